@@ -1,0 +1,1 @@
+//! Every metric's name, type, labels and help; README's table is made from it.

@@ -1,0 +1,112 @@
+//! What control hands to the workers and hears from them: plain data.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{
+    BackendUrl, DownstreamLimits, Hold, Replay, UpstreamConnections, UpstreamTimeouts,
+};
+use routing::failover::BackendId;
+use routing::table::Table;
+
+/// Names one service for as long as the process runs; a reload keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub u32);
+
+/// Everything a worker needs to know; replaced as a whole.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Host and path to an index into `services`.
+    pub table: Table<usize>,
+    /// A service whose id a worker knows keeps its active, its epoch and what it holds.
+    pub services: Vec<Arc<ServiceSpec>>,
+    /// Every listener. One that is missing is closed; its connections end after their request.
+    pub listeners: Vec<ListenerSpec>,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSpec {
+    /// As configured; names the listener in metrics and across reloads.
+    pub address: SocketAddr,
+    /// Bounds on its clients.
+    pub limits: DownstreamLimits,
+}
+
+/// A service. One the workers have not met begins without an active: its requests are held.
+#[derive(Clone, Debug)]
+pub struct ServiceSpec {
+    /// Names it across reloads.
+    pub id: ServiceId,
+    /// For metrics and logs.
+    pub name: Arc<str>,
+    /// Its backends. A backend whose id a worker knows keeps its connections.
+    pub backends: Vec<BackendSpec>,
+    /// Bounds on waiting.
+    pub hold: Hold,
+    /// Bounds on sending again.
+    pub replay: Replay,
+    /// Bounds on what a backend may take.
+    pub timeouts: UpstreamTimeouts,
+    /// Bounds on idle connections.
+    pub connections: UpstreamConnections,
+    /// When waiting for a response head becomes suspicious.
+    pub stall_after: Duration,
+}
+
+/// A backend.
+#[derive(Clone, Debug)]
+pub struct BackendSpec {
+    /// Names it across reloads.
+    pub id: BackendId,
+    /// For metrics and logs.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub url: BackendUrl,
+    /// For `https`.
+    pub tls: Option<Tls>,
+}
+
+/// How an `https` backend is verified.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The settings.
+    pub config: Arc<rustls::ClientConfig>,
+    /// The name to ask for and to verify.
+    pub server_name: rustls::pki_types::ServerName<'static>,
+}
+
+/// What becomes of the requests that the old active is working on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// It still answers: they finish there.
+    Finish,
+    /// It does not answer: those that may be repeated go to the new active, the others wait for it
+    /// up to `settle`.
+    Abandon,
+}
+
+/// A sign of trouble from live traffic: a request for probes, never a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Which service.
+    pub service: ServiceId,
+    /// Which of its backends.
+    pub backend: BackendId,
+    /// What was seen.
+    pub symptom: Symptom,
+}
+
+/// What was seen. The order is that of the metric's cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symptom {
+    /// No connection could be made.
+    Refused,
+    /// A connection broke before the response head.
+    Reset,
+    /// The TLS handshake failed.
+    Tls,
+    /// A request waits too long for its response head.
+    Stalled,
+}
