@@ -4,6 +4,7 @@
 //! read-modify-write, no cache line shared between cores. A scrape sums the workers.
 
 pub mod cells;
+mod exposition;
 pub mod names;
 mod registry;
 

@@ -1,1 +1,273 @@
-//! Every metric's name, type, labels and help; README's table is made from it.
+//! Every metric's name, type, labels and help, declared once; README's table is made from it.
+
+use std::fmt::Write as _;
+
+/// One metric, as a scrape declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name; base units, `_total` for counters.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// The names of its labels, in the order they are written.
+    pub labels: &'static [&'static str],
+    /// What it says, in a sentence.
+    pub help: &'static str,
+}
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations by buckets, in seconds.
+    Histogram,
+}
+
+impl Kind {
+    /// As the text format and the table write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Makes [`Id`] and [`ALL`] from one list, so that neither can lack what the other has.
+macro_rules! declare {
+    ($($id:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        /// The position of a metric in [`ALL`].
+        #[derive(Clone, Copy, Debug)]
+        #[expect(dead_code, reason = "the prometheus crate samples the process; a test wants all sampled")]
+        pub(crate) enum Id {
+            $(#[doc = $help] $id,)*
+        }
+
+        /// Every metric, in the order of a scrape.
+        pub const ALL: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help },)*
+        ];
+    };
+}
+
+declare! {
+    // Decisions.
+    BackendActive: Gauge "understudy_backend_active" ["service", "backend"]
+        "1 for the backend that has the traffic of its service, 0 for every other.";
+    ServiceHasActive: Gauge "understudy_service_has_active" ["service"]
+        "1 while any backend has the traffic of the service, 0 while requests are held or rejected.";
+    ServiceEpoch: Gauge "understudy_service_epoch" ["service"]
+        "Number of the latest change of the active; it never repeats.";
+    ServiceTransitions: Counter "understudy_service_transitions_total" ["service", "reason"]
+        "Changes of the active, by reason: startup, failover, failback, recovery, switchover, reload.";
+    FailoverDuration: Histogram "understudy_failover_duration_seconds" ["service", "phase"]
+        "How long a failover took, by phase: detect (first sign to decision), switch (decision to the last worker's acknowledgement), total.";
+    BackendHealth: Gauge "understudy_backend_health" ["service", "backend", "state"]
+        "1 for the current health of the backend, 0 for the others: unknown, up, down.";
+    BackendAdmin: Gauge "understudy_backend_admin_state" ["service", "backend", "state"]
+        "1 for the current admin state of the backend, 0 for the others: ready, drain, maintenance.";
+
+    // Probes.
+    Probes: Counter "understudy_probes_total" ["service", "backend", "verdict"]
+        "Probes that ended, by verdict: pass, fail, inconclusive.";
+    ProbeDuration: Histogram "understudy_probe_duration_seconds" ["service", "backend"]
+        "How long a probe took, from its start to its verdict.";
+    Suspicions: Counter "understudy_suspicions_total" ["service", "backend", "symptom"]
+        "Signs of trouble seen by live traffic, by symptom: refused, reset, tls, stalled.";
+
+    // Requests.
+    Requests: Counter "understudy_requests_total" ["service", "class"]
+        "Responses sent, by class of their status: 1xx, 2xx, 3xx, 4xx, 5xx.";
+    RequestDuration: Histogram "understudy_request_duration_seconds" ["service"]
+        "From the request head read to the response head handed to the client.";
+    RequestsInFlight: Gauge "understudy_requests_in_flight" ["service"]
+        "Requests begun and not ended.";
+    RequestsFailed: Counter "understudy_requests_failed_total" ["service", "blame"]
+        "Requests that failed, by who is to blame: downstream (the client), upstream (the backend), internal (a limit or a bug of ours).";
+    RequestsHeld: Gauge "understudy_requests_held" ["service"]
+        "Requests waiting for an active now.";
+    RequestsHeldTotal: Counter "understudy_requests_held_total" ["service"]
+        "Requests that had to wait for an active.";
+    HeldBytes: Gauge "understudy_requests_held_bytes" ["service"]
+        "Bytes of bodies kept by waiting requests now.";
+    RequestsRejected: Counter "understudy_requests_rejected_total" ["service", "why"]
+        "Requests turned away for want of an active, by why: overflow (too many or too large to wait), timeout (waited for the longest time allowed).";
+    RequestsReplayed: Counter "understudy_requests_replayed_total" ["service"]
+        "Requests sent again after an attempt that failed.";
+    StreamsOpen: Gauge "understudy_streams_open" ["service"]
+        "Connections that switched protocols, such as WebSocket, and are open.";
+
+    // Connections to backends.
+    Attempts: Counter "understudy_upstream_attempts_total" ["service", "backend"]
+        "Requests sent to the backend; a replayed request counts once per attempt.";
+    Connects: Counter "understudy_upstream_connections_opened_total" ["service", "backend"]
+        "Connections to the backend that were opened.";
+    ConnectFailures: Counter "understudy_upstream_connections_failed_total" ["service", "backend"]
+        "Connections to the backend that could not be opened.";
+    Reuses: Counter "understudy_upstream_connections_reused_total" ["service", "backend"]
+        "Attempts that used an idle connection.";
+    IdleConnections: Gauge "understudy_upstream_connections_idle" ["service", "backend"]
+        "Idle connections kept for reuse.";
+
+    // Connections of clients.
+    Connections: Gauge "understudy_listener_connections" ["listener"]
+        "Client connections open.";
+    Accepted: Counter "understudy_listener_connections_accepted_total" ["listener"]
+        "Client connections accepted.";
+    OverLimit: Counter "understudy_listener_connections_over_limit_total" ["listener"]
+        "Client connections turned away because too many were open.";
+    AcceptErrors: Counter "understudy_listener_accept_errors_total" ["listener"]
+        "Failures to accept a connection, for example for want of file descriptors.";
+    BadRequests: Counter "understudy_listener_bad_requests_total" ["listener"]
+        "Requests that could not be understood (400, 414, 431).";
+    HeaderTimeouts: Counter "understudy_listener_header_timeouts_total" ["listener"]
+        "Request heads that did not arrive in time (408).";
+    HandedOver: Counter "understudy_listener_connections_handed_over_total" ["listener"]
+        "Client connections handed to a worker that had fewer.";
+    Unrouted: Counter "understudy_listener_unrouted_requests_total" ["listener"]
+        "Requests that no route matches (404), or refused before a service was chosen.";
+    WorkerConnections: Gauge "understudy_worker_connections" ["worker"]
+        "Client connections open, by the worker that serves them.";
+
+    // The process.
+    Reloads: Counter "understudy_reloads_total" ["result"]
+        "Configurations loaded, the one at start included, by result: success, failure.";
+    ReloadSuccessful: Gauge "understudy_config_last_reload_successful" []
+        "1 if the latest configuration was taken, 0 if it was refused and the one before it is in force.";
+    ReloadTimestamp: Gauge "understudy_config_last_reload_success_timestamp_seconds" []
+        "When the configuration in force was taken, in seconds since the Unix epoch.";
+    BuildInfo: Gauge "understudy_build_info" ["version"]
+        "Always 1; the label says which version runs.";
+
+    // Collected by the `prometheus` crate. Names and help are its own; a test compares them.
+    ProcessCpu: Counter "process_cpu_seconds_total" []
+        "Total user and system CPU time spent in seconds.";
+    ProcessOpenFds: Gauge "process_open_fds" []
+        "Number of open file descriptors.";
+    ProcessMaxFds: Gauge "process_max_fds" []
+        "Maximum number of open file descriptors.";
+    ProcessVirtualMemory: Gauge "process_virtual_memory_bytes" []
+        "Virtual memory size in bytes.";
+    ProcessResidentMemory: Gauge "process_resident_memory_bytes" []
+        "Resident memory size in bytes.";
+    ProcessStartTime: Gauge "process_start_time_seconds" []
+        "Start time of the process since unix epoch in seconds.";
+    ProcessThreads: Gauge "process_threads" []
+        "Number of OS threads in the process.";
+}
+
+/// The table of all metrics in Markdown, as README shows it.
+#[must_use]
+pub fn table() -> String {
+    let mut table = String::from("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n");
+    for Metric { name, kind, labels, help } in ALL {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let (kind, labels) = (kind.as_str(), labels.join(", "));
+        writeln!(table, "| `{name}` | {kind} | {labels} | {help} |").expect("a String takes all");
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// What `promtool check metrics` and Prometheus' guide to naming ask for.
+    fn complaint(metric: &Metric) -> Option<&'static str> {
+        let Metric { name, kind, labels, help } = metric;
+        let snake = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_lowercase())
+                && !word.ends_with('_')
+                && !word.contains("__")
+                && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        let ends_with = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
+        let has_word = |words: &[&str]| name.split('_').any(|word| words.contains(&word));
+        let counter = *kind == Kind::Counter;
+
+        if !snake(name) || !labels.iter().all(|label| snake(label)) {
+            return Some("names are snake_case");
+        }
+        if !name.starts_with("understudy_") && !name.starts_with("process_") {
+            return Some("names begin with understudy_ or process_");
+        }
+        if counter != name.ends_with("_total") {
+            return Some("counters, and only counters, end in _total");
+        }
+        if *kind == Kind::Histogram && !name.ends_with("_seconds") {
+            return Some("histograms hold durations in seconds");
+        }
+        if ends_with(&["_count", "_sum", "_bucket"]) {
+            return Some("the suffix belongs to histograms' own series");
+        }
+        if has_word(&["ms", "milliseconds", "us", "ns", "minutes", "kb", "kilobytes", "mb"]) {
+            return Some("units are base units");
+        }
+        if has_word(&["counter", "gauge", "histogram"]) {
+            return Some("the type is no part of the name");
+        }
+        if labels.contains(&"le") || labels.contains(&"quantile") {
+            return Some("the label is reserved");
+        }
+        if !help.ends_with('.') || help.len() < 10 || help.contains('|') {
+            return Some("help is a sentence that fits a Markdown table");
+        }
+        None
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for metric in ALL {
+            assert_eq!(complaint(metric), None, "{}", metric.name);
+        }
+        let names: HashSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len(), "a name is declared twice");
+    }
+
+    #[test]
+    fn the_conventions_are_checked() {
+        let good = Metric {
+            name: "understudy_x_seconds",
+            kind: Kind::Gauge,
+            labels: &["service"],
+            help: "Something.",
+        };
+        assert_eq!(complaint(&good), None);
+        let bad = [
+            Metric { name: "understudy_X_seconds", ..good },
+            Metric { name: "x_seconds", ..good },
+            Metric { name: "understudy_x_total", ..good },
+            Metric { kind: Kind::Counter, ..good },
+            Metric { name: "understudy_x", kind: Kind::Histogram, ..good },
+            Metric { name: "understudy_x_count", ..good },
+            Metric { name: "understudy_x_ms", ..good },
+            Metric { name: "understudy_gauge_seconds", ..good },
+            Metric { labels: &["le"], ..good },
+            Metric { labels: &["Service"], ..good },
+            Metric { help: "", ..good },
+        ];
+        for metric in bad {
+            assert!(complaint(&metric).is_some(), "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_one_row_per_metric() {
+        let table = table();
+        let rows: Vec<_> = table.lines().collect();
+        assert_eq!(rows.len(), ALL.len() + 2);
+        assert!(rows.iter().all(|row| row.matches('|').count() == 5), "{table}");
+        assert_eq!(
+            rows[2],
+            "| `understudy_backend_active` | gauge | `service`, `backend` | \
+             1 for the backend that has the traffic of its service, 0 for every other. |"
+        );
+    }
+}
