@@ -1,0 +1,313 @@
+//! From a config to everything that must exist before anything running is touched.
+//!
+//! Building may fail and changes nothing; putting a blueprint in force is the supervisor's part.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{BackendUrl, Config, Scheme, Service};
+use health::Target;
+use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, ServiceSpec, Snapshot};
+use routing::failover::{BackendId, Policy};
+use routing::table::Table;
+use rustls::pki_types::ServerName;
+
+use crate::ids::{Identity, Ids};
+use crate::tls::{TlsError, TlsStore};
+
+/// First probes of more backends than this do not all go out at once.
+const PROBED_AT_ONCE: usize = 16;
+
+/// Why a config, valid as text, cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// TLS settings of a service.
+    #[error("service {service}: {why}")]
+    Tls {
+        /// Which service.
+        service: Arc<str>,
+        /// Why.
+        why: TlsError,
+    },
+    /// A backend's certificate cannot be verified under this name.
+    #[error("service {service}: {name:?} cannot be the name on a certificate")]
+    ServerName {
+        /// Which service.
+        service: Arc<str>,
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A listener cannot be bound.
+    #[error("cannot listen on {address}: {source}{}", advice(.source, *.address))]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What an operator can do about a listener that cannot be bound.
+fn advice(error: &io::Error, address: SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let port = address.port();
+            format!(". Choose another port, or stop who has it: `ss -ltnp 'sport = :{port}'`")
+        }
+        io::ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need root or the capability CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ". No network interface of this machine has that address".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// A config with everything built that it asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Blueprint {
+    pub(crate) config: Config,
+    pub(crate) services: Vec<Plan>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    ids: Ids,
+    tls: TlsStore,
+}
+
+/// What one driver needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) id: ServiceId,
+    pub(crate) name: Arc<str>,
+    /// In priority order.
+    pub(crate) backends: Vec<BackendPlan>,
+    pub(crate) policy: Policy,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct BackendPlan {
+    pub(crate) id: BackendId,
+    pub(crate) url: Arc<str>,
+    pub(crate) target: Target,
+    /// How long the first probe waits for its turn.
+    pub(crate) delay: Duration,
+}
+
+impl BackendPlan {
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.target.backend
+    }
+
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.target.service, self.target.backend)
+    }
+
+    /// Whether `other` goes by the same name, which does not make it the same one.
+    fn named(&self, other: &Self) -> bool {
+        self.target.service == other.target.service && self.target.backend == other.target.backend
+    }
+
+    /// Whether a prober of `other` would do exactly the same.
+    pub(crate) fn probes_like(&self, other: &Self) -> bool {
+        let tls = match (&self.target.tls, &other.target.tls) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                Arc::ptr_eq(&a.config, &b.config) && a.server_name == b.server_name
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        tls && self.target.url == other.target.url && self.target.health == other.target.health
+    }
+}
+
+/// Builds everything that `config` asks for, except that it binds no socket.
+///
+/// # Errors
+/// What cannot be built, and why.
+pub fn check(config: &Config) -> Result<(), BuildError> {
+    Blueprint::build(config.clone(), None).map(|_| ())
+}
+
+impl Blueprint {
+    /// Builds what `config` asks for, with what `running` already has. Reads files, so it may take
+    /// a while.
+    pub(crate) fn build(config: Config, running: Option<&Self>) -> Result<Self, BuildError> {
+        let nothing = (Ids::default(), TlsStore::default());
+        let (old_ids, old_tls) =
+            running.map_or((&nothing.0, &nothing.1), |running| (&running.ids, &running.tls));
+        let (ids, tls) = (Ids::after(old_ids), TlsStore::default());
+        let mut shared = Shared { ids, tls, old_ids, old_tls };
+        let mut services = Vec::new();
+        let mut specs = Vec::new();
+        for service in &config.services {
+            let plan = shared.plan(service)?;
+            specs.push(Arc::new(spec(service, &plan)));
+            services.push(plan);
+        }
+        spread(&mut services);
+        let routes = config.routes.iter();
+        let routes = routes.map(|route| (route.host.clone(), route.path.clone(), route.service));
+        let listeners = config.listeners.iter().map(|listener| ListenerSpec {
+            address: listener.address,
+            limits: listener.limits.clone(),
+        });
+        let snapshot = Arc::new(Snapshot {
+            table: Table::new(routes, config.default_service),
+            services: specs,
+            listeners: listeners.collect(),
+        });
+        let Shared { ids, tls, .. } = shared;
+        Ok(Self { config, services, snapshot, ids, tls })
+    }
+
+    /// Binds the listeners that `running` does not have yet. When one fails, those bound before it
+    /// are closed again.
+    pub(crate) fn bind(
+        &self,
+        workers: usize,
+        running: Option<&Self>,
+    ) -> Result<Vec<Bound>, BuildError> {
+        let open = |address| {
+            running.is_some_and(|running| {
+                running.config.listeners.iter().any(|listener| listener.address == address)
+            })
+        };
+        let addresses = self.config.listeners.iter().map(|listener| listener.address);
+        addresses
+            .filter(|address| !open(*address))
+            .map(|address| {
+                proxy::bind(address, workers).map_err(|source| BuildError::Bind { address, source })
+            })
+            .collect()
+    }
+
+    /// Whether putting this in force would change nothing.
+    pub(crate) fn same_as(&self, running: &Self) -> bool {
+        self.config == running.config
+            && self.backends().zip(running.backends()).all(|(new, old)| new.probes_like(old))
+    }
+
+    fn backends(&self) -> impl Iterator<Item = &BackendPlan> {
+        self.services.iter().flat_map(|service| &service.backends)
+    }
+
+    /// What putting this in force changes, in words.
+    pub(crate) fn changes_from(&self, running: &Self) -> String {
+        let mut words = Vec::new();
+        let known = |list: &Self, new: &BackendPlan| list.backends().any(|old| old.id == new.id);
+        let named = |list: &Self, new: &BackendPlan| list.backends().any(|old| old.named(new));
+        for backend in self.backends().filter(|backend| !known(running, backend)) {
+            let what = if named(running, backend) { "replaced" } else { "added" };
+            words.push(format!("backend {} {what}", backend.full_name()));
+        }
+        let removed = running.backends().filter(|backend| !named(self, backend));
+        words.extend(removed.map(|backend| format!("backend {} removed", backend.full_name())));
+        let listens = |blueprint: &Self, address| {
+            blueprint.config.listeners.iter().any(|listener| listener.address == address)
+        };
+        let opened = self.config.listeners.iter().filter(|l| !listens(running, l.address));
+        words.extend(opened.map(|listener| format!("listener {} opened", listener.address)));
+        let closed = running.config.listeners.iter().filter(|l| !listens(self, l.address));
+        words.extend(closed.map(|listener| format!("listener {} closed", listener.address)));
+        if words.is_empty() {
+            words.push("settings".to_owned());
+        }
+        words.join(", ")
+    }
+}
+
+/// What the services of one config share while they are built.
+struct Shared<'a> {
+    ids: Ids,
+    tls: TlsStore,
+    old_ids: &'a Ids,
+    old_tls: &'a TlsStore,
+}
+
+impl Shared<'_> {
+    fn plan(&mut self, service: &Service) -> Result<Plan, BuildError> {
+        let id = self.ids.service(&service.name, self.old_ids);
+        let mut backends = Vec::new();
+        for backend in &service.backends {
+            let number = self.ids.backend(id, Identity::of(service, backend), self.old_ids);
+            let target = Target {
+                id: number.0,
+                service: service.name.clone(),
+                backend: backend.name.clone(),
+                url: backend.url.clone(),
+                tls: self.tls(service, &backend.url)?,
+                health: service.health.clone(),
+            };
+            let url = url(&backend.url).into();
+            backends.push(BackendPlan { id: number, url, target, delay: Duration::ZERO });
+        }
+        Ok(Plan { id, name: service.name.clone(), backends, policy: service.policy.clone() })
+    }
+
+    fn tls(
+        &mut self,
+        service: &Service,
+        url: &BackendUrl,
+    ) -> Result<Option<health::Tls>, BuildError> {
+        if url.scheme == Scheme::Http {
+            return Ok(None);
+        }
+        let why = |why| BuildError::Tls { service: service.name.clone(), why };
+        let config = self.tls.settings(&service.tls.trust, self.old_tls).map_err(why)?;
+        let name = service.tls.server_name.as_ref().unwrap_or(&url.host);
+        let server_name = ServerName::try_from(name.to_string()).map_err(|_| {
+            BuildError::ServerName { service: service.name.clone(), name: name.clone() }
+        })?;
+        Ok(Some(health::Tls { config, server_name }))
+    }
+}
+
+/// What the workers need to know of a service.
+fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
+    let backends = plan.backends.iter().map(|backend| BackendSpec {
+        id: backend.id,
+        name: backend.name().clone(),
+        url: backend.target.url.clone(),
+        tls: backend.target.tls.as_ref().map(|tls| proxy::Tls {
+            config: tls.config.clone(),
+            server_name: tls.server_name.clone(),
+        }),
+    });
+    ServiceSpec {
+        id: plan.id,
+        name: plan.name.clone(),
+        backends: backends.collect(),
+        hold: service.hold.clone(),
+        replay: service.replay.clone(),
+        timeouts: service.timeouts.clone(),
+        connections: service.connections.clone(),
+        stall_after: service.health.stall_after,
+    }
+}
+
+/// A few backends are all probed at once; the first probes of many are spread over one interval.
+fn spread(services: &mut [Plan]) {
+    let count = services.iter().map(|service| service.backends.len()).sum::<usize>();
+    if count <= PROBED_AT_ONCE {
+        return;
+    }
+    let backends = services.iter_mut().flat_map(|service| &mut service.backends);
+    for (place, backend) in backends.enumerate() {
+        let interval = backend.target.health.interval.min(Duration::from_secs(1));
+        backend.delay = interval.mul_f64(place as f64 / count as f64);
+    }
+}
+
+fn url(url: &BackendUrl) -> String {
+    let scheme = match url.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    if url.host.contains(':') {
+        format!("{scheme}://[{}]:{}", url.host, url.port)
+    } else {
+        format!("{scheme}://{}:{}", url.host, url.port)
+    }
+}

@@ -1,0 +1,212 @@
+//! Where drivers write down what happened and everybody else reads it.
+//!
+//! Paperwork only: nothing here moves traffic, and drivers come here after the traffic has moved.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics::{ActiveView, BackendView, Metrics, ServiceView};
+use proxy::ServiceId;
+use routing::failover::Health;
+use tokio::sync::watch;
+
+use crate::events::{Event, EventLog, Kind};
+use crate::handle::{ReloadError, Reloaded};
+use crate::status::{ServiceStatus, Status, admin_word, health_word, reason_word};
+
+pub(crate) struct Board {
+    metrics: Arc<Metrics>,
+    status: watch::Sender<Arc<Status>>,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Books {
+    /// Services in the order of the config; a driver not in it is not shown any more.
+    order: Vec<ServiceId>,
+    services: BTreeMap<ServiceId, Arc<ServiceStatus>>,
+    log: EventLog,
+    /// A worker is lost or late: we are not ready whatever the services say.
+    fault: Option<String>,
+    stopping: bool,
+}
+
+impl Board {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let status = watch::Sender::new(Arc::default());
+        Self { metrics, status, books: Mutex::default() }
+    }
+
+    /// The books stay usable after a panic elsewhere: every change to them is a single step.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(crate) fn status(&self) -> Arc<Status> {
+        self.status.borrow().clone()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn events(&self, after: u64) -> Vec<Event> {
+        self.books().log.after(after)
+    }
+
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        let books = self.books();
+        if books.stopping {
+            return Err("stopping".to_owned());
+        }
+        if let Some(fault) = &books.fault {
+            return Err(fault.clone());
+        }
+        let status = self.status();
+        let waiting = status.services.iter().find(|service| !service.settled());
+        waiting.map_or(Ok(()), |service| {
+            let unchecked = service.backends.iter().filter(|b| b.health == Health::Unknown);
+            let names: Vec<&str> = unchecked.map(|backend| &*backend.name).collect();
+            Err(format!("service {}: no verdict yet on {}", service.name, names.join(", ")))
+        })
+    }
+
+    /// Notes that a worker is lost or late, or, with `None`, that all have answered.
+    pub(crate) fn set_fault(&self, fault: Option<String>) {
+        let mut books = self.books();
+        if books.fault == fault {
+            return;
+        }
+        match &fault {
+            Some(fault) => tracing::error!("{fault}"),
+            None => tracing::info!("all workers answer again"),
+        }
+        books.fault = fault;
+    }
+
+    /// From now on we are not ready, so that whoever sends us traffic looks elsewhere.
+    pub(crate) fn stop(&self) {
+        self.books().stopping = true;
+    }
+
+    /// Which services are shown, and in which order.
+    pub(crate) fn arrange(&self, order: Vec<ServiceId>) {
+        let mut books = self.books();
+        books.services.retain(|id, _| order.contains(id));
+        books.order = order;
+        self.show(&books);
+        self.metrics.show(view(&self.status()));
+    }
+
+    /// Replaces the status of one service after a probe.
+    pub(crate) fn publish(&self, service: ServiceId, status: ServiceStatus) {
+        let mut books = self.books();
+        books.services.insert(service, Arc::new(status));
+        self.show(&books);
+    }
+
+    /// Replaces the status of one service after a decision: the metrics show it as well.
+    pub(crate) fn publish_decision(&self, service: ServiceId, status: ServiceStatus) {
+        self.publish(service, status);
+        self.metrics.show(view(&self.status()));
+    }
+
+    fn show(&self, books: &Books) {
+        let services = books.order.iter().filter_map(|id| books.services.get(id).cloned());
+        self.status.send_replace(Arc::new(Status { services: services.collect() }));
+    }
+
+    /// Keeps an event, counts it, and tells the operator.
+    pub(crate) fn record(&self, service: &Arc<str>, kind: Kind) {
+        match &kind {
+            Kind::ActiveChanged { from, to, reason, epoch, evidence, .. } => {
+                self.metrics.transition(service, reason_word(*reason));
+                let (from, to) = (name(from.as_deref()), name(to.as_deref()));
+                let reason = reason_word(*reason);
+                if reason == "failover" {
+                    tracing::warn!(%service, from, to, reason, epoch, %evidence, "active changed");
+                } else {
+                    tracing::info!(%service, from, to, reason, epoch, %evidence, "active changed");
+                }
+            }
+            Kind::HealthChanged { backend, health, evidence } => {
+                let now = health_word(*health);
+                if *health == Health::Down {
+                    tracing::warn!(%service, %backend, health = now, %evidence, "health changed");
+                } else {
+                    tracing::info!(%service, %backend, health = now, %evidence, "health changed");
+                }
+            }
+            Kind::AdminChanged { backend, admin } => {
+                tracing::info!(%service, %backend, admin = admin_word(*admin), "admin state changed");
+            }
+            Kind::Locked => tracing::warn!(%service, "locked: no automatic moves until unlocked"),
+            Kind::Unlocked => tracing::info!(%service, "unlocked"),
+            Kind::Reloaded { .. } | Kind::ReloadFailed { .. } => {}
+        }
+        self.books().log.record(Some(service.clone()), kind);
+    }
+
+    pub(crate) fn reloaded(&self, reloaded: &Reloaded) {
+        self.metrics.reload(true, now());
+        for warning in &reloaded.warnings {
+            tracing::warn!("config: {warning}");
+        }
+        let Some(changes) = &reloaded.changes else {
+            tracing::info!("reload: nothing changed");
+            return;
+        };
+        tracing::info!(%changes, "reloaded");
+        self.books().log.record(None, Kind::Reloaded { changes: changes.as_str().into() });
+    }
+
+    pub(crate) fn reload_failed(&self, error: &ReloadError) {
+        self.metrics.reload(false, now());
+        let problems = with_sources(error);
+        tracing::error!("reload refused, the running config stays:\n{problems}");
+        self.books().log.record(None, Kind::ReloadFailed { problems: problems.into() });
+    }
+}
+
+fn name(backend: Option<&str>) -> &str {
+    backend.unwrap_or("nobody")
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// An error and what caused it, on one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn view(status: &Status) -> ActiveView {
+    let services = status.services.iter().map(|service| ServiceView {
+        name: service.name.clone(),
+        epoch: service.epoch,
+        backends: service
+            .backends
+            .iter()
+            .map(|backend| BackendView {
+                name: backend.name.clone(),
+                active: backend.active,
+                health: health_word(backend.health),
+                admin: admin_word(backend.admin),
+            })
+            .collect(),
+    });
+    ActiveView { services: services.collect() }
+}

@@ -1,0 +1,190 @@
+//! What happened, newest last: the latest events, in memory.
+//!
+//! Does not survive a restart.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use routing::failover::{AdminState, Health, Reason};
+use serde::{Serialize, Serializer};
+
+use crate::status::{
+    admin_word, health_word, reason_word, write_admin, write_health, write_reason,
+};
+
+/// How many events are kept.
+const KEPT: usize = 1_000;
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// Counts from 1 since the start; a gap means that older ones were dropped.
+    pub number: u64,
+    /// When; written as seconds since 1970.
+    #[serde(rename = "at_seconds", serialize_with = "write_time")]
+    pub at: SystemTime,
+    /// Which service, unless it concerns all.
+    pub service: Option<Arc<str>>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// The traffic moved.
+    ActiveChanged {
+        /// Who had it.
+        from: Option<Arc<str>>,
+        /// Who has it now; `None`: requests are held.
+        to: Option<Arc<str>>,
+        /// Why.
+        #[serde(serialize_with = "write_reason")]
+        reason: Reason,
+        /// The number of this change.
+        epoch: u64,
+        /// What led to it, in words; empty when nothing did but the rules.
+        evidence: Arc<str>,
+        /// From the first sign to the last worker's acknowledgement; `None` when there was no sign.
+        #[serde(rename = "took_ms", serialize_with = "write_millis")]
+        took: Option<Duration>,
+    },
+    /// A backend came up or went down.
+    HealthChanged {
+        /// Which.
+        backend: Arc<str>,
+        /// Its health now.
+        #[serde(serialize_with = "write_health")]
+        health: Health,
+        /// How the deciding probe ended.
+        evidence: Arc<str>,
+    },
+    /// An operator's wish for a backend took effect.
+    AdminChanged {
+        /// Which.
+        backend: Arc<str>,
+        /// Its admin state now.
+        #[serde(serialize_with = "write_admin")]
+        admin: AdminState,
+    },
+    /// Automatic moves are off until the operator unlocks.
+    Locked,
+    /// Automatic moves are on again.
+    Unlocked,
+    /// A new config is in force.
+    Reloaded {
+        /// What it changed, in words.
+        changes: Arc<str>,
+    },
+    /// A new config was refused, and nothing changed.
+    ReloadFailed {
+        /// Every problem, in words.
+        problems: Arc<str>,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(service) = &self.service {
+            write!(f, "{service}: ")?;
+        }
+        match &self.kind {
+            Kind::ActiveChanged { from, to, reason, epoch, evidence, took } => {
+                let name = |backend: &Option<Arc<str>>| backend.clone().unwrap_or("nobody".into());
+                write!(f, "{}: {} -> {}", reason_word(*reason), name(from), name(to))?;
+                write!(f, " (epoch {epoch}")?;
+                if let Some(took) = took {
+                    write!(f, ", {} ms after the first sign", took.as_millis())?;
+                }
+                f.write_str(")")?;
+                if !evidence.is_empty() {
+                    write!(f, ": {evidence}")?;
+                }
+                Ok(())
+            }
+            Kind::HealthChanged { backend, health, evidence } => {
+                write!(f, "{backend} is {}: {evidence}", health_word(*health))
+            }
+            Kind::AdminChanged { backend, admin } => {
+                write!(f, "{backend} is set to {}", admin_word(*admin))
+            }
+            Kind::Locked => f.write_str("locked: no automatic moves until unlocked"),
+            Kind::Unlocked => f.write_str("unlocked"),
+            Kind::Reloaded { changes } => write!(f, "reloaded: {changes}"),
+            Kind::ReloadFailed { problems } => write!(f, "reload refused: {problems}"),
+        }
+    }
+}
+
+fn write_time<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+}
+
+fn write_millis<S: Serializer>(took: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    took.map(|took| (took.as_secs_f64() * 1e6).round() / 1e3).serialize(to)
+}
+
+/// The latest events.
+#[derive(Debug, Default)]
+pub(crate) struct EventLog {
+    last: u64,
+    events: VecDeque<Event>,
+}
+
+impl EventLog {
+    /// Adds one, dropping the oldest when there are too many, and returns it.
+    pub(crate) fn record(&mut self, service: Option<Arc<str>>, kind: Kind) -> Event {
+        self.last += 1;
+        let event = Event { number: self.last, at: SystemTime::now(), service, kind };
+        if self.events.len() == KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(event.clone());
+        event
+    }
+
+    /// Those with a greater number than `after`, oldest first.
+    pub(crate) fn after(&self, after: u64) -> Vec<Event> {
+        self.events.iter().filter(|event| event.number > after).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_events_go_and_numbers_stay() {
+        let mut log = EventLog::default();
+        for _ in 0..KEPT + 5 {
+            log.record(None, Kind::Locked);
+        }
+        let events = log.after(0);
+        assert_eq!(events.len(), KEPT);
+        assert_eq!(events[0].number, 6);
+        assert_eq!(log.after(KEPT as u64 + 3).len(), 2);
+    }
+
+    #[test]
+    fn an_event_reads_as_one_line() {
+        let event = EventLog::default().record(
+            Some("web".into()),
+            Kind::ActiveChanged {
+                from: Some("a".into()),
+                to: Some("b".into()),
+                reason: Reason::Failover,
+                epoch: 2,
+                evidence: "connection refused".into(),
+                took: Some(Duration::from_millis(212)),
+            },
+        );
+        assert_eq!(
+            event.to_string(),
+            "web: failover: a -> b (epoch 2, 212 ms after the first sign): connection refused"
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! What is known against a backend: the last probe, the first sign of trouble, open suspicions.
+//!
+//! Judges nothing; `routing::failover` does. This is for the record, for the failover times, and for
+//! the question whether a backend that is being left may still finish its requests.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use health::{Cause, Outcome, Report};
+use proxy::{Leave, Symptom};
+use routing::failover::{Reason, Verdict};
+
+use crate::status::{LastProbe, Since};
+
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    pub(crate) last_probe: Option<LastProbe>,
+    /// The first sign of trouble since the backend last answered well.
+    pub(crate) first_sign: Option<Instant>,
+    /// Why the last conclusive probe failed; `None` when it passed.
+    failing: Option<Cause>,
+    /// Consecutive failed probes.
+    failures: u32,
+    symptom: Option<Symptom>,
+    suspected: Option<Suspected>,
+}
+
+/// Suspicions that no probe has answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Suspected {
+    oldest: Instant,
+    newest: Instant,
+}
+
+/// What a probe that ended says of the suspicions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspicions {
+    /// Nothing new.
+    Unchanged,
+    /// A probe that began after the oldest passed: waiting requests may try again.
+    Cleared,
+    /// The same, but there are newer ones that this probe began too early for.
+    ClearedUntilNow,
+}
+
+impl Evidence {
+    /// Notes a sign of trouble from live traffic. Returns whether it is the first that no probe has
+    /// answered yet: the others are answered together with it.
+    pub(crate) fn suspect(&mut self, now: Instant, symptom: Symptom) -> bool {
+        let first = self.suspected.is_none();
+        self.first_sign.get_or_insert(now);
+        self.symptom.get_or_insert(symptom);
+        self.suspected.get_or_insert(Suspected { oldest: now, newest: now }).newest = now;
+        first
+    }
+
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.suspected.is_some()
+    }
+
+    /// Notes a probe that ended, and says what it means for open suspicions.
+    pub(crate) fn probe(&mut self, report: &Report) -> Suspicions {
+        let ended = report.started + report.took;
+        let outcome = outcome_text(&report.outcome).into();
+        self.last_probe = Some(LastProbe { outcome, took: report.took, ended: Since(ended) });
+        match &report.outcome {
+            Outcome::Inconclusive => Suspicions::Unchanged,
+            Outcome::Fail(cause) => {
+                self.first_sign.get_or_insert(ended);
+                self.failing = Some(cause.clone());
+                self.failures += 1;
+                Suspicions::Unchanged
+            }
+            Outcome::Pass => {
+                self.failing = None;
+                self.failures = 0;
+                self.pass(report.started)
+            }
+        }
+    }
+
+    fn pass(&mut self, started: Instant) -> Suspicions {
+        let answered = match self.suspected {
+            None => Suspicions::Unchanged,
+            Some(Suspected { oldest, .. }) if started < oldest => return Suspicions::Unchanged,
+            Some(Suspected { newest, .. }) if started < newest => {
+                self.suspected = Some(Suspected { oldest: newest, newest });
+                self.first_sign = Some(newest);
+                return Suspicions::ClearedUntilNow;
+            }
+            Some(_) => Suspicions::Cleared,
+        };
+        self.suspected = None;
+        self.symptom = None;
+        self.first_sign = None;
+        answered
+    }
+
+    /// What is held against the backend, in words; empty when it is nothing.
+    pub(crate) fn words(&self) -> String {
+        let mut words = Vec::new();
+        if let Some(symptom) = self.symptom {
+            words.push(format!("live traffic: {}", symptom_text(symptom)));
+        }
+        match (&self.failing, self.failures) {
+            (None, _) => {}
+            (Some(cause), 1) => words.push(format!("a probe failed: {}", cause_text(cause))),
+            (Some(cause), n) => {
+                words.push(format!("{n} probes failed, last: {}", cause_text(cause)))
+            }
+        }
+        words.join("; ")
+    }
+
+    /// How the deciding probe ended, in words.
+    pub(crate) fn verdict_words(&self) -> Arc<str> {
+        self.last_probe.as_ref().map_or_else(|| "".into(), |probe| probe.outcome.clone())
+    }
+
+    /// What becomes of the requests that this backend is working on when the traffic moves away.
+    ///
+    /// A planned move lets them finish, and so does a backend whose probe still gets an answer. One
+    /// that refuses, breaks off or stays silent will not finish them.
+    pub(crate) fn leave(&self, reason: Reason) -> Leave {
+        match reason {
+            Reason::Failback | Reason::Switchover | Reason::Reload => Leave::Finish,
+            Reason::Startup | Reason::Failover | Reason::Recovery => match &self.failing {
+                Some(cause) if !cause.answers() => Leave::Abandon,
+                Some(_) | None => Leave::Finish,
+            },
+        }
+    }
+}
+
+pub(crate) fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Pass => Verdict::Pass,
+        Outcome::Fail(_) => Verdict::Fail,
+        Outcome::Inconclusive => Verdict::Inconclusive,
+    }
+}
+
+/// The verdict as the metrics name it.
+pub(crate) fn verdict_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail(_) => "fail",
+        Outcome::Inconclusive => "inconclusive",
+    }
+}
+
+fn outcome_text(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Pass => "pass".to_owned(),
+        Outcome::Fail(cause) => cause_text(cause),
+        Outcome::Inconclusive => "inconclusive: we were late ourselves".to_owned(),
+    }
+}
+
+fn cause_text(cause: &Cause) -> String {
+    match cause {
+        Cause::Refused(why) => format!("cannot connect: {why}"),
+        Cause::Resolve(why) => format!("no address: {why}"),
+        Cause::Broken(why) => format!("broken off: {why}"),
+        Cause::Tls(why) => format!("TLS: {why}"),
+        Cause::Timeout => "no complete answer in time".to_owned(),
+        Cause::Status(status) => format!("answered {status}"),
+    }
+}
+
+fn symptom_text(symptom: Symptom) -> &'static str {
+    match symptom {
+        Symptom::Refused => "cannot connect",
+        Symptom::Reset => "connection broken off",
+        Symptom::Tls => "TLS handshake failed",
+        Symptom::Stalled => "no answer for too long",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn report(started: Instant, outcome: Outcome) -> Report {
+        Report { id: 1, outcome, started, took: Duration::from_millis(5) }
+    }
+
+    fn failed(cause: Cause) -> Evidence {
+        let mut evidence = Evidence::default();
+        evidence.probe(&report(Instant::now(), Outcome::Fail(cause)));
+        evidence
+    }
+
+    #[test]
+    fn a_backend_that_still_answers_may_finish_and_a_silent_one_may_not() {
+        use Reason::{Failback, Failover, Recovery, Reload, Startup, Switchover};
+        let refused = || Cause::Refused("connection refused".into());
+        for reason in [Startup, Failover, Recovery] {
+            assert_eq!(failed(Cause::Status(503)).leave(reason), Leave::Finish, "{reason:?}");
+            assert_eq!(failed(Cause::Timeout).leave(reason), Leave::Abandon, "{reason:?}");
+            assert_eq!(failed(refused()).leave(reason), Leave::Abandon, "{reason:?}");
+            assert_eq!(Evidence::default().leave(reason), Leave::Finish, "{reason:?}");
+        }
+        for reason in [Failback, Switchover, Reload] {
+            assert_eq!(failed(Cause::Timeout).leave(reason), Leave::Finish, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn an_old_failure_is_forgotten_after_a_pass() {
+        let mut evidence = failed(Cause::Timeout);
+        evidence.probe(&report(Instant::now(), Outcome::Pass));
+        assert_eq!(evidence.leave(Reason::Failover), Leave::Finish);
+        assert_eq!(evidence.words(), "");
+        assert_eq!(evidence.first_sign, None);
+    }
+
+    #[test]
+    fn an_inconclusive_probe_takes_nothing_back() {
+        let mut evidence = failed(Cause::Timeout);
+        let sign = evidence.first_sign;
+        evidence.probe(&report(Instant::now(), Outcome::Inconclusive));
+        assert_eq!(evidence.leave(Reason::Failover), Leave::Abandon);
+        assert_eq!(evidence.first_sign, sign);
+    }
+
+    #[test]
+    fn only_a_probe_that_began_after_a_suspicion_answers_it() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut evidence = Evidence::default();
+        evidence.suspect(at(10), Symptom::Refused);
+        assert_eq!(evidence.probe(&report(at(9), Outcome::Pass)), Suspicions::Unchanged);
+        assert_eq!(evidence.first_sign, Some(at(10)));
+        assert_eq!(evidence.probe(&report(at(11), Outcome::Pass)), Suspicions::Cleared);
+        assert!(!evidence.is_suspected());
+        assert_eq!(evidence.first_sign, None);
+    }
+
+    #[test]
+    fn a_steady_stream_of_suspicions_cannot_keep_requests_waiting() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut evidence = Evidence::default();
+        evidence.suspect(at(10), Symptom::Reset);
+        evidence.suspect(at(20), Symptom::Stalled);
+        assert_eq!(evidence.probe(&report(at(15), Outcome::Pass)), Suspicions::ClearedUntilNow);
+        assert!(evidence.is_suspected());
+        assert_eq!(evidence.probe(&report(at(21), Outcome::Pass)), Suspicions::Cleared);
+    }
+
+    #[test]
+    fn the_words_say_what_led_to_a_failover() {
+        let mut evidence = Evidence::default();
+        evidence.suspect(Instant::now(), Symptom::Reset);
+        evidence.probe(&report(Instant::now(), Outcome::Fail(Cause::Timeout)));
+        let refused = Cause::Refused("connection refused".into());
+        evidence.probe(&report(Instant::now(), Outcome::Fail(refused)));
+        assert_eq!(
+            evidence.words(),
+            "live traffic: connection broken off; 2 probes failed, last: cannot connect: connection refused"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Which services and backends are the same ones across reloads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use config::model::{Backend, Probe, Scheme, Service, UpstreamTls};
+use proxy::ServiceId;
+use routing::failover::BackendId;
+
+/// What makes a backend the same one: its health means something only as long as the same server is
+/// asked the same question. Thresholds and intervals are not part of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Identity {
+    backend: Backend,
+    /// `None` for plain HTTP, whatever the service's settings are.
+    tls: Option<UpstreamTls>,
+    probe: Probe,
+}
+
+impl Identity {
+    pub(crate) fn of(service: &Service, backend: &Backend) -> Self {
+        let tls = (backend.url.scheme == Scheme::Https).then(|| service.tls.clone());
+        Self { backend: backend.clone(), tls, probe: service.health.probe.clone() }
+    }
+}
+
+/// The numbers of one config's services and backends. No number is ever given out twice; what a
+/// reload removes is forgotten, and should it come back, it is new.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ids {
+    last_service: u32,
+    last_backend: u32,
+    services: BTreeMap<Arc<str>, ServiceId>,
+    backends: Vec<(ServiceId, Identity, BackendId)>,
+}
+
+impl Ids {
+    /// Nothing numbered yet; new numbers follow those of `old`.
+    pub(crate) fn after(old: &Self) -> Self {
+        let Self { last_service, last_backend, .. } = *old;
+        Self { last_service, last_backend, ..Self::default() }
+    }
+
+    /// The number of the service of this name: that in `old`, else the next.
+    pub(crate) fn service(&mut self, name: &Arc<str>, old: &Self) -> ServiceId {
+        let id = old.services.get(name).copied().unwrap_or_else(|| {
+            self.last_service += 1;
+            ServiceId(self.last_service)
+        });
+        self.services.insert(name.clone(), id);
+        id
+    }
+
+    /// The number of a backend: that in `old`, else the next.
+    pub(crate) fn backend(
+        &mut self,
+        service: ServiceId,
+        identity: Identity,
+        old: &Self,
+    ) -> BackendId {
+        let known = old.backends.iter().find(|(s, i, _)| *s == service && *i == identity);
+        let id = known.map_or_else(
+            || {
+                self.last_backend += 1;
+                BackendId(self.last_backend)
+            },
+            |(_, _, id)| *id,
+        );
+        self.backends.push((service, identity, id));
+        id
+    }
+}

@@ -1,0 +1,101 @@
+//! Reloads when the config file changes, or on SIGHUP.
+//!
+//! Watches the folder, not the file: editors and Kubernetes replace a file by renaming another one
+//! over it, and a watch on the file would stay with the old one.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode};
+use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, RecommendedCache};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::handle::{Control, ReloadError};
+
+/// A change is acted upon when the folder has been quiet for this long.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The link that Kubernetes points at another folder when it updates a ConfigMap or a Secret.
+const KUBERNETES_LINK: &str = "..data";
+
+/// Waits for reasons to reload; see [`follow`].
+#[derive(Debug)]
+pub struct Follow {
+    file: PathBuf,
+    hangups: Signal,
+    changed: Arc<Notify>,
+    /// Watches as long as it lives; `None` when the system refuses.
+    _watch: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
+}
+
+/// Begins to listen for SIGHUP and for changes of `file`. From here on SIGHUP does not end the
+/// process. Without a watch (for example because the system's limit is reached) SIGHUP remains.
+///
+/// # Errors
+/// When the signal handler cannot be installed.
+pub fn follow(file: &Path) -> io::Result<Follow> {
+    let hangups = signal(SignalKind::hangup())?;
+    let changed = Arc::new(Notify::new());
+    let watch = watch(file, changed.clone())
+        .inspect_err(|error| {
+            tracing::warn!("cannot watch {}, reload with SIGHUP: {error}", file.display());
+        })
+        .ok();
+    Ok(Follow { file: file.to_owned(), hangups, changed, _watch: watch })
+}
+
+impl Follow {
+    /// Reloads for as long as it is polled. Reasons that come while a reload is under way lead to
+    /// one more, which reads the file anew: the newest content wins.
+    pub async fn run(mut self, control: Control) {
+        loop {
+            tokio::select! {
+                Some(()) = self.hangups.recv() => {}
+                () = self.changed.notified() => {}
+            }
+            match tokio::fs::read_to_string(&self.file).await {
+                // How it went is recorded by control.
+                Ok(text) => drop(control.reload(text).await),
+                Err(source) => {
+                    control.refuse(&ReloadError::Read { file: self.file.clone(), source });
+                }
+            }
+        }
+    }
+}
+
+fn watch(
+    file: &Path,
+    changed: Arc<Notify>,
+) -> notify::Result<Debouncer<RecommendedWatcher, RecommendedCache>> {
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let name = file.file_name().unwrap_or_default().to_owned();
+    let heard = move |result: DebounceEventResult| match result {
+        Ok(events) => {
+            if events.iter().any(|event| concerns(event, &name)) {
+                changed.notify_one();
+            }
+        }
+        // Events may have been missed: look.
+        Err(_) => changed.notify_one(),
+    };
+    let mut watch = notify_debouncer_full::new_debouncer(QUIET, None, heard)?;
+    watch.watch(folder, RecursiveMode::NonRecursive)?;
+    Ok(watch)
+}
+
+/// Whether an event may have changed what the file says. Reading it is an event too.
+fn concerns(event: &DebouncedEvent, name: &OsStr) -> bool {
+    let access = matches!(event.kind, EventKind::Access(_));
+    let ours = |path: &PathBuf| {
+        path.file_name().is_some_and(|file| file == name || file == KUBERNETES_LINK)
+    };
+    !access && (event.need_rescan() || event.paths.iter().any(ours))
+}
