@@ -2,11 +2,28 @@
 //!
 //! Workers share nothing; control tells them what to do by [`Workers`]' messages, each acknowledged
 //! by every worker. Knows nothing of probes.
+//!
+//! The way in is `forward.rs`: the life of a request, top to bottom.
 
+mod answer;
+mod backend;
+mod body;
+mod client;
+mod connect;
+mod exchange;
+mod flight;
+mod forward;
+mod head;
+mod hold;
+mod listener;
+mod service;
 mod spec;
+mod tunnel;
+mod worker;
 mod workers;
 
+pub use listener::{Bound, bind};
 pub use spec::{
     BackendSpec, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Symptom, Tls,
 };
-pub use workers::{Bound, Lost, Workers, bind};
+pub use workers::{Lost, Workers};

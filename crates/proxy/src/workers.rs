@@ -1,15 +1,25 @@
 //! The handle control holds: starts the workers, sends each message to all, awaits all answers.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use metrics::Metrics;
 use routing::failover::BackendId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use crate::listener::Bound;
 use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
+use crate::worker::{Mail, Order, Team, run};
+
+/// Orders a worker may have outstanding. Control awaits every answer, so this is ample.
+const MAILBOX: usize = 256;
+
+/// How long a worker may take to acknowledge. It does so between two steps of its requests, each of
+/// which takes microseconds; a worker that needs this long is gone or stuck.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A worker did not acknowledge: its thread is gone, or it was silent for too long.
 #[derive(Debug, thiserror::Error)]
@@ -19,27 +29,12 @@ pub struct Lost {
     pub worker: usize,
 }
 
-/// A listener's sockets, one per worker, bound and not yet accepting.
-#[derive(Debug)]
-pub struct Bound {
-    /// As asked for.
-    pub configured: SocketAddr,
-    /// As bound: the port is never 0.
-    pub local: SocketAddr,
-}
-
-/// Binds one socket per worker to `address`.
-///
-/// # Errors
-/// As the system says, for example when the address is in use.
-pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
-    let _ = workers;
-    Ok(Bound { configured: address, local: address })
-}
-
 /// All workers.
 #[derive(Debug)]
-pub struct Workers {}
+pub struct Workers {
+    team: Arc<Team>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl Workers {
     /// Starts `count` threads (at least 1) that have nothing to do yet. `suspicions` hears what live
@@ -52,14 +47,30 @@ impl Workers {
         metrics: Arc<Metrics>,
         suspicions: mpsc::Sender<Suspicion>,
     ) -> io::Result<Self> {
-        let _ = (count, metrics, suspicions);
-        Ok(Self {})
+        let (mailboxes, receivers): (Vec<_>, Vec<_>) =
+            (0..count.max(1)).map(|_| mpsc::channel(MAILBOX)).unzip();
+        let connections = mailboxes.iter().map(|_| AtomicUsize::new(0)).collect();
+        let team = Arc::new(Team { mailboxes, connections });
+        let threads = receivers
+            .into_iter()
+            .enumerate()
+            .map(|(index, mailbox)| {
+                let (team, metrics, suspicions) =
+                    (Arc::clone(&team), Arc::clone(&metrics), suspicions.clone());
+                std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                    if let Err(error) = run(index, team, metrics, suspicions, mailbox) {
+                        tracing::error!(worker = index, %error, "worker cannot start");
+                    }
+                })
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { team, threads })
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        1
+        self.threads.len()
     }
 
     /// Replaces everything a worker knows, and begins to accept on `bound`. After the answer, no
@@ -68,12 +79,21 @@ impl Workers {
     /// # Errors
     /// When a worker is lost.
     pub async fn configure(&self, snapshot: Arc<Snapshot>, bound: Vec<Bound>) -> Result<(), Lost> {
-        let _ = (snapshot, bound);
-        Ok(())
+        let mut sockets: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
+        for listener in bound {
+            for (mine, socket) in sockets.iter_mut().zip(listener.sockets) {
+                mine.push((listener.configured, socket));
+            }
+        }
+        let orders = sockets
+            .into_iter()
+            .map(|sockets| Order::Configure { snapshot: Arc::clone(&snapshot), sockets });
+        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// Moves a service to `active`, or holds its requests when `None`. After the answer, no request
-    /// is sent to any other backend of the service. `leave` is about requests in flight on the old one.
+    /// is sent to any other backend of the service. `leave` is about requests in flight on the old
+    /// one.
     ///
     /// # Errors
     /// When a worker is lost.
@@ -84,8 +104,8 @@ impl Workers {
         active: Option<BackendId>,
         leave: Leave,
     ) -> Result<(), Lost> {
-        let _ = (service, epoch, active, leave);
-        Ok(())
+        let orders = self.threads.iter().map(|_| Order::Activate { service, epoch, active, leave });
+        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// A suspected backend has answered a probe: requests that wait for the verdict may try it again.
@@ -93,14 +113,51 @@ impl Workers {
     /// # Errors
     /// When a worker is lost.
     pub async fn cleared(&self, service: ServiceId, backend: BackendId) -> Result<(), Lost> {
-        let _ = (service, backend);
-        Ok(())
+        let orders = self.threads.iter().map(|_| Order::Cleared { service, backend });
+        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// Stops accepting, lets running requests finish until `timeout`, then ends the threads.
     /// Returns how many requests were cut off.
     pub async fn shut_down(self, timeout: Duration) -> usize {
-        let _ = timeout;
-        0
+        let orders = self.threads.iter().map(|_| Order::Drain { timeout });
+        let cut = self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await;
+        let Self { team, threads } = self;
+        drop(team);
+        match cut {
+            Ok(cut) => {
+                // Each has acknowledged as its last act.
+                for thread in threads {
+                    let _ = thread.join();
+                }
+                cut
+            }
+            Err(lost) => {
+                tracing::error!(%lost, "not waiting for it");
+                0
+            }
+        }
+    }
+
+    /// Sends one order to each worker, all at once, and awaits all answers.
+    async fn tell(
+        &self,
+        orders: impl Iterator<Item = Order>,
+        within: Duration,
+    ) -> Result<usize, Lost> {
+        let mut answers = Vec::with_capacity(self.count());
+        for (worker, (mailbox, order)) in self.team.mailboxes.iter().zip(orders).enumerate() {
+            let (done, answer) = oneshot::channel();
+            let mail = Mail { order, done: Some(done) };
+            let sent = tokio::time::timeout(within, mailbox.send(mail)).await;
+            sent.map_err(|_| Lost { worker })?.map_err(|_| Lost { worker })?;
+            answers.push(answer);
+        }
+        let mut sum = 0;
+        for (worker, answer) in answers.into_iter().enumerate() {
+            let answered = tokio::time::timeout(within, answer).await;
+            sum += answered.map_err(|_| Lost { worker })?.map_err(|_| Lost { worker })?;
+        }
+        Ok(sum)
     }
 }

@@ -1,0 +1,260 @@
+//! One client connection: what is known of it, and the socket that enforces its deadlines.
+//!
+//! hyper has one number for two waits (the next request, and the end of its head), and no way to
+//! end a connection whose client takes nothing. So the socket itself knows what the connection is
+//! doing, the sweep compares that with the limits, and an overdue connection is ended from below.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use config::model::DownstreamLimits;
+use http::HeaderValue;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::listener::Listener;
+
+/// One client connection, as its requests and the sweep see it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) listener: Rc<Listener>,
+    /// The client's address, ready to be sent on.
+    pub(crate) address: HeaderValue,
+    waker: RefCell<Waker>,
+    socket: Arc<State>,
+}
+
+/// What the socket and the sweep share. hyper wants sockets that could move to another thread, so
+/// these are atomics; only one thread ever uses them, and relaxed access costs nothing.
+#[derive(Debug)]
+struct State {
+    stage: AtomicU8,
+    /// When the stage began, in milliseconds of the worker's clock.
+    since_ms: AtomicU64,
+    clock: Arc<Clock>,
+    order: AtomicU8,
+    ended: AtomicBool,
+}
+
+/// A worker's clock: milliseconds since it started, as of the last sweep.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    now_ms: AtomicU64,
+}
+
+// Stages of a connection.
+const FRESH: u8 = 0; // Accepted, nothing received.
+const IDLE: u8 = 1; // Between two requests.
+const HEAD: u8 = 2; // Part of a request head has arrived.
+const BUSY: u8 = 3; // A request is being served.
+
+// Orders of the sweep to the socket.
+const GO_ON: u8 = 0;
+const CLOSE: u8 = 1; // End of input, quietly.
+const TIMED_OUT: u8 = 2; // 408, then end of input.
+const CUT: u8 = 3; // Fail both directions.
+
+/// The answer to a head that did not arrive in time (RFC 9110 15.5.9).
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+// === impl Clock ===
+
+impl Clock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { started: Instant::now(), now_ms: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn set(&self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.started).as_millis();
+        self.now_ms.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.now_ms.load(Relaxed)
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        listener: Rc<Listener>,
+        clock: Arc<Clock>,
+    ) -> (Rc<Self>, ClientSocket) {
+        let socket = Arc::new(State {
+            stage: AtomicU8::new(FRESH),
+            since_ms: AtomicU64::new(clock.now_ms()),
+            clock,
+            order: AtomicU8::new(GO_ON),
+            ended: AtomicBool::new(false),
+        });
+        let address = peer.ip().to_canonical().to_string();
+        let client = Rc::new(Self {
+            listener,
+            address: HeaderValue::try_from(address).expect("an address is visible ASCII"),
+            waker: RefCell::new(Waker::noop().clone()),
+            socket: Arc::clone(&socket),
+        });
+        (client, ClientSocket { stream, state: socket })
+    }
+
+    pub(crate) fn limits(&self) -> Rc<DownstreamLimits> {
+        self.listener.limits()
+    }
+
+    /// Who to wake for this connection: its task. Told once; a task's waker does not change.
+    pub(crate) fn woken_by(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.will_wake(waker) {
+            known.clone_from(waker);
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        self.waker.borrow().wake_by_ref();
+    }
+
+    /// A request has arrived.
+    pub(crate) fn begin(&self) {
+        self.socket.stage.store(BUSY, Relaxed);
+    }
+
+    /// The request has ended.
+    pub(crate) fn idle(&self) {
+        self.socket.enter(IDLE);
+    }
+
+    /// Whether the client has closed its sending side.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.socket.ended.load(Relaxed)
+    }
+
+    /// Ends the connection now, in both directions.
+    pub(crate) fn cut(&self) {
+        self.socket.order.store(CUT, Relaxed);
+        self.wake();
+    }
+
+    /// Compares what the connection does with its limits.
+    pub(crate) fn sweep(&self) {
+        let limits = self.limits();
+        let state = &self.socket;
+        let waited = state.clock.now_ms().saturating_sub(state.since_ms.load(Relaxed));
+        let (limit, order) = match state.stage.load(Relaxed) {
+            FRESH => (limits.header_timeout, CLOSE),
+            HEAD => (limits.header_timeout, TIMED_OUT),
+            IDLE => (limits.idle_timeout, CLOSE),
+            _ => return,
+        };
+        let limit = limit.as_millis();
+        let present = state.order.load(Relaxed);
+        if present == CLOSE && u128::from(waited) > 2 * limit {
+            // It was told to close long ago and cannot: its client takes nothing.
+            self.cut();
+        } else if present == GO_ON && u128::from(waited) > limit {
+            if order == TIMED_OUT {
+                self.listener.cells.header_timeouts.inc();
+            }
+            state.order.store(order, Relaxed);
+            self.wake();
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn enter(&self, stage: u8) {
+        self.stage.store(stage, Relaxed);
+        self.since_ms.store(self.clock.now_ms(), Relaxed);
+    }
+
+    fn received(&self, bytes: usize) {
+        if bytes == 0 {
+            self.ended.store(true, Relaxed);
+        } else if matches!(self.stage.load(Relaxed), FRESH | IDLE) {
+            self.enter(HEAD);
+        }
+    }
+}
+
+/// A client's socket under hyper.
+#[derive(Debug)]
+pub(crate) struct ClientSocket {
+    stream: TcpStream,
+    state: Arc<State>,
+}
+
+impl AsyncRead for ClientSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.state.order.load(Relaxed) {
+            GO_ON => {}
+            CUT => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            order => {
+                if order == TIMED_OUT {
+                    // Best effort: no answer is being written while a head is being read.
+                    let _ = self.stream.try_write(REQUEST_TIMEOUT);
+                    self.state.order.store(CLOSE, Relaxed);
+                }
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if matches!(read, Poll::Ready(Ok(()))) {
+            self.state.received(buffer.filled().len() - before);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for ClientSocket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.state.order.load(Relaxed) == CUT {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.state.order.load(Relaxed) == CUT {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

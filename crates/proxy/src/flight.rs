@@ -1,0 +1,315 @@
+//! The in-flight table: one entry per request, and the sweep that reads it.
+//!
+//! It is the one mechanism behind timeouts, stall suspicion, abandoning requests at a failover, and
+//! knowing when a worker is drained. There is no timer per request: a sweep every [`SWEEP`] looks
+//! at every entry. An entry says what its request waits for; the sweep and the orders of control
+//! leave a [`Signal`] in it and wake the connection that owns it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::backend::Backend;
+use crate::client::Client;
+use crate::service::Service;
+use crate::spec::Symptom;
+
+/// From one sweep to the next, and so the grain of every timeout of the data plane.
+pub(crate) const SWEEP: Duration = Duration::from_millis(100);
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// An active, or the verdict on the one that failed it.
+    Held,
+    /// A connection to the backend.
+    Connecting,
+    /// The response head.
+    Awaiting,
+    /// The response head of a backend that has been left; it cannot be repeated.
+    Settling,
+    /// The rest of the response body.
+    Relaying,
+    /// The end of a connection that switched protocols.
+    Tunnel,
+}
+
+/// What the owner of an entry should do when it is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Nothing.
+    None,
+    /// The time for this phase is over.
+    Expired,
+    /// The backend has been left; try elsewhere if that is safe.
+    Abandon,
+}
+
+/// Whose turn it is to move a body on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The client has to send, or to take.
+    Downstream,
+    /// The backend has to.
+    Upstream,
+}
+
+/// One request.
+#[derive(Debug)]
+struct Entry {
+    service: Rc<Service>,
+    client: Rc<Client>,
+    backend: RefCell<Option<Rc<Backend>>>,
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    turn: Cell<Turn>,
+    signal: Cell<Signal>,
+}
+
+/// All requests of a worker.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    entries: RefCell<Slab<Entry>>,
+    now: Cell<Instant>,
+}
+
+/// A request's place in the table; gives it up, and all that is counted with it, when dropped.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    flights: Rc<Flights>,
+    key: usize,
+}
+
+// === impl Flights ===
+
+impl Flights {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            entries: RefCell::new(Slab::with_capacity(64)),
+            now: Cell::new(Instant::now()),
+        })
+    }
+
+    /// Enters a request that waits for a connection since `begun`.
+    pub(crate) fn begin(
+        self: &Rc<Self>,
+        service: Rc<Service>,
+        client: Rc<Client>,
+        begun: Instant,
+    ) -> Flight {
+        service.cells.in_flight.inc();
+        let key = self.entries.borrow_mut().insert(Entry {
+            service,
+            client,
+            backend: RefCell::new(None),
+            phase: Cell::new(Phase::Connecting),
+            since: Cell::new(begun),
+            turn: Cell::new(Turn::Upstream),
+            signal: Cell::new(Signal::None),
+        });
+        Flight { flights: Rc::clone(self), key }
+    }
+
+    /// How many requests there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// The time of the last sweep: good enough for what is measured in sweeps.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Wakes the requests of `service` that are held: something they wait for has happened.
+    pub(crate) fn wake_held(&self, service: &Rc<Service>) {
+        for (_, entry) in self.entries.borrow().iter() {
+            if Rc::ptr_eq(&entry.service, service) && entry.phase.get() == Phase::Held {
+                entry.client.wake();
+            }
+        }
+    }
+
+    /// Tells requests of `service` that are at a backend other than `active` that it has been left.
+    /// Those still connecting always turn away; those that wait for a response head do so when
+    /// their backend was given up on.
+    pub(crate) fn abandon_others(&self, service: &Rc<Service>, active: &Rc<Backend>) {
+        for (_, entry) in self.entries.borrow().iter() {
+            if !Rc::ptr_eq(&entry.service, service) {
+                continue;
+            }
+            let backend = entry.backend.borrow();
+            let Some(backend) = backend.as_ref().filter(|b| !Rc::ptr_eq(b, active)) else {
+                continue;
+            };
+            let leaves = match entry.phase.get() {
+                Phase::Connecting => true,
+                Phase::Awaiting => backend.abandoned.get(),
+                Phase::Held | Phase::Settling | Phase::Relaying | Phase::Tunnel => false,
+            };
+            if leaves {
+                entry.leave_signal(Signal::Abandon);
+            }
+        }
+    }
+
+    /// Looks at every request once: ends what is overdue, and raises suspicions.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.now.set(now);
+        for (_, entry) in self.entries.borrow().iter() {
+            entry.sweep(now);
+        }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn leave_signal(&self, signal: Signal) {
+        self.signal.set(signal);
+        self.client.wake();
+    }
+
+    fn sweep(&self, now: Instant) {
+        let waited = now.saturating_duration_since(self.since.get());
+        let spec = self.service.spec();
+        let client_limit = self.client.limits().body_timeout;
+        match (self.phase.get(), self.turn.get()) {
+            (Phase::Held, _) => {
+                if waited > spec.hold.timeout {
+                    self.leave_signal(Signal::Expired);
+                } else if let Some(backend) = self.backend.borrow().as_ref() {
+                    // The suspicion that asked for the verdict may have been lost; ask again.
+                    self.service.suspect_again(backend, now);
+                }
+            }
+            (Phase::Awaiting | Phase::Settling, Turn::Downstream) => {
+                if waited > client_limit {
+                    self.leave_signal(Signal::Expired);
+                }
+            }
+            (Phase::Awaiting, Turn::Upstream) => {
+                if waited > spec.timeouts.response {
+                    self.leave_signal(Signal::Expired);
+                } else if waited > spec.stall_after
+                    && let Some(backend) = self.backend.borrow().as_ref()
+                {
+                    self.service.suspect_stall(backend, now);
+                }
+            }
+            (Phase::Settling, Turn::Upstream) => {
+                if waited > spec.replay.settle.min(spec.timeouts.response) {
+                    self.leave_signal(Signal::Expired);
+                }
+            }
+            (Phase::Relaying, Turn::Upstream) => {
+                if waited > spec.timeouts.idle {
+                    self.leave_signal(Signal::Expired);
+                }
+            }
+            // The client does not take what we have: nobody polls the body, so the socket must go.
+            (Phase::Relaying, Turn::Downstream) => {
+                if waited > client_limit {
+                    self.client.cut();
+                }
+            }
+            // The connector has its own deadline; a tunnel may be silent for as long as it likes.
+            (Phase::Connecting | Phase::Tunnel, _) => {}
+        }
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    fn with<T>(&self, read: impl FnOnce(&Entry) -> T) -> T {
+        read(&self.flights.entries.borrow()[self.key])
+    }
+
+    /// Starts a new phase, at `backend`, waiting since `since`. A signal left for the last phase is
+    /// forgotten.
+    pub(crate) fn enter(&self, phase: Phase, backend: Option<&Rc<Backend>>, since: Instant) {
+        self.with(|entry| {
+            entry.phase.set(phase);
+            entry.since.set(since);
+            entry.turn.set(Turn::Upstream);
+            entry.signal.set(Signal::None);
+            let mut at = entry.backend.borrow_mut();
+            match (at.as_ref(), backend) {
+                (Some(old), Some(new)) if Rc::ptr_eq(old, new) => {}
+                (_, new) => *at = new.cloned(),
+            }
+        });
+    }
+
+    /// Starts a new phase at the same backend.
+    pub(crate) fn proceed(&self, phase: Phase) {
+        let now = self.flights.now();
+        self.with(|entry| {
+            entry.phase.set(phase);
+            entry.since.set(now);
+            entry.signal.set(Signal::None);
+        });
+    }
+
+    /// Notes that a body moved on, and whose turn it is next.
+    pub(crate) fn progress(&self, turn: Turn) {
+        let now = self.flights.now();
+        self.with(|entry| {
+            entry.since.set(now);
+            entry.turn.set(turn);
+        });
+    }
+
+    /// Notes whose turn it is, without anything having moved.
+    pub(crate) fn turn(&self, turn: Turn) {
+        self.with(|entry| entry.turn.set(turn));
+    }
+
+    /// Takes what was left for this request.
+    pub(crate) fn signal(&self) -> Signal {
+        self.with(|entry| entry.signal.replace(Signal::None))
+    }
+
+    /// Whether the request waits for more of its own body.
+    pub(crate) fn awaits_client(&self) -> bool {
+        self.with(|entry| entry.turn.get() == Turn::Downstream)
+    }
+
+    /// Whether the client has closed its sending side.
+    pub(crate) fn client_gone(&self) -> bool {
+        self.with(|entry| entry.client.has_ended())
+    }
+
+    /// The time of the last sweep.
+    pub(crate) fn now(&self) -> Instant {
+        self.flights.now()
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let entry = self.flights.entries.borrow_mut().remove(self.key);
+        entry.service.cells.in_flight.dec();
+        entry.client.idle();
+    }
+}
+
+impl Service {
+    /// Raises the suspicion that `backend` hangs, unless it was raised within the last second: a
+    /// slow request among fast ones must not keep the probes busy.
+    fn suspect_stall(&self, backend: &Rc<Backend>, now: Instant) {
+        if backend.stall_suspected_at.get().is_none_or(|at| now - at >= Duration::from_secs(1)) {
+            backend.stall_suspected_at.set(Some(now));
+            self.suspect(backend, Symptom::Stalled);
+        }
+    }
+
+    fn suspect_again(&self, backend: &Rc<Backend>, now: Instant) {
+        if backend.suspected_at.get().is_none_or(|at| now - at >= Duration::from_secs(1)) {
+            backend.suspected_at.set(Some(now));
+            self.suspect(backend, Symptom::Reset);
+        }
+    }
+}

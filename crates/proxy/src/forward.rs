@@ -1,0 +1,313 @@
+//! The life of a request, top to bottom: admit, route, choose, send, hold and replay, relay.
+//!
+//! One active: a request is sent only to the backend that is active at the moment of sending, and
+//! nothing here chooses another. Nothing lost: what was never sent, or may be repeated, waits for
+//! the next active. Never twice: what may have been carried out and is not safe to repeat is not
+//! sent again; its client is told so.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::header::UPGRADE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+
+use crate::answer::Failure;
+use crate::backend::Backend;
+use crate::body::{RequestBody, ResponseBody, Source};
+use crate::client::Client;
+use crate::connect::{ConnectError, connect};
+use crate::exchange::{Connection, poll_response};
+use crate::flight::{Flight, Phase, Signal};
+use crate::head::{Head, strip_response};
+use crate::hold::{Hold, Refused};
+use crate::service::Service;
+use crate::spec::{ServiceSpec, Symptom};
+use crate::tunnel;
+use crate::worker::Worker;
+
+/// Answers one request of `client`.
+pub(crate) async fn forward(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    mut request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let begun = Instant::now();
+    client.begin();
+    let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let (parts, incoming) = request.into_parts();
+
+    let admitted = Head::admit(parts).and_then(|head| {
+        let service = worker.route(head.host(), head.path()).ok_or(Failure::NotFound)?;
+        Ok((head, service))
+    });
+    let (head, service) = match admitted {
+        Ok(admitted) => admitted,
+        Err(failure) => {
+            client.listener.cells.unrouted.inc();
+            client.idle();
+            return Ok(failure.response());
+        }
+    };
+
+    let flight = worker.flights.begin(Rc::clone(&service), Rc::clone(&client), begun);
+    let spec = service.spec();
+    let source = (!incoming.is_end_stream()).then(|| Source::new(incoming, spec.replay.buffer));
+    let job = Job { head, source, service, spec, client, flight, begun };
+    let (service, begun) = (Rc::clone(&job.service), job.begun);
+
+    let response = match job.deliver().await {
+        Ok(delivered) => job.relay(delivered, upgrade),
+        Err(failure) => Err(failure),
+    };
+    let response = response.unwrap_or_else(|failure| {
+        service.cells.fail(failure.blame());
+        failure.response()
+    });
+    let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
+    service.cells.requests[class].inc();
+    service.cells.latency.observe(begun.elapsed());
+    Ok(response)
+}
+
+/// One request and all that belongs to it.
+struct Job {
+    head: Head,
+    /// The request body; `None` when there is none.
+    source: Option<Rc<Source>>,
+    service: Rc<Service>,
+    spec: Rc<ServiceSpec>,
+    client: Rc<Client>,
+    flight: Flight,
+    begun: Instant,
+}
+
+/// A backend has answered; the body is still to come.
+struct Delivered {
+    response: Response<Incoming>,
+    connection: Box<Connection>,
+    backend: Rc<Backend>,
+}
+
+/// Why an attempt brought no response head.
+enum Lost {
+    /// The backend cannot have seen the request.
+    Unsent,
+    /// The connection broke after the request, or part of it, was sent.
+    Broken,
+    /// The backend was left while it was silent.
+    Abandoned,
+    /// The backend was silent for too long.
+    Expired,
+    /// The client did not send what it announced.
+    ClientStalled,
+    /// The client broke off.
+    ClientGone,
+}
+
+impl Job {
+    /// Sends the request to whoever is active until somebody answers, within the limits on holding
+    /// and repeating.
+    async fn deliver(&self) -> Result<Delivered, Failure> {
+        let mut hold = Hold::default();
+        let mut sent = 0;
+        loop {
+            let moment = self.service.moment();
+            let Some(backend) = self.service.active() else {
+                self.wait(hold.wait(&self.service, &self.flight, None, self.kept_bytes())).await?;
+                continue;
+            };
+            let lost = match self.connection_to(&backend).await? {
+                // Opening a connection takes time; the active may be another by now.
+                Some(_) if !self.service.is_active(&backend) => continue,
+                Some(mut connection) => {
+                    if sent > 0 {
+                        self.service.cells.replayed.inc();
+                    }
+                    match self.attempt(&mut connection, &backend, sent).await {
+                        Ok(response) => return Ok(Delivered { response, connection, backend }),
+                        Err(lost) => lost,
+                    }
+                }
+                None => Lost::Unsent,
+            };
+            match lost {
+                Lost::Unsent => {}
+                Lost::Broken | Lost::Abandoned => {
+                    sent += 1;
+                    if sent > self.spec.replay.attempts || !self.may_repeat() {
+                        return Err(Failure::BadGateway);
+                    }
+                }
+                Lost::Expired => return Err(Failure::GatewayTimeout),
+                Lost::ClientStalled => return Err(Failure::RequestTimeout),
+                Lost::ClientGone => return Err(Failure::ClientGone),
+            }
+            let failed = Some((&backend, moment));
+            self.wait(hold.wait(&self.service, &self.flight, failed, self.kept_bytes())).await?;
+        }
+    }
+
+    /// A connection to `backend`, used or new; `None` when it takes none. That is a reason for
+    /// suspicion, and no more.
+    async fn connection_to(
+        &self,
+        backend: &Rc<Backend>,
+    ) -> Result<Option<Box<Connection>>, Failure> {
+        if let Some(connection) = backend.take_idle() {
+            return Ok(Some(connection));
+        }
+        self.flight.enter(Phase::Connecting, Some(backend), self.begun);
+        // Boxed: a rare path should not make every request's future larger.
+        let mut opening = pin!(Box::pin(connect(&backend.spec, self.spec.timeouts.connect)));
+        let opened = poll_fn(|context| match opening.as_mut().poll(context) {
+            Poll::Ready(opened) => Poll::Ready(Some(opened)),
+            Poll::Pending if self.flight.signal() == Signal::Abandon => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        match opened {
+            None => Ok(None),
+            Some(Ok(stream)) => {
+                backend.cells.connects.inc();
+                Ok(Connection::start(stream).await.ok())
+            }
+            Some(Err(ConnectError::Exhausted(_))) => Err(Failure::Exhausted),
+            Some(Err(error)) => {
+                backend.cells.connect_failures.inc();
+                if let Some(symptom) = error.symptom() {
+                    self.service.suspect(backend, symptom);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sends the request on `connection` and awaits the response head.
+    async fn attempt(
+        &self,
+        connection: &mut Box<Connection>,
+        backend: &Rc<Backend>,
+        sent: u32,
+    ) -> Result<Response<Incoming>, Lost> {
+        backend.cells.attempts.inc();
+        let since = if sent == 0 { self.begun } else { Instant::now() };
+        self.flight.enter(Phase::Awaiting, Some(backend), since);
+        let body = match &self.source {
+            None => RequestBody::Empty,
+            Some(source) => RequestBody::Reading { source: Rc::clone(source), given: 0 },
+        };
+        let request =
+            self.head.for_backend(body, &self.client.address, || authority(&backend.spec.url));
+        let mut response = pin!(connection.send(request));
+        let outcome = poll_fn(|context| {
+            let response = poll_response(connection, response.as_mut(), context);
+            if let Some(source) = &self.source {
+                source.report(&self.flight);
+            }
+            match response {
+                Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|broken| {
+                    tracing::debug!(backend = %backend.spec.name, error = %broken.error, "exchange broke");
+                    if self.source.as_ref().is_some_and(|source| source.is_broken()) {
+                        Lost::ClientGone
+                    } else if broken.unsent.is_some() {
+                        Lost::Unsent
+                    } else {
+                        Lost::Broken
+                    }
+                })),
+                Poll::Pending => self.heed_signal(),
+            }
+        })
+        .await;
+        if matches!(outcome, Err(Lost::Unsent | Lost::Broken)) {
+            self.service.suspect(backend, Symptom::Reset);
+        }
+        outcome
+    }
+
+    /// What the sweep or an order of control has to say to a request that awaits its response head.
+    fn heed_signal(&self) -> Poll<Result<Response<Incoming>, Lost>> {
+        match self.flight.signal() {
+            Signal::None => Poll::Pending,
+            Signal::Expired if self.flight.awaits_client() => Poll::Ready(Err(Lost::ClientStalled)),
+            Signal::Expired => Poll::Ready(Err(Lost::Expired)),
+            Signal::Abandon if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
+            Signal::Abandon => {
+                // It may be carried out over there even now. All that is left is to wait a little.
+                self.flight.proceed(Phase::Settling);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Hands a backend's answer to the client.
+    fn relay(
+        self,
+        delivered: Delivered,
+        upgrade: Option<OnUpgrade>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let Delivered { response, connection, backend } = delivered;
+        if let Some(source) = &self.source {
+            source.forget();
+        }
+        let (mut parts, incoming) = response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
+            let Some((upgrade, _)) = upgrade.zip(self.head.upgrade.as_ref()) else {
+                return Err(Failure::BadGateway);
+            };
+            self.flight.proceed(Phase::Tunnel);
+            tunnel::start(upgrade, connection, self.service, self.flight);
+            return Ok(Response::from_parts(parts, ResponseBody::Done));
+        }
+        strip_response(&mut parts.headers)?;
+        parts.version = http::Version::HTTP_11;
+        parts.extensions.clear();
+        self.flight.proceed(Phase::Relaying);
+        let body = ResponseBody::relay(incoming, connection, backend, self.service, self.flight);
+        Ok(Response::from_parts(parts, body))
+    }
+
+    async fn wait(
+        &self,
+        waiting: impl Future<Output = Result<(), Refused>>,
+    ) -> Result<(), Failure> {
+        Box::pin(waiting).await.map_err(|refused| match refused {
+            Refused::Full => {
+                self.service.cells.hold_overflows.inc();
+                Failure::HoldFull
+            }
+            Refused::Expired => {
+                self.service.cells.hold_timeouts.inc();
+                Failure::NobodyActive
+            }
+            Refused::ClientGone => Failure::ClientGone,
+        })
+    }
+
+    /// Whether the request can be sent again without doing anything twice, and is still complete.
+    fn may_repeat(&self) -> bool {
+        self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.source.as_ref().map_or(0, |source| source.kept_bytes())
+    }
+}
+
+/// What to call a backend when the client named no host.
+fn authority(url: &config::model::BackendUrl) -> HeaderValue {
+    let host = &url.host;
+    let text = if host.contains(':') {
+        format!("[{host}]:{}", url.port)
+    } else {
+        format!("{host}:{}", url.port)
+    };
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("backend"))
+}

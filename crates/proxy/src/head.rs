@@ -1,0 +1,286 @@
+//! Request and response heads: what is refused, what is stripped, what is added.
+//!
+//! hyper has parsed them; this is about what a proxy must not pass on. The client's head is kept as
+//! it came, and every attempt makes its own head for the backend from it.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::Uri;
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use smallvec::SmallVec;
+
+use crate::answer::Failure;
+use crate::body::RequestBody;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// A request head that is understood in one way only.
+#[derive(Debug)]
+pub(crate) struct Head {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// The authority asked for; `None` for an HTTP/1.0 client that named none.
+    host: Option<HeaderValue>,
+    /// Names that this message declares to be about one connection only.
+    dropped: SmallVec<[HeaderName; 4]>,
+    /// What the client wants to switch to.
+    pub(crate) upgrade: Option<HeaderValue>,
+    /// Sending it twice does what sending it once does (RFC 9110 9.2.2), or the client says that the
+    /// server can tell.
+    pub(crate) repeatable: bool,
+    wants_trailers: bool,
+}
+
+impl Head {
+    /// Takes over a request head, or says why not.
+    ///
+    /// # Errors
+    /// See [`Failure`]; never one that blames a backend.
+    pub(crate) fn admit(parts: Parts) -> Result<Self, Failure> {
+        let Parts { method, uri, version, headers, .. } = parts;
+        if method == Method::CONNECT || method == Method::TRACE {
+            return Err(Failure::MethodNotAllowed);
+        }
+        let seen = Seen::scan(&headers)?;
+        let host = seen.host(&uri, version)?;
+        if uri.path() == "*" && method != Method::OPTIONS {
+            return Err(Failure::BadRequest("the target * is for OPTIONS only"));
+        }
+        let upgrade = seen.upgrade(version);
+        let Seen { dropped, wants_trailers, has_idempotency_key, .. } = seen;
+        Ok(Self {
+            repeatable: has_idempotency_key || method.is_idempotent(),
+            method,
+            uri: origin_form(uri),
+            headers,
+            host,
+            dropped,
+            upgrade,
+            wants_trailers,
+        })
+    }
+
+    /// The host asked for, as it came; empty when there is none.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or("")
+    }
+
+    /// The path asked for, as it came.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// The request as one backend gets it. `client` is the client's address, `authority` the
+    /// backend's own, for a client that named none.
+    pub(crate) fn for_backend(
+        &self,
+        body: RequestBody,
+        client: &HeaderValue,
+        authority: impl FnOnce() -> HeaderValue,
+    ) -> Request<RequestBody> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 6);
+        let host = self.host.clone().unwrap_or_else(authority);
+        headers.insert(HOST, host.clone());
+        for (name, value) in &self.headers {
+            if !is_withheld(name) && !self.dropped.contains(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.insert(X_FORWARDED_FOR, client.clone());
+        headers.insert(X_FORWARDED_PROTO, HTTP);
+        headers.insert(X_FORWARDED_HOST, host);
+        if self.wants_trailers {
+            headers.insert(TE, TRAILERS);
+        }
+        if let Some(upgrade) = &self.upgrade {
+            headers.insert(UPGRADE, upgrade.clone());
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        if http_body::Body::size_hint(&body).exact().is_none() {
+            // Said outright: hyper would send a GET of unknown length without its body.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// The path and query alone (RFC 9112 3.2.1); the authority has become the host.
+fn origin_form(uri: Uri) -> Uri {
+    if uri.authority().is_none() {
+        return uri;
+    }
+    uri.into_parts().path_and_query.map_or_else(|| Uri::from_static("/"), Uri::from)
+}
+
+/// What one pass over the fields found.
+#[derive(Debug, Default)]
+struct Seen<'a> {
+    host: Option<&'a HeaderValue>,
+    hosts: usize,
+    lengths: usize,
+    has_idempotency_key: bool,
+    wants_trailers: bool,
+    wants_upgrade: bool,
+    upgrade: Option<&'a HeaderValue>,
+    dropped: SmallVec<[HeaderName; 4]>,
+}
+
+impl<'a> Seen<'a> {
+    fn scan(headers: &'a HeaderMap) -> Result<Self, Failure> {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "host" => {
+                    seen.host = Some(value);
+                    seen.hosts += 1;
+                }
+                "content-length" => {
+                    seen.lengths += 1;
+                    if seen.lengths > 1 || value.as_bytes().contains(&b',') {
+                        return Err(Failure::BadRequest("more than one content-length"));
+                    }
+                }
+                "connection" => seen.connection(value)?,
+                "te" => seen.wants_trailers |= tokens(value).any(|t| t == b"trailers"),
+                "upgrade" => seen.upgrade = Some(value),
+                "expect" if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                    return Err(Failure::ExpectationFailed);
+                }
+                "idempotency-key" => seen.has_idempotency_key = true,
+                _ => {}
+            }
+        }
+        Ok(seen)
+    }
+
+    /// RFC 9110 7.6.1: fields named here are for this connection only. Fields that we rely on, or
+    /// that every message needs, cannot be made to disappear that way.
+    fn connection(&mut self, value: &HeaderValue) -> Result<(), Failure> {
+        for token in tokens(value) {
+            if token.eq_ignore_ascii_case(b"upgrade") {
+                self.wants_upgrade = true;
+            } else if !matches!(token, b"close" | b"keep-alive") {
+                let name = HeaderName::from_bytes(token)
+                    .map_err(|_| Failure::BadRequest("malformed connection field"))?;
+                if !is_end_to_end(&name) {
+                    self.dropped.push(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9112 3.2: exactly one `Host` from HTTP/1.1 on; an absolute target's authority wins.
+    fn host(&self, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, Failure> {
+        let named = match self.host {
+            None if version == Version::HTTP_10 => None,
+            None => return Err(Failure::BadRequest("no host")),
+            Some(_) if self.hosts > 1 => return Err(Failure::BadRequest("more than one host")),
+            Some(host) if is_authority(host.as_bytes()) => Some(host.clone()),
+            Some(_) => return Err(Failure::BadRequest("malformed host")),
+        };
+        match uri.authority() {
+            None => Ok(named),
+            Some(authority) if is_authority(authority.as_str().as_bytes()) => {
+                HeaderValue::try_from(authority.as_str())
+                    .map(Some)
+                    .map_err(|_| Failure::BadRequest("malformed target"))
+            }
+            Some(_) => Err(Failure::BadRequest("malformed target")),
+        }
+    }
+
+    /// What to switch to. HTTP/2 is not offered in the clear: `h2c` is as if it had not been asked.
+    fn upgrade(&self, version: Version) -> Option<HeaderValue> {
+        let upgrade = self.upgrade.filter(|_| self.wants_upgrade && version == Version::HTTP_11)?;
+        let is_http2 = tokens(upgrade).any(|token| token.eq_ignore_ascii_case(b"h2c"));
+        (!is_http2).then(|| upgrade.clone())
+    }
+}
+
+/// Takes out of a response what is about the backend's connection only, or says that the response
+/// could be read in two ways.
+///
+/// # Errors
+/// [`Failure::BadGateway`].
+pub(crate) fn strip_response(headers: &mut HeaderMap) -> Result<(), Failure> {
+    let mut dropped: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    let mut is_chunked = false;
+    let mut lengths = 0;
+    for (name, value) in &*headers {
+        match name.as_str() {
+            "connection" => {
+                dropped.push(CONNECTION);
+                dropped.extend(
+                    tokens(value)
+                        .filter_map(|token| HeaderName::from_bytes(token).ok())
+                        .filter(|name| !is_end_to_end(name)),
+                );
+            }
+            "transfer-encoding" => {
+                if is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                    return Err(Failure::BadGateway);
+                }
+                is_chunked = true;
+                dropped.push(TRANSFER_ENCODING);
+            }
+            "content-length" => lengths += 1,
+            "keep-alive" | "proxy-connection" | "te" | "upgrade" => dropped.push(name.clone()),
+            _ => {}
+        }
+    }
+    if lengths > 1 || (is_chunked && lengths > 0) {
+        return Err(Failure::BadGateway);
+    }
+    for name in dropped {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Fields of a request that are never passed on as they came: those about one connection, those we
+/// write ourselves, and those by which a client could pass for a proxy (`_` and `-` are the same to
+/// many applications).
+fn is_withheld(name: &HeaderName) -> bool {
+    match name.as_str() {
+        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding"
+        | "upgrade" | "http2-settings" | "expect" | "proxy" | "forwarded" | "x-real-ip" => true,
+        other => {
+            let bytes = other.as_bytes();
+            let is_x = bytes.len() > 11 && bytes[0] == b'x' && matches!(bytes[1], b'-' | b'_');
+            (is_x && bytes[2..].starts_with(b"forwarded") && matches!(bytes[11], b'-' | b'_'))
+                || other == "x_real_ip"
+        }
+    }
+}
+
+/// Fields that a `Connection` field cannot take out of a message.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host" | "content-length" | "content-type" | "authorization" | "cookie" | "cache-control"
+    ) || name == CONTENT_LENGTH
+}
+
+/// The elements of a comma-separated list (RFC 9110 5.6.1), empty ones left out.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
+}
+
+/// `host [":" port]` of RFC 3986 3.2 by its characters; no user information, nothing that another
+/// parser could take for the end of it.
+fn is_authority(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
+}

@@ -1,0 +1,96 @@
+//! Holding: a request waits, within bounds, until its service has an active for it.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use crate::backend::Backend;
+use crate::flight::{Flight, Phase, Signal};
+use crate::service::{Moment, Service};
+
+/// Why a request cannot wait any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// As many requests or bytes as allowed are waiting already.
+    Full,
+    /// It has waited for as long as allowed.
+    Expired,
+    /// The client is gone.
+    ClientGone,
+}
+
+/// A request's time in the queue. It lasts over several waits: the limit is on their sum.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    since: Option<Instant>,
+}
+
+/// Counts a waiting request for as long as it waits.
+struct Slot<'a> {
+    service: &'a Service,
+    bytes: usize,
+}
+
+impl Hold {
+    /// Waits until somebody is active, and not the one that failed this request at `failed` unless
+    /// that one has answered a probe since. `bytes` of body are kept while waiting.
+    ///
+    /// # Errors
+    /// When the request cannot wait (any longer).
+    pub(crate) async fn wait(
+        &mut self,
+        service: &Rc<Service>,
+        flight: &Flight,
+        failed: Option<(&Rc<Backend>, Moment)>,
+        bytes: usize,
+    ) -> Result<(), Refused> {
+        let first = self.since.is_none();
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let slot = Slot::take(service, bytes).ok_or(Refused::Full)?;
+        if first {
+            service.cells.held_total.inc();
+        }
+        flight.enter(Phase::Held, failed.map(|(backend, _)| backend), since);
+        let outcome = poll_fn(|_| {
+            if flight.client_gone() {
+                return Poll::Ready(Err(Refused::ClientGone));
+            }
+            let news = failed.is_none_or(|(_, moment)| service.moment() != moment);
+            if news && service.active().is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            match flight.signal() {
+                Signal::Expired => Poll::Ready(Err(Refused::Expired)),
+                Signal::None | Signal::Abandon => Poll::Pending,
+            }
+        })
+        .await;
+        drop(slot);
+        outcome
+    }
+}
+
+// === impl Slot ===
+
+impl<'a> Slot<'a> {
+    fn take(service: &'a Service, bytes: usize) -> Option<Self> {
+        if !service.may_hold(bytes) {
+            return None;
+        }
+        service.held.set(service.held.get() + 1);
+        service.held_bytes.set(service.held_bytes.get() + bytes);
+        service.cells.held.inc();
+        service.cells.held_bytes.add(bytes as u64);
+        Some(Self { service, bytes })
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.service.held.set(self.service.held.get() - 1);
+        self.service.held_bytes.set(self.service.held_bytes.get() - self.bytes);
+        self.service.cells.held.dec();
+        self.service.cells.held_bytes.sub(self.bytes as u64);
+    }
+}
