@@ -1,5 +1,100 @@
 //! YAML text to a validated model, or every problem in it at once.
 //!
 //! Pure: it reads no file, no environment and no clock.
+//!
+//! The way of a config: `yaml` (text to a tree of nodes), `sections`, `service` and `probe` (the keys,
+//! each declared once through `reader`), `check` (what valid parts get wrong together), [`model`].
 
+mod address;
+mod check;
+mod defaults;
+mod kinds;
 pub mod model;
+mod probe;
+mod problem;
+mod reader;
+mod sections;
+mod service;
+mod suggest;
+mod times;
+mod yaml;
+
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use crate::model::{Config, Route};
+pub use crate::problem::{Problem, Problems, Severity, Snippet};
+use crate::reader::{Report, Value};
+use crate::sections::{Draft, document};
+
+/// A usable config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What to run.
+    pub config: Config,
+    /// What its author should look at, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a config. `file` is its name for messages; relative paths in it are taken from `base`.
+///
+/// # Errors
+/// Everything that is wrong with it, when something makes it unusable.
+pub fn load(file: &str, text: &str, base: &Path) -> Result<Loaded, Problems> {
+    let report = Report::new(file, text);
+    let (node, faults) = yaml::parse(text);
+    for fault in faults {
+        report.fault(fault);
+    }
+    let draft = node.map(|node| {
+        let draft = Value::root(&report, Some(&node)).section(|section| document(section, base));
+        check::whole(&report, &draft);
+        draft
+    });
+    let problems = report.finish();
+    match draft {
+        Some(draft) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
+            Ok(Loaded { config: assemble(draft), warnings: problems })
+        }
+        Some(_) | None => Err(Problems { problems }),
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a config, for editors.
+#[must_use]
+pub fn schema() -> Json {
+    let report = Report::describing();
+    let mut root = Value::root(&report, None);
+    root.section(|section| document(section, Path::new("")));
+    let mut schema = root.into_schema();
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Understudy configuration");
+    schema
+}
+
+/// Turns names of services into indices. Only for a draft without errors.
+fn assemble(draft: Draft) -> Config {
+    let index = |name: &str| {
+        let position = draft.services.iter().position(|draft| *draft.service.name == *name);
+        position.expect("routes to unknown services are errors")
+    };
+    let routes: Vec<Route> = draft
+        .routes
+        .iter()
+        .map(|route| Route {
+            host: route.value.host.clone(),
+            path: route.value.path.clone(),
+            service: index(&route.value.service.value),
+        })
+        .collect();
+    Config {
+        workers: draft.workers,
+        listeners: draft.listeners.into_iter().map(|listener| listener.value).collect(),
+        default_service: routes.is_empty().then_some(0),
+        routes,
+        services: draft.services.into_iter().map(|draft| draft.service).collect(),
+        admin: draft.admin.map(|admin| admin.value),
+        shutdown_timeout: draft.shutdown_timeout,
+    }
+}

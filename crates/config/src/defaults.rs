@@ -1,0 +1,102 @@
+//! Every default in one place, written as a user would write it, each with its why.
+//!
+//! The reader, the JSON Schema and the tests of `configs/full.yaml` all use these.
+
+// --- The process. ---
+
+/// One worker per core: workers share nothing, so more would only compete.
+pub(crate) const WORKERS: &str = "auto";
+/// Longer than almost any request, shorter than the 90 s after which service managers kill.
+pub(crate) const SHUTDOWN_TIMEOUT: &str = "30s";
+/// Loopback: nobody outside can reach the admin listener unless the operator says so.
+pub(crate) const ADMIN_ADDRESS: &str = "127.0.0.1:9900";
+/// Anything beyond loopback must be asked for.
+pub(crate) const ALLOW_REMOTE: &str = "false";
+
+// --- Clients of a listener. ---
+
+/// Enough for a busy site; about 200 MB at 20 KB a connection.
+pub(crate) const CONNECTIONS: &str = "10000";
+/// A head is one packet or two; who needs longer than this is probably holding us up on purpose.
+pub(crate) const HEADER_TIMEOUT: &str = "10s";
+/// As nginx: clients that reuse connections are used to it.
+pub(crate) const IDLE_TIMEOUT: &str = "75s";
+/// No progress for this long means the other side is gone; slow but moving bodies are fine.
+pub(crate) const BODY_TIMEOUT: &str = "30s";
+/// As nginx's four buffers of 8 KiB: large cookies fit.
+pub(crate) const HEADER_BYTES: &str = "32KiB";
+/// Browsers send about twenty; the parser's own limit is the same.
+pub(crate) const HEADERS: &str = "100";
+/// As nginx: a client that closes its side has usually gone away.
+pub(crate) const HALF_CLOSE: &str = "false";
+
+// --- Routes. ---
+
+/// Everything.
+pub(crate) const ROUTE_PATH: &str = "/";
+
+// --- Probes. ---
+
+/// Probes have no effects on the backend.
+pub(crate) const PROBE_METHOD: &str = "GET";
+/// Every server has it.
+pub(crate) const PROBE_PATH: &str = "/";
+/// Any complete answer below 500: a login page or a 404 on `/` still shows a working server.
+pub(crate) const PROBE_STATUS: &str = "200-499";
+/// One probe a second costs a backend nothing and bounds detection without traffic.
+pub(crate) const INTERVAL: &str = "1s";
+/// Servers that need longer than this to answer a probe are not well.
+pub(crate) const PROBE_TIMEOUT: &str = "1s";
+/// Three failures in a row then take 0.2 s: short for clients, long enough for a lost packet.
+pub(crate) const CONFIRM_INTERVAL: &str = "100ms";
+/// Well above usual answer times; a false alarm costs three probes and nothing else.
+pub(crate) const STALL_AFTER: &str = "250ms";
+/// One good probe may be luck.
+pub(crate) const RISE: &str = "2";
+/// Two lost probes may be the network; three within 0.2 s are not.
+pub(crate) const FALL: &str = "3";
+
+// --- When the active changes. ---
+
+/// The primary gets the service back by itself.
+pub(crate) const FAILBACK: &str = "auto";
+/// Longer than a restart that comes up, crashes, and comes up again.
+pub(crate) const HOLD_DOWN: &str = "30s";
+/// A failover this soon after a failback means the primary was not ready.
+pub(crate) const DAMPING_WINDOW: &str = "10m";
+/// Even a primary that flapped all night gets another chance each hour.
+pub(crate) const HOLD_DOWN_CAP: &str = "1h";
+/// Never: a service that locks itself needs somebody awake to unlock it.
+pub(crate) const LOCK_AFTER: &str = "0";
+/// When nobody is eligible an honest 503 is better than a request lost in a dead backend.
+pub(crate) const ALL_DOWN: &str = "reject";
+/// Time for the first verdict on the primary, even when one probe of it times out and is repeated.
+pub(crate) const STARTUP_GRACE: &str = "3s";
+
+// --- Requests that wait or are sent again. ---
+
+/// Several times the worst failover with default settings, less than people and clients wait.
+pub(crate) const HOLD_TIMEOUT: &str = "10s";
+/// Enough for a failover at 500 requests a second; more would arrive as one blow at the standby.
+pub(crate) const HOLD_REQUESTS: &str = "1000";
+/// As many bodies of the full replay buffer as may be held.
+pub(crate) const HOLD_BYTES: &str = "64MiB";
+/// Forms and API calls fit; uploads pass through.
+pub(crate) const REPLAY_BUFFER: &str = "64KiB";
+/// Once for a backend that dies, once more for a standby that dies too.
+pub(crate) const REPLAY_ATTEMPTS: &str = "2";
+/// A hung backend sometimes finishes what it has begun.
+pub(crate) const SETTLE: &str = "5s";
+
+// --- What a backend may take. ---
+
+/// One lost SYN is repeated after 1 s, so this allows one loss.
+pub(crate) const CONNECT: &str = "2s";
+/// As nginx's `proxy_read_timeout`; probes, not this, find a hung backend.
+pub(crate) const RESPONSE: &str = "60s";
+/// As above, for bodies.
+pub(crate) const BODY_IDLE: &str = "60s";
+/// Covers bursts of a busy worker; unused ones go after `idle_timeout`.
+pub(crate) const IDLE_CONNECTIONS: &str = "64";
+/// Below the 5 s after which Node.js closes, the shortest common keep-alive.
+pub(crate) const IDLE_CONNECTION_TIMEOUT: &str = "4s";

@@ -1,0 +1,319 @@
+//! Kinds of single values: durations, sizes, counts, flags, words and names.
+//!
+//! Each is a function that makes a reader, with the schema an editor needs beside it.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::problem::quoted;
+use crate::reader::{Complaint, RANGE, Value};
+use crate::suggest::closest;
+use crate::yaml::{Scalar, ScalarKind};
+
+/// Bounds of ranges, short.
+pub(crate) const fn ms(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
+/// Bounds of ranges, short.
+pub(crate) const fn secs(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// `1m30s`, `500ms`, `1.5s`; units are `ms`, `s`, `m` and `h`.
+pub(crate) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&mut Value<'_>) -> Option<Duration> {
+    move |value| {
+        let bounds =
+            format!("{} to {}", show_duration(*range.start()), show_duration(*range.end()));
+        let schema = || {
+            let pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
+            json!({ "type": "string", "pattern": pattern, RANGE: bounds })
+        };
+        value.scalar("a duration such as `30s`", schema, |scalar| {
+            let duration = parse_duration(scalar)?;
+            in_range(scalar, duration, &range, "duration", &bounds)
+        })
+    }
+}
+
+/// Reads a duration. Without a unit it is refused: nobody can tell `30` s from `30` ms.
+pub(crate) fn parse_duration(scalar: &Scalar) -> Result<Duration, Complaint> {
+    let text = scalar.text.as_str();
+    let bad = || Complaint::new(format!("{} is not a duration", quoted(text)));
+    if text.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.is_finite()) {
+        let complaint = Complaint::new(format!("duration {} has no unit", quoted(text)));
+        return Err(complaint.advice(format!(
+            "write {} or {}",
+            quoted(&format!("{text}s")),
+            quoted(&format!("{text}ms"))
+        )));
+    }
+    let units = ["ms", "s", "m", "h"];
+    let mut parts =
+        text.split(|c: char| c.is_ascii_digit() || c == '.').filter(|part| !part.is_empty());
+    if !text.starts_with(|c: char| c.is_ascii_digit()) || !parts.all(|part| units.contains(&part)) {
+        return Err(bad().advice("write for example `500ms`, `1.5s`, `1m30s` or `2h`"));
+    }
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| {
+        bad().advice("write for example `500ms`, `1.5s`, `1m30s` or `2h`, the larger unit first")
+    })?;
+    Duration::try_from(parsed).map_err(|_| bad())
+}
+
+/// A duration as a user would write it: `1m30s`, `1.45s`, `200ms`.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let (hours, minutes) = (duration.as_secs() / 3600, duration.as_secs() / 60 % 60);
+    let rest = duration - secs(hours * 3600 + minutes * 60);
+    let mut text = String::new();
+    for (number, unit) in [(hours, "h"), (minutes, "m")] {
+        if number > 0 {
+            text.push_str(&format!("{number}{unit}"));
+        }
+    }
+    let decimal = |whole: u64, fraction: String, unit: &str| {
+        format!(
+            "{}{unit}",
+            format!("{whole}.{fraction}").trim_end_matches('0').trim_end_matches('.')
+        )
+    };
+    if rest >= secs(1) || (rest.is_zero() && text.is_empty()) {
+        text.push_str(&decimal(rest.as_secs(), format!("{:09}", rest.subsec_nanos()), "s"));
+    } else if !rest.is_zero() {
+        let nanos = u64::from(rest.subsec_nanos());
+        text.push_str(&decimal(nanos / 1_000_000, format!("{:06}", nanos % 1_000_000), "ms"));
+    }
+    text
+}
+
+/// Units of sizes: the binary ones first, they are what is nearly always meant.
+const SIZE_UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+/// `64KiB` (65536 bytes), `64KB` (64000 bytes), `100B`. A bare `k` is refused: some read it as 1000,
+/// some as 1024.
+pub(crate) fn size(range: RangeInclusive<usize>) -> impl Fn(&mut Value<'_>) -> Option<usize> {
+    move |value| {
+        let bounds = format!("{} to {}", show_size(*range.start()), show_size(*range.end()));
+        let schema = || {
+            let pattern = r"^[0-9]+(\.[0-9]+)?(B|KB|MB|GB|KiB|MiB|GiB)$";
+            json!({ "type": "string", "pattern": pattern, RANGE: bounds })
+        };
+        value.scalar("a size such as `64KiB`", schema, |scalar| {
+            let size = parse_size(scalar)?;
+            in_range(scalar, size, &range, "size", &bounds)
+        })
+    }
+}
+
+/// Reads a size.
+pub(crate) fn parse_size(scalar: &Scalar) -> Result<usize, Complaint> {
+    let text = scalar.text.as_str();
+    let bad = || Complaint::new(format!("{} is not a size", quoted(text)));
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[number.len()..];
+    if !number.starts_with(|c: char| c.is_ascii_digit())
+        || !number.ends_with(|c: char| c.is_ascii_digit())
+    {
+        return Err(bad().advice("write for example `64KiB` or `16MiB`"));
+    }
+    if unit.is_empty() {
+        let complaint = Complaint::new(format!("size {} has no unit", quoted(text)));
+        return Err(complaint.advice(format!(
+            "write {} for bytes, or use `KiB`, `MiB`",
+            quoted(&format!("{number}B"))
+        )));
+    }
+    if !SIZE_UNITS.iter().any(|(name, _)| *name == unit) {
+        let complaint =
+            Complaint::new(format!("size {} has the unknown unit {}", quoted(text), quoted(unit)));
+        let first =
+            unit.chars().next().map(|c| c.to_ascii_uppercase()).filter(|c| "KMG".contains(*c));
+        return Err(complaint.advice(match first {
+            Some(letter) => format!(
+                "write {} (times 1024) or {} (times 1000)",
+                quoted(&format!("{number}{letter}iB")),
+                quoted(&format!("{number}{letter}B"))
+            ),
+            None => {
+                "units are B, KiB, MiB, GiB (times 1024) and KB, MB, GB (times 1000)".to_owned()
+            }
+        }));
+    }
+    let size: bytesize::ByteSize = text.parse().map_err(|_| bad())?;
+    usize::try_from(size.as_u64()).map_err(|_| bad())
+}
+
+/// A size as a user would write it.
+pub(crate) fn show_size(bytes: usize) -> String {
+    let bytes = bytes as u64;
+    let binary =
+        SIZE_UNITS.iter().take(3).find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
+    match binary {
+        Some((unit, size)) => format!("{}{unit}", bytes / size),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// A whole number.
+pub(crate) fn count(range: RangeInclusive<usize>) -> impl Fn(&mut Value<'_>) -> Option<usize> {
+    move |value| {
+        let bounds = format!("{} to {}", range.start(), range.end());
+        let schema =
+            || json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() });
+        value.scalar("a whole number", schema, |scalar| {
+            let number = parse_count(scalar)?;
+            in_range(scalar, number, &range, "number", &bounds)
+        })
+    }
+}
+
+/// [`count`] for places that keep a `u32`.
+pub(crate) fn small_count(range: RangeInclusive<u32>) -> impl Fn(&mut Value<'_>) -> Option<u32> {
+    let read = count(*range.start() as usize..=*range.end() as usize);
+    move |value| read(value).and_then(|number| u32::try_from(number).ok())
+}
+
+/// Reads a whole number.
+pub(crate) fn parse_count(scalar: &Scalar) -> Result<usize, Complaint> {
+    let bad = || Complaint::new(format!("{} is not a whole number", quoted(&scalar.text)));
+    match scalar.kind {
+        ScalarKind::Number => scalar.text.parse().map_err(|_| bad()),
+        ScalarKind::Text if scalar.text.parse::<usize>().is_ok() => {
+            Err(bad().advice("remove the quotes"))
+        }
+        ScalarKind::Text | ScalarKind::Flag => Err(bad()),
+    }
+}
+
+/// `true` or `false`.
+pub(crate) fn flag(value: &mut Value<'_>) -> Option<bool> {
+    value.scalar(
+        "true or false",
+        || json!({ "type": "boolean" }),
+        |scalar| match (scalar.kind, scalar.text.as_str()) {
+            (ScalarKind::Flag, "true" | "True" | "TRUE") => Ok(true),
+            (ScalarKind::Flag, _) => Ok(false),
+            (ScalarKind::Text | ScalarKind::Number, text) => {
+                let complaint =
+                    Complaint::new(format!("expected true or false, found {}", quoted(text)));
+                Err(match text.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "1" => complaint.advice("write `true`"),
+                    "no" | "off" | "0" => complaint.advice("write `false`"),
+                    _ => complaint,
+                })
+            }
+        },
+    )
+}
+
+/// One of a few words.
+pub(crate) fn word<T: Clone>(
+    words: &'static [(&'static str, T)],
+) -> impl Fn(&mut Value<'_>) -> Option<T> {
+    move |value| {
+        let names = || words.iter().map(|(name, _)| *name);
+        let listed = alternatives(names());
+        let schema = || json!({ "enum": names().collect::<Vec<_>>() });
+        value.scalar(&listed, schema, |scalar| {
+            let found = words.iter().find(|(name, _)| *name == scalar.text);
+            found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
+                let message = format!("expected {listed}, found {}", quoted(&scalar.text));
+                let complaint = Complaint::new(message);
+                match closest(&scalar.text, names()) {
+                    Some(name) => complaint.advice(format!("did you mean {}?", quoted(name))),
+                    None => complaint,
+                }
+            })
+        })
+    }
+}
+
+/// "`a`, `b` or `c`".
+fn alternatives<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(quoted).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// Text that `parse` makes something of. `expected` completes "expected ..., found a list".
+pub(crate) fn text<T>(
+    expected: &'static str,
+    parse: impl Fn(&str) -> Result<T, Complaint>,
+) -> impl Fn(&mut Value<'_>) -> Option<T> {
+    text_like(expected, json!({ "type": "string", "minLength": 1 }), parse)
+}
+
+/// [`text`] with a schema of its own.
+pub(crate) fn text_like<T>(
+    expected: &'static str,
+    schema: Json,
+    parse: impl Fn(&str) -> Result<T, Complaint>,
+) -> impl Fn(&mut Value<'_>) -> Option<T> {
+    move |value| {
+        value.scalar(
+            expected,
+            || schema.clone(),
+            |scalar| match scalar.kind {
+                ScalarKind::Text if scalar.text.is_empty() => {
+                    Err(Complaint::new(format!("expected {expected}, found empty text")))
+                }
+                ScalarKind::Text => parse(&scalar.text),
+                ScalarKind::Number | ScalarKind::Flag => {
+                    let found = if scalar.kind == ScalarKind::Number {
+                        "number"
+                    } else {
+                        "true or false value"
+                    };
+                    let message =
+                        format!("expected {expected}, found the {found} {}", quoted(&scalar.text));
+                    let quotes =
+                        format!("if it is meant as text, put it in quotes: `\"{}\"`", scalar.text);
+                    Err(Complaint::new(message).advice(quotes))
+                }
+            },
+        )
+    }
+}
+
+/// Most characters of a name.
+const NAME_LENGTH: usize = 100;
+
+/// A name of a service or backend: what is safe in paths, labels and messages.
+pub(crate) fn parse_name(text: &str) -> Result<String, Complaint> {
+    let allowed =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
+    if text.is_empty() || text.len() > NAME_LENGTH || !text.chars().all(allowed) {
+        let message = format!("{} is not a name", quoted(text));
+        let advice = format!("use up to {NAME_LENGTH} letters, digits and `-`, `_`, `.`, `:`");
+        return Err(Complaint::new(message).advice(advice));
+    }
+    Ok(text.to_owned())
+}
+
+fn in_range<T: PartialOrd>(
+    scalar: &Scalar,
+    value: T,
+    range: &RangeInclusive<T>,
+    what: &str,
+    bounds: &str,
+) -> Result<T, Complaint> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let message = format!("{what} {} is out of range", quoted(&scalar.text));
+    Err(Complaint::new(message).advice(format!("allowed: {bounds}")))
+}

@@ -1,0 +1,227 @@
+//! The document: what a config consists of, key by key. Services have their own file.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use routing::table::HostPattern;
+use serde_json::json;
+
+use crate::address::{parse_host_pattern, parse_listen, parse_route_path};
+use crate::kinds::{count, duration, flag, ms, parse_count, parse_name, secs, size, text, word};
+use crate::model::{Admin, DownstreamLimits, Listener, Workers};
+use crate::problem::quoted;
+use crate::reader::{At, Complaint, Section, Value};
+use crate::service::{DraftService, service};
+use crate::yaml::{Scalar, ScalarKind};
+use crate::{check, defaults};
+
+/// A config whose parts are valid and not yet checked against each other.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) workers: Workers,
+    pub(crate) listeners: Vec<At<Listener>>,
+    pub(crate) routes: Vec<At<DraftRoute>>,
+    pub(crate) services: Vec<DraftService>,
+    pub(crate) admin: Option<At<Admin>>,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+/// A route that names its service.
+#[derive(Debug)]
+pub(crate) struct DraftRoute {
+    pub(crate) host: HostPattern,
+    pub(crate) path: String,
+    pub(crate) service: At<String>,
+}
+
+/// Most workers: more threads than any machine has cores are a slip of the finger.
+const MAX_WORKERS: usize = 1024;
+
+/// The whole document.
+pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
+    section.allow_extensions();
+    Draft {
+        workers: section.or(
+            "workers",
+            "How many worker threads forward requests: `auto` (one per core) or a number",
+            defaults::WORKERS,
+            workers,
+        ),
+        listeners: section
+            .required("listeners", "Where clients connect, at least one", |value| {
+                value.list("a list of listeners", 1, listener)
+            })
+            .unwrap_or_default(),
+        routes: section
+            .optional("routes", "Which host and path lead to which service; may be left out while there is one service", |value| {
+                value.list("a list of routes", 0, |value| Some(value.section(route)).flatten())
+            })
+            .unwrap_or_default(),
+        services: section
+            .required("services", "Services by name, at least one: ordered backends with one policy", |value| {
+                value.named("services by name", 1, |name, value| service(name, value, base))
+            })
+            .unwrap_or_default(),
+        admin: section
+            .optional("admin", "The listener for metrics and status: `off`, or its keys", admin)
+            .unwrap_or_else(default_admin),
+        shutdown_timeout: section.or(
+            "shutdown_timeout",
+            "How long running requests may take to finish after a termination signal",
+            defaults::SHUTDOWN_TIMEOUT,
+            duration(Duration::ZERO..=secs(24 * 3600)),
+        ),
+    }
+}
+
+fn workers(value: &mut Value<'_>) -> Option<Workers> {
+    let schema = || {
+        json!({ "anyOf": [
+            { "const": "auto" },
+            { "type": "integer", "minimum": 1, "maximum": MAX_WORKERS },
+        ] })
+    };
+    value.scalar("`auto` or a number", schema, |scalar| {
+        if *scalar == (Scalar { text: "auto".to_owned(), kind: ScalarKind::Text }) {
+            return Ok(Workers::Auto);
+        }
+        match parse_count(scalar) {
+            Ok(number) if (1..=MAX_WORKERS).contains(&number) => Ok(Workers::Count(number)),
+            Ok(_) | Err(_) => {
+                let message = format!("{} is not a number of workers", quoted(&scalar.text));
+                Err(Complaint::new(message)
+                    .advice(format!("write `auto` or a number from 1 to {MAX_WORKERS}")))
+            }
+        }
+    })
+}
+
+fn listener(value: &mut Value<'_>) -> Option<At<Listener>> {
+    value.either(
+        |value| {
+            let address = listen_address(value)?;
+            let place = value.place().clone();
+            let limits = Value::root(value.report(), None).section(|section| limits(section, false));
+            Some(At { value: Listener { address, limits }, place })
+        },
+        |value| {
+            value.section(|section| {
+                let address = section.required(
+                    "address",
+                    "IP address and port, for example `0.0.0.0:8080`; `:8080` is every IPv4 address",
+                    listen_address,
+                );
+                let half_close = section.or(
+                    "half_close",
+                    "Whether a client that has closed its sending side still gets its answer",
+                    defaults::HALF_CLOSE,
+                    flag,
+                );
+                let limits = section.section("limits", "Bounds on clients", |section| {
+                    limits(section, half_close)
+                });
+                let place = section.place("address");
+                Some(At { value: Listener { address: address?, limits }, place })
+            })
+        },
+    )
+}
+
+fn listen_address(value: &mut Value<'_>) -> Option<SocketAddr> {
+    text("an address to listen on", parse_listen)(value)
+}
+
+fn limits(section: &mut Section<'_>, half_close: bool) -> DownstreamLimits {
+    DownstreamLimits {
+        connections: section.or(
+            "connections",
+            "Open client connections, over all workers",
+            defaults::CONNECTIONS,
+            count(1..=10_000_000),
+        ),
+        header_timeout: section.or(
+            "header_timeout",
+            "From the first byte of a request to the end of its head; then 408",
+            defaults::HEADER_TIMEOUT,
+            duration(ms(10)..=secs(3600)),
+        ),
+        idle_timeout: section.or(
+            "idle_timeout",
+            "How long a connection may wait for its next request",
+            defaults::IDLE_TIMEOUT,
+            duration(ms(10)..=secs(24 * 3600)),
+        ),
+        body_timeout: section.or(
+            "body_timeout",
+            "How long a body may make no progress, in either direction",
+            defaults::BODY_TIMEOUT,
+            duration(ms(10)..=secs(24 * 3600)),
+        ),
+        header_bytes: section.or(
+            "header_bytes",
+            "Most bytes of a request head; then 431",
+            defaults::HEADER_BYTES,
+            size(8 << 10..=1 << 20),
+        ),
+        headers: section.or(
+            "headers",
+            "Most header fields of a request; then 431",
+            defaults::HEADERS,
+            count(10..=1000),
+        ),
+        half_close,
+    }
+}
+
+fn route(section: &mut Section<'_>) -> Option<At<DraftRoute>> {
+    let host = section.optional(
+        "host",
+        "`app.example.com`, `*.example.com` for every name below, or `*` (or nothing) for every host",
+        text("a host", parse_host_pattern),
+    );
+    let path = section.or(
+        "path",
+        "A path and everything below it",
+        defaults::ROUTE_PATH,
+        text("a path", parse_route_path),
+    );
+    let service = section.required(
+        "service",
+        "The name of a service",
+        text("the name of a service", parse_name),
+    );
+    let service = At { value: service?, place: section.place("service") };
+    let place = if section.has("host") { section.place("host") } else { section.place("path") };
+    let host = host.unwrap_or(HostPattern::Any);
+    Some(At { value: DraftRoute { host, path, service }, place })
+}
+
+/// The outer option: whether it could be read; the inner one: whether there is an admin listener.
+fn admin(value: &mut Value<'_>) -> Option<Option<At<Admin>>> {
+    const WORDS: &[(&str, ())] = &[("off", ())];
+    value.either(
+        |value| word(WORDS)(value).map(|()| None),
+        |value| Some(Some(value.section(admin_listener))),
+    )
+}
+
+fn admin_listener(section: &mut Section<'_>) -> At<Admin> {
+    let address =
+        section.or("address", "IP address and port", defaults::ADMIN_ADDRESS, listen_address);
+    let allow_remote = section.or(
+        "allow_remote",
+        "Must be true for an address that is not loopback: the admin listener asks for no password",
+        defaults::ALLOW_REMOTE,
+        flag,
+    );
+    let place = section.place("address");
+    check::admin(section, &place, address, allow_remote);
+    At { value: Admin { address }, place }
+}
+
+fn default_admin() -> Option<At<Admin>> {
+    let report = crate::reader::Report::new("", "");
+    let admin = Value::root(&report, None).section(admin_listener);
+    Some(admin)
+}

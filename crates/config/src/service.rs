@@ -1,0 +1,318 @@
+//! One service: its backends and its policy, key by key.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use routing::failover::{AllDown, Damping, Failback, Policy};
+
+use crate::address::{parse_server_name, parse_url, show_authority};
+use crate::kinds::{count, duration, flag, ms, parse_name, secs, size, small_count, text, word};
+use crate::model::{
+    Backend, BackendUrl, Health, Hold, Replay, Service, Trust, UpstreamConnections,
+    UpstreamTimeouts, UpstreamTls,
+};
+use crate::probe::{HealthDraft, health};
+use crate::reader::{At, Place, Report, Section, Value};
+use crate::times::Times;
+use crate::{check, defaults};
+
+/// A service whose parts are valid; it may lack backends when those could not be read.
+#[derive(Debug)]
+pub(crate) struct DraftService {
+    pub(crate) service: Service,
+    pub(crate) place: Place,
+    pub(crate) backends: Vec<DraftBackend>,
+}
+
+/// A backend and where its parts stand.
+#[derive(Debug)]
+pub(crate) struct DraftBackend {
+    pub(crate) backend: Backend,
+    pub(crate) name: Place,
+    pub(crate) url: Place,
+}
+
+pub(crate) fn service(name: At<&str>, value: &mut Value<'_>, base: &Path) -> Option<DraftService> {
+    if let Err(complaint) = parse_name(name.value) {
+        value.report().error(&name.place, complaint);
+    }
+    Some(value.section(|section| keys(name, section, base)))
+}
+
+fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService {
+    let mut given = 0;
+    let backends = section
+        .required(
+            "backends",
+            "In the order of priority: the first is the primary, the others are standbys",
+            |value| {
+                value.list("a list of backends", 1, |value| {
+                    given += 1;
+                    backend(value)
+                })
+            },
+        )
+        .unwrap_or_default();
+    check::backends(section, &backends, given);
+    let tls =
+        section.section("tls", "How `https` backends are verified", |section| tls(section, base));
+    check::tls(section, &tls, &backends);
+    let HealthDraft { health, rise, fall } =
+        section.section("health", "How every backend of the service is probed", health);
+    let (failback, damping) = section.or(
+        "failback",
+        "How a recovered primary gets the service back: `auto`, `manual`, or the keys of `auto`",
+        defaults::FAILBACK,
+        failback,
+    );
+    check::failback(section, failback, &health, rise);
+    let policy = Policy {
+        rise,
+        fall,
+        failback,
+        damping,
+        all_down: section.or(
+            "all_down",
+            "When no backend is eligible: `reject` (hold, then 503) or `keep_last` (go on sending to the last active)",
+            defaults::ALL_DOWN,
+            word(ALL_DOWN),
+        ),
+        startup_grace: section.or(
+            "startup_grace",
+            "How long, from the start, a standby waits for the first verdict on the primary",
+            defaults::STARTUP_GRACE,
+            duration(Duration::ZERO..=secs(3600)),
+        ),
+    };
+    let times = Times::new(&health, &policy);
+    let hold = section.section("hold", "Bounds on requests that wait for an active", |section| {
+        hold(section, &times)
+    });
+    let replay = section.section("replay", "Bounds on sending a request again", replay);
+    check::replay(section, &replay, &hold);
+    let timeouts = section.section("timeouts", "Bounds on what a backend may take", |section| {
+        timeouts(section, &health)
+    });
+    let connections =
+        section.section("connections", "Idle connections kept for reuse", connections);
+    let service = Service {
+        name: Arc::from(name.value),
+        backends: backends.iter().map(|draft| draft.backend.clone()).collect(),
+        tls,
+        health,
+        policy,
+        hold,
+        replay,
+        timeouts,
+        connections,
+    };
+    DraftService { service, place: name.place, backends }
+}
+
+const ALL_DOWN: &[(&str, AllDown)] =
+    &[("reject", AllDown::Reject), ("keep_last", AllDown::KeepLast)];
+
+fn backend(value: &mut Value<'_>) -> Option<DraftBackend> {
+    value.either(
+        |value| {
+            let url = backend_url(value)?;
+            let place = value.place().clone();
+            let backend = Backend { name: Arc::from(show_authority(&url)), url };
+            Some(DraftBackend { backend, name: place.clone(), url: place })
+        },
+        |value| {
+            value.section(|section| {
+                let name = section.optional(
+                    "name",
+                    "What messages and metrics call it; host and port when left out",
+                    text("a name", parse_name),
+                );
+                let url = section.required(
+                    "url",
+                    "Where it is, for example `http://10.0.0.1:8080`; no path",
+                    backend_url,
+                )?;
+                let (url_place, name_place) = (section.place("url"), section.place("name"));
+                let derived = || show_authority(&url);
+                let backend = Backend { name: Arc::from(name.unwrap_or_else(derived)), url };
+                let name = if section.has("name") { name_place } else { url_place.clone() };
+                Some(DraftBackend { backend, name, url: url_place })
+            })
+        },
+    )
+}
+
+fn backend_url(value: &mut Value<'_>) -> Option<BackendUrl> {
+    text("the URL of a backend", parse_url)(value)
+}
+
+fn tls(section: &mut Section<'_>, base: &Path) -> UpstreamTls {
+    let ca = section.optional(
+        "ca",
+        "A PEM file with the only authorities to trust, relative to the folder of the config; the system's without it",
+        text("a file name", |text| Ok(PathBuf::from(text))),
+    );
+    let insecure =
+        section.optional("insecure", "Trust anybody: certificates are not verified at all", flag);
+    section.exclusive("ca", "insecure");
+    let server_name = section.optional(
+        "server_name",
+        "The name to ask for and to verify, when it is not the host of the URL",
+        text("a host name", parse_server_name),
+    );
+    let trust = match (ca, insecure) {
+        (_, Some(true)) => Trust::Insecure,
+        (Some(file), _) => Trust::Ca(base.join(file)),
+        (None, _) => Trust::System,
+    };
+    check::trust(section, &trust);
+    UpstreamTls { trust, server_name }
+}
+
+/// The words of `failback`.
+#[derive(Clone, Copy)]
+enum FailbackWord {
+    Auto,
+    Manual,
+}
+
+fn failback(value: &mut Value<'_>) -> Option<(Failback, Damping)> {
+    const WORDS: &[(&str, FailbackWord)] =
+        &[("auto", FailbackWord::Auto), ("manual", FailbackWord::Manual)];
+    value.either(
+        |value| {
+            let (failback, damping) = Value::root(&Report::new("", ""), None).section(auto);
+            Some(match word(WORDS)(value)? {
+                FailbackWord::Auto => (failback, damping),
+                FailbackWord::Manual => (Failback::Manual, damping),
+            })
+        },
+        |value| {
+            Some(value.section(|section| {
+                section.section("auto", "The primary gets the service back by itself", auto)
+            }))
+        },
+    )
+}
+
+fn auto(section: &mut Section<'_>) -> (Failback, Damping) {
+    let hold_down = section.or(
+        "hold_down",
+        "How long the primary must have been eligible without a break",
+        defaults::HOLD_DOWN,
+        duration(Duration::ZERO..=secs(24 * 3600)),
+    );
+    let damping = Damping {
+        window: section.or(
+            "damping_window",
+            "A failover this soon after a failback is a flap: it doubles the hold-down",
+            defaults::DAMPING_WINDOW,
+            duration(Duration::ZERO..=secs(7 * 24 * 3600)),
+        ),
+        cap: section.or(
+            "hold_down_cap",
+            "The hold-down never grows beyond this",
+            defaults::HOLD_DOWN_CAP,
+            duration(Duration::ZERO..=secs(7 * 24 * 3600)),
+        ),
+        lock_after: section.or(
+            "lock_after",
+            "After this many flaps in a row the service locks itself until an operator unlocks it; 0 never locks",
+            defaults::LOCK_AFTER,
+            small_count(0..=1000),
+        ),
+    };
+    check::damping(section, hold_down, &damping);
+    (Failback::Auto { hold_down }, damping)
+}
+
+fn hold(section: &mut Section<'_>, times: &Times) -> Hold {
+    let hold = Hold {
+        timeout: section.or(
+            "timeout",
+            "How long one request may wait; then 503",
+            defaults::HOLD_TIMEOUT,
+            duration(Duration::ZERO..=secs(3600)),
+        ),
+        requests: section.or(
+            "requests",
+            "How many requests may wait, over all workers; one more is answered 503 at once",
+            defaults::HOLD_REQUESTS,
+            count(0..=1_000_000),
+        ),
+        bytes: section.or(
+            "bytes",
+            "How many bytes of bodies they may keep, over all workers",
+            defaults::HOLD_BYTES,
+            size(0..=64 << 30),
+        ),
+    };
+    check::hold(section, &hold, times);
+    hold
+}
+
+fn replay(section: &mut Section<'_>) -> Replay {
+    Replay {
+        buffer: section.or(
+            "buffer",
+            "A body up to this size can be sent again; a larger one passes through and cannot",
+            defaults::REPLAY_BUFFER,
+            size(0..=64 << 20),
+        ),
+        attempts: section.or(
+            "attempts",
+            "How often one request that may have reached a backend is sent again",
+            defaults::REPLAY_ATTEMPTS,
+            small_count(0..=10),
+        ),
+        settle: section.or(
+            "settle",
+            "At a failover from a hung backend, how long a request that is not safe to repeat may still wait for it; then 504",
+            defaults::SETTLE,
+            duration(Duration::ZERO..=secs(3600)),
+        ),
+    }
+}
+
+fn timeouts(section: &mut Section<'_>, health: &Health) -> UpstreamTimeouts {
+    let timeouts = UpstreamTimeouts {
+        connect: section.or(
+            "connect",
+            "TCP and TLS handshakes together",
+            defaults::CONNECT,
+            duration(ms(10)..=secs(300)),
+        ),
+        response: section.or(
+            "response",
+            "From the request sent to the head of the response; then 504",
+            defaults::RESPONSE,
+            duration(ms(10)..=secs(24 * 3600)),
+        ),
+        idle: section.or(
+            "idle",
+            "How long the body of a response may make no progress",
+            defaults::BODY_IDLE,
+            duration(ms(10)..=secs(24 * 3600)),
+        ),
+    };
+    check::timeouts(section, &timeouts, health);
+    timeouts
+}
+
+fn connections(section: &mut Section<'_>) -> UpstreamConnections {
+    UpstreamConnections {
+        idle: section.or(
+            "idle",
+            "How many idle connections are kept per backend and worker",
+            defaults::IDLE_CONNECTIONS,
+            count(0..=10_000),
+        ),
+        idle_timeout: section.or(
+            "idle_timeout",
+            "How long one is kept idle; must be below the keep-alive of the backend",
+            defaults::IDLE_CONNECTION_TIMEOUT,
+            duration(ms(1)..=secs(3600)),
+        ),
+    }
+}
