@@ -40,12 +40,12 @@ pub enum BuildError {
         name: Arc<str>,
     },
     /// A listener cannot be bound.
-    #[error("cannot listen on {address}: {source}{}", advice(.source, *.address))]
+    #[error("cannot listen on {address}: {why}{}", advice(.why, *.address))]
     Bind {
         /// Where.
         address: SocketAddr,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -178,7 +178,7 @@ impl Blueprint {
         addresses
             .filter(|address| !open(*address))
             .map(|address| {
-                proxy::bind(address, workers).map_err(|source| BuildError::Bind { address, source })
+                proxy::bind(address, workers).map_err(|why| BuildError::Bind { address, why })
             })
             .collect()
     }

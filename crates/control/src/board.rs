@@ -155,7 +155,7 @@ impl Board {
     pub(crate) fn reloaded(&self, reloaded: &Reloaded) {
         self.metrics.reload(true, now());
         for warning in &reloaded.warnings {
-            tracing::warn!("config: {warning}");
+            tracing::warn!("{warning}");
         }
         let Some(changes) = &reloaded.changes else {
             tracing::info!("reload: nothing changed");

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use health::{Prober, Report};
 use proxy::{Leave, Lost, ServiceId, Symptom, Workers};
 use routing::failover::{self, BackendId, Effect, Failover, Input, Reason, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use crate::blueprint::{BackendPlan, Plan};
 use crate::board::Board;
@@ -19,9 +19,6 @@ use crate::events::Kind;
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
 use crate::handle::{Command, CommandError};
 use crate::status::{BackendStatus, ServiceStatus, Since, Until};
-
-/// A worker that takes longer than this to acknowledge counts as lost.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Reports and orders that wait for the driver; more wait with their senders.
 const QUEUE: usize = 64;
@@ -321,25 +318,13 @@ fn ids(backends: &[BackendPlan]) -> Vec<BackendId> {
     backends.iter().map(|backend| backend.id).collect()
 }
 
-/// Waits until every worker has acknowledged a message. When one does not, we are not ready until a
+/// Awaits the acknowledgement of every worker. When one does not answer, we are not ready until a
 /// later message reaches them all: without its word, "one active" is not known to hold.
 pub(crate) async fn acknowledged(
     message: impl Future<Output = Result<(), Lost>>,
     board: &Board,
 ) -> Result<(), Lost> {
-    match timeout(ACKNOWLEDGED_WITHIN, message).await {
-        Ok(Ok(())) => {
-            board.set_fault(None);
-            Ok(())
-        }
-        Ok(Err(lost)) => {
-            board.set_fault(Some(format!("{lost}; a restart is needed")));
-            Err(lost)
-        }
-        Err(_) => {
-            let seconds = ACKNOWLEDGED_WITHIN.as_secs();
-            board.set_fault(Some(format!("a worker has not acknowledged for {seconds} s")));
-            Ok(())
-        }
-    }
+    let result = message.await;
+    board.set_fault(result.as_ref().err().map(ToString::to_string));
+    result
 }
