@@ -3,6 +3,13 @@
 //! Turns probes into reports for control; never decides what follows from them. Knows nothing of the
 //! data plane.
 
+mod cadence;
+mod connect;
+mod http;
+mod lateness;
+mod probe;
 mod prober;
+mod report;
 
-pub use prober::{Cause, Outcome, Prober, Report, Target, Tls};
+pub use prober::{Prober, Target, Tls};
+pub use report::{Cause, Outcome, Report};

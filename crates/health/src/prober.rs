@@ -1,10 +1,21 @@
 //! One task per backend that probes it until the handle is dropped.
+//!
+//! When a probe begins is `cadence.rs`'s business, what it does is `probe.rs`'s; here they are
+//! started, and their ends put into order.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::model::{BackendUrl, Health};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::cadence::Cadence;
+use crate::connect::Destination;
+use crate::lateness::Lateness;
+use crate::probe;
+use crate::report::{Cause, Outcome, Report};
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -17,7 +28,8 @@ pub struct Target {
     pub backend: Arc<str>,
     /// Where it is.
     pub url: BackendUrl,
-    /// For `https`: how it is verified; the same settings as the traffic's.
+    /// For `https`: how it is verified; the same settings as the traffic's. Probes speak HTTP/1.1,
+    /// so these must not offer the backend anything else (ALPN).
     pub tls: Option<Tls>,
     /// What to send, when, and what to expect.
     pub health: Health,
@@ -32,75 +44,253 @@ pub struct Tls {
     pub server_name: rustls::pki_types::ServerName<'static>,
 }
 
-/// One probe that ended.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Whose: [`Target::id`].
-    pub id: u32,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// When it began.
-    pub started: Instant,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// How a probe ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As it should.
-    Pass,
-    /// Not as it should.
-    Fail(Cause),
-    /// We cannot tell, because we were late ourselves.
-    Inconclusive,
-}
-
-/// Why a probe failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Nobody listens there, or the host cannot be reached.
-    Refused(String),
-    /// The name has no address.
-    Resolve(String),
-    /// The connection broke off, or the answer was not HTTP.
-    Broken(String),
-    /// The TLS handshake failed.
-    Tls(String),
-    /// No complete answer within the deadline.
-    Timeout,
-    /// A complete answer with a status that does not pass.
-    Status(u16),
-}
-
-impl Cause {
-    /// Whether the backend still answers: then its running requests may well finish.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        matches!(self, Self::Status(_))
-    }
-}
-
-/// Probes one backend until dropped.
+/// Probes one backend until dropped; no report is sent after that.
 #[derive(Debug)]
-pub struct Prober {}
+pub struct Prober {
+    wishes: Arc<Wishes>,
+    task: JoinHandle<()>,
+}
 
 impl Prober {
     /// Starts probing, on the current tokio runtime; the first probe after `delay`. Reports go to
-    /// `reports`; a full channel delays the next probe, never loses a report.
+    /// `reports`; a full channel delays the next probe, never loses a report. Begins without doubt
+    /// and without suspicion. Ends when `reports` is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn start(target: Target, delay: Duration, reports: mpsc::Sender<Report>) -> Self {
-        let _ = (target, delay, reports);
-        Self {}
+        let wishes = Arc::new(Wishes::default());
+        let driver = Driver::new(target, delay, reports, Arc::clone(&wishes));
+        Self { wishes, task: tokio::spawn(driver.run()) }
     }
 
     /// Live traffic had trouble: probe now, and every `confirm_interval` until a probe begun after
-    /// this call has ended, or control says that nothing is in doubt.
-    pub fn suspect(&self) {}
+    /// this call has passed or failed, or enough of them were inconclusive.
+    pub fn suspect(&self) {
+        self.wishes.lock().suspected = Some(Instant::now());
+        self.wishes.changed.notify_one();
+    }
 
     /// Whether the next verdicts could change the health: then probes come every
     /// `confirm_interval` and may overlap, otherwise every `interval`.
     pub fn in_doubt(&self, in_doubt: bool) {
-        let _ = in_doubt;
+        self.wishes.lock().in_doubt = in_doubt;
+        self.wishes.changed.notify_one();
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.wishes.lock().stopped = true;
+        self.task.abort();
+    }
+}
+
+/// What the handle asks of the task. `changed` remembers a notification that nobody waited for.
+#[derive(Debug, Default)]
+struct Wishes {
+    wish: Mutex<Wish>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Wish {
+    in_doubt: bool,
+    /// The latest suspicion the task has not yet taken.
+    suspected: Option<Instant>,
+    stopped: bool,
+}
+
+impl Wishes {
+    /// Nothing is ever half changed, so a panic of another holder does no harm.
+    fn lock(&self) -> MutexGuard<'_, Wish> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task of one prober.
+struct Driver {
+    target: Arc<Target>,
+    destination: Arc<Destination>,
+    wishes: Arc<Wishes>,
+    cadence: Cadence,
+    lateness: Lateness,
+    order: Order,
+    running: JoinSet<(u64, Report)>,
+    /// Reports the channel had no room for yet; while there are any, no probe begins.
+    unsent: VecDeque<Report>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Driver {
+    fn new(
+        target: Target,
+        delay: Duration,
+        reports: mpsc::Sender<Report>,
+        wishes: Arc<Wishes>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            destination: Arc::new(Destination::new(&target.url)),
+            cadence: Cadence::new(&target.health, now + delay),
+            lateness: Lateness::new(target.health.timeout, now),
+            target: Arc::new(target),
+            wishes,
+            order: Order::default(),
+            running: JoinSet::new(),
+            unsent: VecDeque::new(),
+            reports,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            self.hear_wishes();
+            let now = Instant::now();
+            self.lateness.look(now);
+            let due = self.due();
+            if due.is_some_and(|due| due <= now) {
+                self.begin();
+                continue;
+            }
+            let look = (!self.running.is_empty()).then(|| now + self.lateness.look_again());
+            let wake = [due, look].into_iter().flatten().min();
+
+            let mut ended = None;
+            tokio::select! {
+                () = self.wishes.changed.notified() => {}
+                () = sleep_until(wake) => {}
+                Some(probe) = self.running.join_next() => ended = Some(probe),
+                permit = self.reports.reserve(), if !self.unsent.is_empty() => match permit {
+                    Ok(permit) => {
+                        let wish = self.wishes.lock();
+                        if !wish.stopped && let Some(report) = self.unsent.pop_front() {
+                            permit.send(report);
+                        }
+                    }
+                    Err(_) => return,
+                },
+            }
+            match ended {
+                Some(Ok((number, report))) => self.end(number, report),
+                Some(Err(error)) => {
+                    let Target { service, backend, .. } = &*self.target;
+                    tracing::error!(%service, %backend, %error, "a probe did not end as it should");
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn hear_wishes(&mut self) {
+        let mut wish = self.wishes.lock();
+        self.cadence.set_in_doubt(wish.in_doubt);
+        if let Some(at) = wish.suspected.take() {
+            self.cadence.suspect(at);
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        if self.unsent.is_empty() { self.cadence.next(self.running.len()) } else { None }
+    }
+
+    fn begin(&mut self) {
+        let number = self.order.next_number();
+        let (target, destination) = (Arc::clone(&self.target), Arc::clone(&self.destination));
+        let started = Instant::now();
+        self.cadence.began(started, fastrand::f64() * 2.0 - 1.0);
+        self.running.spawn(async move {
+            let deadline = started + target.health.timeout;
+            let outcome = probe::run(&target, &destination, deadline.into()).await;
+            (number, Report { id: target.id, outcome, started, took: started.elapsed() })
+        });
+    }
+
+    fn end(&mut self, number: u64, mut report: Report) {
+        // Only now, because the stall that delayed this probe delayed us as well.
+        self.lateness.look(Instant::now());
+        if report.outcome == Outcome::Fail(Cause::Timeout) && self.lateness.since(report.started) {
+            report.outcome = Outcome::Inconclusive;
+        }
+        if report.outcome.is_conclusive() {
+            self.cadence.concluded(report.started);
+        }
+        let counts = self.order.counts(number, &report.outcome);
+        let Target { service, backend, .. } = &*self.target;
+        let (outcome, took) = (&report.outcome, report.took);
+        tracing::debug!(%service, %backend, number, ?outcome, ?took, superseded = !counts, "probed");
+        if counts {
+            self.unsent.push_back(report);
+        }
+    }
+}
+
+/// Sleeps until `wake`; for ever without one.
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Keeps reports in the order in which their probes began.
+///
+/// Probes overlap, so an old one can end after a young one: it waits in a backlog, or for its
+/// timeout, while the next is answered at once. What it says is older than what has been reported,
+/// and would count as the *latest* of consecutive verdicts: a backend that has just recovered would
+/// be charged with a failure from before. So it is dropped. The youngest that ended is never
+/// dropped, so verdicts keep coming.
+///
+/// An inconclusive probe supersedes nothing: while we have no sockets left each new probe ends at
+/// once without a result, and the last ones that did get a connection are all the evidence there is.
+#[derive(Debug, Default)]
+struct Order {
+    begun: u64,
+    /// The youngest probe that was reported with a pass or a failure.
+    reported: u64,
+}
+
+impl Order {
+    /// Numbers count up from 1.
+    fn next_number(&mut self) -> u64 {
+        self.begun += 1;
+        self.begun
+    }
+
+    /// Whether the probe that ended is to be reported.
+    fn counts(&mut self, number: u64, outcome: &Outcome) -> bool {
+        if number < self.reported {
+            return false;
+        }
+        if outcome.is_conclusive() {
+            self.reported = number;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_probe_does_not_overtake_a_younger_one() {
+        let mut order = Order::default();
+        let numbers = [(); 4].map(|()| order.next_number());
+        assert_eq!(numbers, [1, 2, 3, 4]);
+        assert!(order.counts(2, &Outcome::Pass));
+        assert!(!order.counts(1, &Outcome::Fail(Cause::Timeout)));
+        assert!(order.counts(4, &Outcome::Fail(Cause::Timeout)));
+        assert!(!order.counts(3, &Outcome::Inconclusive));
+    }
+
+    #[test]
+    fn an_inconclusive_probe_supersedes_nothing() {
+        let mut order = Order::default();
+        let [old, young] = [(); 2].map(|()| order.next_number());
+        assert!(order.counts(young, &Outcome::Inconclusive));
+        assert!(order.counts(old, &Outcome::Fail(Cause::Timeout)));
     }
 }

@@ -1,0 +1,62 @@
+//! What a probe found out.
+
+use std::time::{Duration, Instant};
+
+/// One probe that ended.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whose: [`Target::id`](crate::Target::id).
+    pub id: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it began.
+    pub started: Instant,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a probe ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should.
+    Pass,
+    /// Not as it should.
+    Fail(Cause),
+    /// We cannot tell, because we were late ourselves, or had no socket left to try with.
+    Inconclusive,
+}
+
+impl Outcome {
+    /// Whether it says anything of the backend.
+    pub(crate) fn is_conclusive(&self) -> bool {
+        match self {
+            Self::Pass | Self::Fail(_) => true,
+            Self::Inconclusive => false,
+        }
+    }
+}
+
+/// Why a probe failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody listens there, or the host cannot be reached.
+    Refused(String),
+    /// The name has no address.
+    Resolve(String),
+    /// The connection broke off, or the answer was not HTTP.
+    Broken(String),
+    /// The TLS handshake failed.
+    Tls(String),
+    /// No complete answer within the deadline.
+    Timeout,
+    /// A complete answer with a status that does not pass.
+    Status(u16),
+}
+
+impl Cause {
+    /// Whether the backend still answers: then its running requests may well finish.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        matches!(self, Self::Status(_))
+    }
+}
