@@ -10,3 +10,5 @@ pub mod load;
 pub mod origin;
 pub mod process;
 pub mod report;
+pub mod scrape;
+pub mod understudy;

@@ -1,0 +1,101 @@
+//! The admin listener and the command line, as an operator meets them.
+
+use std::process::Command;
+
+use benches::fetch::get;
+use benches::origin::Origin;
+use benches::understudy::Understudy;
+
+use crate::stage::{PATIENCE, Stage, alone, binary, origin_binary};
+
+#[test]
+fn flags_alone_make_a_running_service() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let a = Origin::start(&origin_binary(), folder.path(), "a");
+    let b = Origin::start(&origin_binary(), folder.path(), "b");
+    let arguments = [
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--primary",
+        &a.url(),
+        "--standby",
+        &b.url(),
+        "--health-path",
+        "/healthz",
+        "--failback-after",
+        "30s",
+        "--admin",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+    ];
+    let understudy = Understudy::run(binary(), &arguments);
+    let answer = get(understudy.address(), "/").expect("an answer");
+    assert_eq!((answer.status, answer.header("x-origin")), (200, Some("a")));
+    assert_eq!(b.journal(), []);
+}
+
+#[test]
+fn health_endpoints_and_status_describe_the_service() {
+    let stage = Stage::with_defaults();
+    let status = |path| get(stage.understudy.admin(), path).expect("an answer").status;
+    assert_eq!((status("/livez"), status("/readyz")), (200, 200));
+    assert_eq!(status("/no-such-path"), 404);
+    let service = stage.understudy.service();
+    assert_eq!((service["name"].as_str(), service["active"].as_str()), (Some("web"), Some("a")));
+    for (position, (name, url)) in [("a", stage.a.url()), ("b", stage.b.url())].iter().enumerate() {
+        let backend = &service["backends"][position];
+        assert_eq!(
+            (backend["name"].as_str(), backend["health"].as_str()),
+            (Some(*name), Some("up"))
+        );
+        assert_eq!(backend["admin"], "ready");
+        assert!(backend["url"].as_str().is_some_and(|u| u.starts_with(url.as_str())), "{backend}");
+    }
+    let on_traffic = get(stage.understudy.address(), "/metrics").expect("an answer");
+    assert!(!on_traffic.text().contains("understudy_build_info"), "metrics on the public listener");
+}
+
+#[test]
+fn a_termination_signal_lets_requests_finish_and_a_second_does_not_wait() {
+    let mut stage = Stage::with_defaults();
+    let address = stage.understudy.address();
+    let slow = std::thread::spawn(move || get(address, "/slow?ms=400"));
+    stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
+    stage.understudy.process.signal("TERM");
+    let answer = slow.join().expect("no panic").expect("an answer");
+    assert_eq!(answer.status, 200, "a running request finishes");
+    assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0));
+
+    let mut stage = Stage::with_defaults();
+    let address = stage.understudy.address();
+    let endless = std::thread::spawn(move || get(address, "/slow?ms=60000"));
+    stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
+    stage.understudy.process.signal("TERM");
+    benches::condition::wait_for(PATIENCE, "no new clients", || {
+        std::net::TcpStream::connect(address).err().ok_or("it still accepts")
+    });
+    assert!(stage.understudy.process.is_running(), "it waits for the request");
+    stage.understudy.process.signal("TERM");
+    stage.understudy.process.wait_exit(PATIENCE / 3);
+    assert!(endless.join().expect("no panic").is_err(), "the request was cut off");
+}
+
+#[test]
+fn a_bad_config_is_refused_with_code_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bad.yaml");
+    std::fs::write(&file, "listeners: []\nserivces: {}\n").expect("a file");
+    let run =
+        |arguments: &[&str]| Command::new(binary()).args(arguments).output().expect("it runs");
+    let file = file.to_str().expect("UTF-8");
+    for command in ["run", "check"] {
+        let output = run(&[command, "-c", file]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command}: {text}");
+        assert!(text.contains("serivces") && text.contains("bad.yaml"), "{command}: {text}");
+    }
+    assert_eq!(run(&["run", "--no-such-flag"]).status.code(), Some(2));
+}

@@ -1,0 +1,152 @@
+//! Sets the stage: two origins, the balancer before them, and what all tests ask of a load.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use benches::condition::wait_for;
+use benches::load::Load;
+use benches::origin::{self, Origin};
+use benches::report::Report;
+use benches::understudy::Understudy;
+use tempfile::TempDir;
+
+/// How long anything may take that is not itself measured.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A primary `a`, a standby `b`, and the balancer with the service `web`.
+pub(crate) struct Stage {
+    pub(crate) understudy: Understudy,
+    pub(crate) a: Origin,
+    pub(crate) b: Origin,
+    pub(crate) config: PathBuf,
+    pub(crate) folder: TempDir,
+    // Last: the next test begins when all the others are gone.
+    _alone: File,
+}
+
+impl Stage {
+    /// With the default settings, but for the path of the probe.
+    pub(crate) fn with_defaults() -> Self {
+        Self::new("health: { http: { path: /healthz } }")
+    }
+
+    /// With these lines for the service, and `a` active.
+    pub(crate) fn new(service: &str) -> Self {
+        let alone = alone();
+        let folder = tempfile::tempdir().expect("a folder");
+        let origin = origin_binary();
+        let a = Origin::start(&origin, folder.path(), "a");
+        let b = Origin::start(&origin, folder.path(), "b");
+        let config = folder.path().join("understudy.yaml");
+        fs::write(&config, yaml(&[&a, &b], service)).expect("a config");
+        let understudy =
+            Understudy::run(binary(), &["run".as_ref(), "-c".as_ref(), config.as_os_str()]);
+        understudy.wait_active("a");
+        understudy.wait_health("b", "up");
+        Self { understudy, a, b, config, folder, _alone: alone }
+    }
+
+    /// What the balancer has counted.
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.understudy.metrics().sum(name, labels) as u64
+    }
+
+    /// No request has reached the standby, and the first change of the active was the start.
+    pub(crate) fn assert_primary_only(&self) {
+        assert_eq!(self.b.journal(), [], "the standby got traffic before the switch");
+    }
+
+    /// The epochs that arrived at `a` and at `b` are different ones: no request was sent with one
+    /// decision in mind and delivered under another.
+    pub(crate) fn assert_epochs_apart(&self, of_a: &serde_json::Value) {
+        let of_a = of_a.as_object().expect("epochs");
+        let stats = self.b.stats();
+        let of_b = stats["epochs"].as_object().expect("epochs");
+        assert!(!of_a.is_empty() && !of_b.is_empty(), "no epoch was sent: {of_a:?} {of_b:?}");
+        assert!(of_a.keys().all(|epoch| !of_b.contains_key(epoch)), "{of_a:?} {of_b:?}");
+    }
+
+    /// What the metrics say of the answers is what the clients saw, and nothing is in flight.
+    pub(crate) fn assert_metrics_agree(&self, report: &Report) {
+        self.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 0.0);
+        for (class, first) in [("2xx", 200), ("5xx", 500)] {
+            let seen = report
+                .samples
+                .iter()
+                .filter(|sample| sample.status.is_some_and(|s| (first..first + 100).contains(&s)));
+            let counted = self.metric("understudy_requests_total", &[("class", class)]);
+            assert_eq!(counted, seen.count() as u64, "{class}: {report}");
+        }
+        let failed = self.metric("understudy_requests_failed_total", &[]);
+        assert_eq!(failed, report.failed().len() as u64, "{report}");
+        assert_eq!(self.metric("understudy_requests_held", &[]), 0);
+        assert_eq!(self.metric("understudy_requests_held_bytes", &[]), 0);
+        assert_eq!(self.metric("understudy_backend_active", &[]), 1, "one active");
+        let active = self.understudy.active().expect("an active");
+        assert_eq!(self.metric("understudy_backend_active", &[("backend", &active)]), 1);
+        assert_eq!(self.metric("understudy_service_epoch", &[]), self.understudy.epoch());
+    }
+}
+
+/// A configuration of one service with these backends; `service` is lines of the service.
+pub(crate) fn yaml(backends: &[&Origin], service: &str) -> String {
+    let backends: String = backends
+        .iter()
+        .map(|origin| format!("      - {{ name: {}, url: \"{}\" }}\n", origin.name(), origin.url()))
+        .collect();
+    let service: String = service.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "workers: 2\nlisteners:\n  - address: \"127.0.0.1:0\"\nadmin: {{ address: \"127.0.0.1:0\" }}\n\
+         services:\n  web:\n    backends:\n{backends}{service}"
+    )
+}
+
+/// The program under test.
+pub(crate) fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_understudy"))
+}
+
+/// The origin beside it.
+pub(crate) fn origin_binary() -> PathBuf {
+    let folder = binary().parent().expect("a folder");
+    origin::binary(folder, env!("CARGO")).expect("the origin")
+}
+
+/// Waits for its turn; also behind tests in other processes, as some test runners have them.
+pub(crate) fn alone() -> File {
+    let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e.lock");
+    let lock = File::options().create(true).append(true).open(lock).expect("a lock file");
+    lock.lock().expect("a lock");
+    lock
+}
+
+/// Waits until `count` requests more have succeeded, answered by `origin`.
+pub(crate) fn wait_served(load: &Load, origin: &str, count: usize) {
+    let served = || {
+        let samples = load.samples();
+        let by_it = |sample: &&_| succeeded_at(sample, origin);
+        (samples.iter().filter(by_it).count(), samples.len())
+    };
+    let goal = served().0 + count;
+    wait_for(PATIENCE, &format!("{origin} serves {count} more"), || {
+        let now = served();
+        if now.0 >= goal { Ok(()) } else { Err(now) }
+    });
+}
+
+fn succeeded_at(sample: &benches::report::Sample, origin: &str) -> bool {
+    sample.succeeded() && sample.origin.as_deref() == Some(origin)
+}
+
+/// Nothing failed, and if something did, what.
+pub(crate) fn assert_none_failed(report: &Report) {
+    assert!(report.samples.len() > 100, "that was no load: {report}");
+    assert!(report.failed().is_empty(), "{report}");
+}
+
+/// First `a` answered, then `b`, and never `a` again.
+pub(crate) fn assert_one_switch(report: &Report) {
+    let names: Vec<_> = report.origins().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "b"], "{report}");
+}
