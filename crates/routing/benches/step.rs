@@ -1,1 +1,66 @@
-fn main() {}
+//! How long one decision takes.
+#![allow(missing_docs)] // criterion_group! makes a public function.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use routing::failover::{AllDown, BackendId, Damping, Failback, Failover, Input, Policy, Verdict};
+
+fn policy() -> Policy {
+    Policy {
+        rise: 2,
+        fall: 3,
+        failback: Failback::Auto { hold_down: Duration::from_secs(30) },
+        all_down: AllDown::Reject,
+        startup_grace: Duration::from_secs(5),
+        damping: Damping {
+            window: Duration::from_secs(300),
+            cap: Duration::from_secs(3600),
+            lock_after: 5,
+        },
+    }
+}
+
+fn probe(backend: u32, verdict: Verdict) -> Input {
+    Input::Probe { backend: BackendId(backend), verdict }
+}
+
+/// A service of `backends`, all up, the first one active.
+fn running(now: Instant, backends: u32) -> Failover {
+    let ids: Vec<_> = (0..backends).map(BackendId).collect();
+    let mut failover = Failover::new(now, &ids, policy());
+    for id in 0..backends {
+        let _ = failover.step(now, probe(id, Verdict::Pass));
+    }
+    failover
+}
+
+fn step(c: &mut Criterion) {
+    let now = Instant::now();
+    let mut group = c.benchmark_group("step");
+    for backends in [2, 16] {
+        let mut failover = running(now, backends);
+        group.bench_function(format!("pass, {backends} backends"), |b| {
+            b.iter(|| failover.step(now, black_box(probe(1, Verdict::Pass))));
+        });
+        let failover = running(now, backends);
+        group.bench_function(format!("failover, {backends} backends"), |b| {
+            b.iter_batched_ref(
+                || failover.clone(),
+                |failover| {
+                    (0..3)
+                        .map(|_| failover.step(now, black_box(probe(0, Verdict::Fail))).len())
+                        .sum::<usize>()
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    let failover = running(now, 2);
+    group.bench_function("wake_at", |b| b.iter(|| black_box(&failover).wake_at()));
+    group.finish();
+}
+
+criterion_group!(benches, step);
+criterion_main!(benches);
