@@ -183,6 +183,26 @@ impl Blueprint {
             .collect()
     }
 
+    /// The snapshot with the backends that this blueprint leaves out of the services it keeps: their
+    /// traffic has to move before they may go. `None` when it leaves none out.
+    pub(crate) fn overlap(&self, running: &Self) -> Option<Arc<Snapshot>> {
+        let mut overlap = Snapshot::clone(&self.snapshot);
+        let mut any = false;
+        for spec in &mut overlap.services {
+            let Some(old) = running.snapshot.services.iter().find(|old| old.id == spec.id) else {
+                continue;
+            };
+            let stays = |id| spec.backends.iter().any(|backend| backend.id == id);
+            let leaving: Vec<BackendSpec> =
+                old.backends.iter().filter(|backend| !stays(backend.id)).cloned().collect();
+            if !leaving.is_empty() {
+                any = true;
+                Arc::make_mut(spec).backends.extend(leaving);
+            }
+        }
+        any.then(|| Arc::new(overlap))
+    }
+
     /// Whether putting this in force would change nothing.
     pub(crate) fn same_as(&self, running: &Self) -> bool {
         self.config == running.config

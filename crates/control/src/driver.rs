@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use health::{Prober, Report};
 use proxy::{Leave, Lost, ServiceId, Symptom, Workers};
-use routing::failover::{self, BackendId, Effect, Failover, Input, Reason, Refusal};
+use routing::failover::{
+    self, BackendId, Effect, Failover, Health, Input, Policy, Reason, Refusal,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
@@ -23,13 +25,16 @@ use crate::status::{BackendStatus, ServiceStatus, Since, Until};
 /// Reports and orders that wait for the driver; more wait with their senders.
 const QUEUE: usize = 64;
 
+/// The longest that a new plan waits for the first verdicts on its backends.
+const CHECKED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a driver is told.
 pub(crate) enum Order {
     /// Live traffic met trouble.
     Suspect { backend: BackendId, symptom: Symptom },
     /// An operator asks for something.
     Command { command: Command, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// The workers know a new plan: follow it.
+    /// The workers know the backends of a new plan, and still those of the old one: follow it.
     Follow { plan: Box<Plan>, done: oneshot::Sender<()> },
 }
 
@@ -40,9 +45,20 @@ pub(crate) struct Driver {
     /// When the active last changed.
     since: Instant,
     backends: BTreeMap<BackendId, Watched>,
+    succession: Option<Succession>,
     reports: mpsc::Sender<Report>,
     workers: Arc<Workers>,
     board: Arc<Board>,
+}
+
+/// A new plan whose backends are still being checked, while those that it leaves out stay in place:
+/// a changed probe or URL of a healthy primary must not look like a failover.
+struct Succession {
+    backends: Vec<BackendId>,
+    policy: Policy,
+    /// When it takes place whatever is known.
+    until: Instant,
+    done: oneshot::Sender<()>,
 }
 
 /// A backend with its prober and what is known of it.
@@ -75,7 +91,10 @@ impl Driver {
         let failover = Failover::new(since, &ids(&backends), policy);
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let backends = watched.collect();
-        let driver = Self { id, name, failover, since, backends, reports, workers, board };
+        let succession = None;
+        let mut driver =
+            Self { id, name, failover, since, backends, succession, reports, workers, board };
+        driver.tell_probers();
         driver.board.publish_decision(id, driver.status());
         (orders, tokio::spawn(driver.run(inbox, verdicts)))
     }
@@ -83,7 +102,8 @@ impl Driver {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut reports: mpsc::Receiver<Report>) {
         let mut timer = std::pin::pin!(sleep_until(self.since.into()));
         loop {
-            let wake = self.failover.wake_at();
+            let checked = self.succession.as_ref().map(|succession| succession.until);
+            let wake = self.failover.wake_at().into_iter().chain(checked).min();
             if let Some(wake) = wake.map(Into::into)
                 && timer.deadline() != wake
             {
@@ -96,10 +116,7 @@ impl Driver {
                         // Whoever asked may be gone; the command was carried out all the same.
                         let _ = reply.send(self.command(command).await);
                     }
-                    Some(Order::Follow { plan, done }) => {
-                        self.follow(*plan).await;
-                        let _ = done.send(());
-                    }
+                    Some(Order::Follow { plan, done }) => self.follow(*plan, done).await,
                     None => return,
                 },
                 Some(report) = reports.recv() => self.weigh(report).await,
@@ -107,6 +124,7 @@ impl Driver {
                     self.step(Input::Tick).await;
                 }
             }
+            self.succeed().await;
         }
     }
 
@@ -196,21 +214,66 @@ impl Driver {
         found.map(|watched| watched.plan.id).ok_or(CommandError::UnknownBackend(name))
     }
 
-    /// Follows a new plan. A backend that stays keeps everything known of it; its prober is started
-    /// again only when it has to ask differently.
-    async fn follow(&mut self, plan: Plan) {
+    /// Begins to follow a new plan: its backends join those that will leave.
+    async fn follow(&mut self, plan: Plan, done: oneshot::Sender<()>) {
         let backends = ids(&plan.backends);
-        for backend in plan.backends {
+        let mut leaving: Vec<(BackendId, Arc<str>)> = self
+            .backends
+            .values()
+            .map(|watched| (watched.plan.id, watched.plan.name().clone()))
+            .collect();
+        leaving.retain(|(id, _)| !backends.contains(id));
+        let patience = plan.backends.iter().map(|backend| backend.target.health.timeout).max();
+        let patience =
+            if leaving.is_empty() { Duration::ZERO } else { patience.unwrap_or_default() };
+
+        // Each that leaves ranks right behind its namesake; those without one rank last.
+        let mut all = Vec::new();
+        for backend in &plan.backends {
+            all.push(backend.id);
+            let namesakes = leaving.extract_if(.., |(_, name)| name == backend.name());
+            all.extend(namesakes.map(|(id, _)| id));
+        }
+        all.extend(leaving.into_iter().map(|(id, _)| id));
+
+        self.watch(plan.backends);
+        let policy = plan.policy;
+        self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
+        let until = Instant::now() + patience.min(CHECKED_WITHIN);
+        self.succession = Some(Succession { backends, policy, until, done });
+    }
+
+    /// Completes the new plan once its backends have been checked: those that it leaves out go.
+    async fn succeed(&mut self) {
+        let Some(next) = &self.succession else { return };
+        let unchecked = self.failover.status().backends.into_iter().any(|backend| {
+            backend.health == Health::Unknown && next.backends.contains(&backend.id)
+        });
+        if unchecked && Instant::now() < next.until {
+            return;
+        }
+        let Some(Succession { backends, policy, done, .. }) = self.succession.take() else {
+            return;
+        };
+        self.step(Input::Reconfigure { backends: backends.clone(), policy }).await;
+        // Those that are gone were still needed for the record of the move.
+        self.backends.retain(|id, _| backends.contains(id));
+        self.board.publish_decision(self.id, self.status());
+        let _ = done.send(());
+    }
+
+    /// Has these backends watched. One that stays keeps everything known of it; its prober is
+    /// started again only when it has to ask differently.
+    fn watch(&mut self, backends: Vec<BackendPlan>) {
+        for backend in backends {
+            let reports = self.reports.clone();
             match self.backends.get_mut(&backend.id) {
                 None => {
-                    let watched = Watched::start(backend, self.reports.clone());
-                    self.backends.insert(watched.plan.id, watched);
+                    self.backends.insert(backend.id, Watched::start(backend, reports));
                 }
                 Some(watched) if !watched.plan.probes_like(&backend) => {
-                    watched.prober =
-                        Prober::start(backend.target.clone(), backend.delay, self.reports.clone());
-                    watched.in_doubt = None;
-                    watched.plan = backend;
+                    let evidence = std::mem::take(&mut watched.evidence);
+                    *watched = Watched { evidence, ..Watched::start(backend, reports) };
                     if watched.evidence.is_suspected() {
                         watched.prober.suspect();
                     }
@@ -218,11 +281,6 @@ impl Driver {
                 Some(watched) => watched.plan = backend,
             }
         }
-        let input = Input::Reconfigure { backends: backends.clone(), policy: plan.policy };
-        self.step(input).await;
-        // Those that are gone were still needed for the record of the move.
-        self.backends.retain(|id, _| backends.contains(id));
-        self.board.publish_decision(self.id, self.status());
     }
 
     /// Says to each prober whether its next verdicts could change anything.

@@ -106,7 +106,7 @@ impl Evidence {
             (None, _) => {}
             (Some(cause), 1) => words.push(format!("a probe failed: {}", cause_text(cause))),
             (Some(cause), n) => {
-                words.push(format!("{n} probes failed, last: {}", cause_text(cause)))
+                words.push(format!("{n} probes failed, last: {}", cause_text(cause)));
             }
         }
         words.join("; ")

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use config::model::{Config, Workers as WorkerCount};
-use proxy::{ServiceId, Suspicion, Workers};
+use proxy::{Bound, Lost, ServiceId, Snapshot, Suspicion, Workers};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::blueprint::{Blueprint, BuildError, Plan};
@@ -110,7 +110,7 @@ async fn hand_over(mut suspicions: mpsc::Receiver<Suspicion>, drivers: Arc<ArcSw
     }
 }
 
-fn listening_on(bound: &proxy::Bound) -> ListeningOn {
+fn listening_on(bound: &Bound) -> ListeningOn {
     ListeningOn { configured: bound.configured, local: bound.local }
 }
 
@@ -151,13 +151,22 @@ impl Supervisor {
         let opened: Vec<ListeningOn> = bound.iter().map(listening_on).collect();
         let changes = next.changes_from(&self.running);
 
-        let configured = self.workers.configure(next.snapshot.clone(), bound);
-        let configured = acknowledged(configured, &self.board).await;
+        // A backend that goes is known to the workers until its traffic has moved away.
+        let overlap = next.overlap(&self.running);
+        let first = overlap.clone().unwrap_or_else(|| next.snapshot.clone());
+        let mut configured = self.configure(first, bound).await;
         self.drive(&next).await;
+        if overlap.is_some() {
+            configured = configured.and(self.configure(next.snapshot.clone(), Vec::new()).await);
+        }
         self.running = next;
         self.note_listening(&opened);
         configured?;
         Ok(Reloaded { changes: Some(changes), warnings })
+    }
+
+    async fn configure(&self, snapshot: Arc<Snapshot>, bound: Vec<Bound>) -> Result<(), Lost> {
+        acknowledged(self.workers.configure(snapshot, bound), &self.board).await
     }
 
     /// Has exactly the services of `next` driven, by its plans.
@@ -170,20 +179,22 @@ impl Supervisor {
             .clone()
             .into_iter()
             .partition(|(id, _)| order.contains(id));
+        let mut following = Vec::new();
         for plan in &next.services {
-            match kept.get(&plan.id) {
-                Some(driver) => follow(driver, plan).await,
-                None => {
-                    let (workers, board) = (self.workers.clone(), self.board.clone());
-                    let (orders, task) = Driver::start(plan.clone(), workers, board);
-                    kept.insert(plan.id, DriverHandle { name: plan.name.clone(), orders });
-                    self.tasks.insert(plan.id, task);
-                }
+            if let Some(driver) = kept.get(&plan.id) {
+                following.push(follow(driver.clone(), plan.clone()));
+            } else {
+                let (workers, board) = (self.workers.clone(), self.board.clone());
+                let (orders, task) = Driver::start(plan.clone(), workers, board);
+                kept.insert(plan.id, DriverHandle { name: plan.name.clone(), orders });
+                self.tasks.insert(plan.id, task);
             }
         }
         self.drivers.store(Arc::new(kept));
-        let retired: Vec<ServiceId> = removed.into_keys().collect();
-        self.retire(retired).await;
+        // All at once: each may have to wait for the first verdicts on new backends.
+        let mut following: JoinSet<()> = following.into_iter().collect();
+        while following.join_next().await.is_some() {}
+        self.retire(removed.into_keys().collect()).await;
         self.board.arrange(order);
     }
 
@@ -222,12 +233,14 @@ impl Supervisor {
     }
 }
 
-async fn follow(driver: &DriverHandle, plan: &Plan) {
+/// Has a driver follow a plan, and waits until it does.
+async fn follow(driver: DriverHandle, plan: Plan) {
+    let name = plan.name.clone();
     let (done, finished) = oneshot::channel();
-    let order = Order::Follow { plan: Box::new(plan.clone()), done };
+    let order = Order::Follow { plan: Box::new(plan), done };
     let followed = async { driver.orders.send(order).await.is_ok() && finished.await.is_ok() };
     if !timeout(DRIVEN_WITHIN, followed).await.unwrap_or(false) {
-        tracing::error!(service = %plan.name, "the driver did not take the new config");
+        tracing::error!(service = %name, "the driver did not take the new config");
     }
 }
 
