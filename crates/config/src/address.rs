@@ -10,7 +10,7 @@ use routing::table::HostPattern;
 
 use crate::model::{BackendUrl, Scheme};
 use crate::problem::quoted;
-use crate::reader::Complaint;
+use crate::report::Complaint;
 
 /// An address to listen on: `0.0.0.0:8080`, `[::1]:80`, `localhost:80` (127.0.0.1) or `:8080`
 /// (every IPv4 address).
@@ -166,10 +166,8 @@ pub(crate) fn parse_host_pattern(text: &str) -> Result<HostPattern, Complaint> {
     if text.contains(':') {
         return Err(bad().advice("leave the port out: a route is for every port"));
     }
-    if let Some(rest) = text.strip_prefix("*.") {
-        if is_dns_name(rest) {
-            return Ok(HostPattern::Wildcard(rest.trim_end_matches('.').to_ascii_lowercase()));
-        }
+    if let Some(rest) = text.strip_prefix("*.").filter(|rest| is_dns_name(rest)) {
+        return Ok(HostPattern::Wildcard(rest.trim_end_matches('.').to_ascii_lowercase()));
     }
     if text.contains('*') {
         return Err(

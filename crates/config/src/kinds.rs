@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::problem::quoted;
-use crate::reader::{Complaint, RANGE, Value};
+use crate::reader::{RANGE, Value};
+use crate::report::Complaint;
 use crate::suggest::closest;
 use crate::yaml::{Scalar, ScalarKind};
 
@@ -316,4 +317,118 @@ fn in_range<T: PartialOrd>(
     }
     let message = format!("{what} {} is out of range", quoted(&scalar.text));
     Err(Complaint::new(message).advice(format!("allowed: {bounds}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scalar(text: &str) -> Scalar {
+        let number = text.parse::<f64>().is_ok();
+        let kind = if number { ScalarKind::Number } else { ScalarKind::Text };
+        Scalar { text: text.to_owned(), kind }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let check = |text: &str, expected: Duration, shown: &str| {
+            assert_eq!(parse_duration(&scalar(text)), Ok(expected), "{text}");
+            assert_eq!(show_duration(expected), shown);
+        };
+        check("500ms", ms(500), "500ms");
+        check("1.5s", ms(1500), "1.5s");
+        check("1m30s", secs(90), "1m30s");
+        check("90s", secs(90), "1m30s");
+        check("2h", secs(7200), "2h");
+        check("0s", Duration::ZERO, "0s");
+        check("0.5ms", Duration::from_micros(500), "0.5ms");
+        check("1h0.25s", ms(3_600_250), "1h250ms");
+        for bad in [
+            "",
+            "30",
+            "1.5",
+            "-1s",
+            "+1s",
+            "s",
+            "1",
+            "1 s",
+            "1S",
+            "1d",
+            "1w",
+            "1min",
+            "1sec",
+            "1s1m",
+            "1s-",
+            "PT1S",
+            "1s ago",
+            "1..5s",
+            ".5s",
+            "1e3s",
+            "99999999999999999999s",
+            "nan",
+            "inf",
+            "1,5s",
+            "ms1",
+        ] {
+            assert!(parse_duration(&scalar(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shown_durations_read_the_same() {
+        for nanos in [
+            1,
+            999,
+            1_000_000,
+            1_000_001,
+            999_999_999,
+            1_000_000_001,
+            59_123_456_789,
+            3_600_000_000_007,
+        ] {
+            let duration = Duration::from_nanos(nanos);
+            let shown = show_duration(duration);
+            assert_eq!(parse_duration(&scalar(&shown)), Ok(duration), "{shown}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units_and_k_alone_is_refused() {
+        let check = |text: &str, expected: usize, shown: &str| {
+            assert_eq!(parse_size(&scalar(text)), Ok(expected), "{text}");
+            assert_eq!(show_size(expected), shown);
+        };
+        check("64KiB", 65536, "64KiB");
+        check("64KB", 64000, "64000B");
+        check("1.5MiB", 1_572_864, "1536KiB");
+        check("1GiB", 1 << 30, "1GiB");
+        check("2MB", 2_000_000, "2000000B");
+        check("0B", 0, "0B");
+        for bad in [
+            "", "64", "64k", "64K", "64Ki", "64kib", "64kB", "1TiB", "KiB", "-1KiB", "1.KiB",
+            "1 KiB", "1e3B", "64KiBs", "0x10B", "1..5KiB",
+        ] {
+            assert!(parse_size(&scalar(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts_are_whole_plain_numbers() {
+        assert_eq!(parse_count(&scalar("10")), Ok(10));
+        for bad in ["-1", "1.5", "1e3", "0x10", "ten", ""] {
+            assert!(parse_count(&scalar(bad)).is_err(), "{bad}");
+        }
+        let quoted = Scalar { text: "10".to_owned(), kind: ScalarKind::Text };
+        assert!(parse_count(&quoted).is_err());
+    }
+
+    #[test]
+    fn names_are_safe_to_show() {
+        for good in ["web", "lm-1", "a.example.com:80", "[::1]:80", "A_b"] {
+            assert_eq!(parse_name(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "a b", "a/b", "a\"b", "a\n", "ü", &"x".repeat(101)] {
+            assert!(parse_name(bad).is_err(), "{bad}");
+        }
+    }
 }

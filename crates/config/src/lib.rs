@@ -8,25 +8,32 @@
 mod address;
 mod check;
 mod defaults;
+mod explain;
 mod kinds;
+mod lint;
 pub mod model;
 mod probe;
 mod problem;
 mod reader;
+mod report;
 mod sections;
 mod service;
 mod suggest;
 mod times;
+mod write;
 mod yaml;
 
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+pub use crate::explain::explain;
 use crate::model::{Config, Route};
 pub use crate::problem::{Problem, Problems, Severity, Snippet};
-use crate::reader::{Report, Value};
+use crate::reader::Value;
+use crate::report::Report;
 use crate::sections::{Draft, document};
+pub use crate::write::{Flags, to_yaml};
 
 /// A usable config.
 #[derive(Clone, Debug, PartialEq)]

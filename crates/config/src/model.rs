@@ -171,6 +171,10 @@ pub struct Health {
 
 /// What to send and what to expect.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per service, read in place and never moved about"
+)]
 pub enum Probe {
     /// An HTTP request over the scheme of the backend's URL.
     Http(HttpProbe),

@@ -3,15 +3,16 @@
 use std::ops::RangeInclusive;
 
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
 
+use crate::defaults;
 use crate::kinds::{duration, ms, secs, small_count, text, word};
 use crate::model::{Health, HttpProbe, Probe, StatusSet};
 use crate::problem::quoted;
-use crate::reader::{At, Complaint, Section, Value};
+use crate::reader::{Section, Value};
+use crate::report::{At, Complaint};
 use crate::yaml::{Scalar, ScalarKind};
-use crate::{check, defaults};
 
 /// Health with the two numbers that belong to the policy.
 #[derive(Debug)]
@@ -75,7 +76,6 @@ pub(crate) fn health(section: &mut Section<'_>) -> HealthDraft {
         defaults::FALL,
         small_count(1..=100),
     );
-    check::health(section, &health, fall);
     HealthDraft { health, rise, fall }
 }
 
@@ -102,10 +102,7 @@ fn http_probe(section: &mut Section<'_>) -> HttpProbe {
             text("a host", header_value),
         ),
         headers: section
-            .optional("headers", "Further header fields by name", |value| {
-                value.named("header fields by name", 0, header)
-            })
-            .map(|fields| fields.into_iter().collect())
+            .optional("headers", "Further header fields by name", headers)
             .unwrap_or_default(),
         status: section.or(
             "status",
@@ -145,7 +142,23 @@ const RESERVED: [&str; 9] = [
     "upgrade",
 ];
 
-fn header(name: At<&str>, value: &mut Value<'_>) -> Option<(HeaderName, HeaderValue)> {
+fn headers(value: &mut Value<'_>) -> Option<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    value.named("header fields by name", 0, |name, value| {
+        let (field, content) = header(&name, value)?;
+        if fields.contains_key(&field) {
+            let message = format!("{} is given twice", quoted(field.as_str()));
+            let complaint = Complaint::new(message).advice("upper and lower case are the same");
+            value.report().error(&name.place, complaint);
+            return None;
+        }
+        fields.insert(field, content);
+        Some(())
+    })?;
+    Some(fields)
+}
+
+fn header(name: &At<&str>, value: &mut Value<'_>) -> Option<(HeaderName, HeaderValue)> {
     let parsed = HeaderName::from_bytes(name.value.as_bytes());
     let report = value.report();
     let content = text("a header value", header_value)(value);

@@ -4,113 +4,12 @@
 //! follow the value, the complaints, the list of known keys (hence the unknown ones) and the JSON
 //! Schema, which is what the same reading code declares when it is run on no file at all.
 
-use std::cell::RefCell;
-
 use serde_json::{Map, Value as Json, json};
 
-use crate::problem::{Problem, Severity, quoted, snippet};
+use crate::problem::quoted;
+use crate::report::{At, Complaint, Place, Report};
 use crate::suggest::closest;
-use crate::yaml::{Entry, Fault, Mark, Node, Scalar, ScalarKind, Shape, join, parse};
-
-/// Where something stands: the key path and the token to point at.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) path: String,
-    pub(crate) mark: Mark,
-}
-
-/// A value and where it stands, for checks that come later.
-#[derive(Clone, Debug)]
-pub(crate) struct At<T> {
-    pub(crate) value: T,
-    pub(crate) place: Place,
-}
-
-/// What is wrong with one value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
-    pub(crate) message: String,
-    pub(crate) advice: Option<String>,
-}
-
-impl Complaint {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), advice: None }
-    }
-
-    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
-        self
-    }
-}
-
-/// Collects what is wrong with one file.
-#[derive(Debug)]
-pub(crate) struct Report<'a> {
-    file: &'a str,
-    source: &'a str,
-    problems: RefCell<Vec<Problem>>,
-    purpose: Purpose,
-}
-
-/// What the reading code is run for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// To read a file.
-    Read,
-    /// To declare the keys; there is no file.
-    Describe,
-}
-
-impl<'a> Report<'a> {
-    pub(crate) fn new(file: &'a str, source: &'a str) -> Self {
-        Self { file, source, problems: RefCell::default(), purpose: Purpose::Read }
-    }
-
-    /// For a run that only declares the schema.
-    pub(crate) fn describing() -> Self {
-        Self { purpose: Purpose::Describe, ..Self::new("", "") }
-    }
-
-    fn describes(&self) -> bool {
-        self.purpose == Purpose::Describe
-    }
-
-    pub(crate) fn error(&self, place: &Place, complaint: Complaint) {
-        self.add(Severity::Error, place, complaint);
-    }
-
-    pub(crate) fn warning(&self, place: &Place, complaint: Complaint) {
-        self.add(Severity::Warning, place, complaint);
-    }
-
-    pub(crate) fn fault(&self, fault: Fault) {
-        let place = Place { path: fault.path, mark: fault.mark };
-        self.error(&place, Complaint { message: fault.message, advice: fault.advice });
-    }
-
-    fn add(&self, severity: Severity, place: &Place, complaint: Complaint) {
-        self.problems.borrow_mut().push(Problem {
-            severity,
-            file: self.file.to_owned(),
-            line: place.mark.line,
-            column: place.mark.column,
-            path: place.path.clone(),
-            message: complaint.message,
-            advice: complaint.advice,
-            snippet: snippet(self.source, place.mark),
-        });
-    }
-
-    /// Everything collected, in the order of the file.
-    pub(crate) fn finish(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        problems.sort_by_key(|problem| (problem.line, problem.column));
-        // A mistake below an anchor is one mistake, however often the anchor is used.
-        problems.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
-        problems
-    }
-}
+use crate::yaml::{Entry, Mark, Node, Scalar, ScalarKind, Shape, join, parse};
 
 /// One value to be read.
 #[derive(Debug)]
@@ -315,6 +214,31 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where the first of `keys` (with dots between levels) that is given stands; otherwise as far as
+    /// the first of them is given.
+    pub(crate) fn place_of(&self, keys: &[&str]) -> Place {
+        let found = |key: &&str| self.descend(key);
+        let places: Vec<(Place, bool)> = keys.iter().map(found).collect();
+        let given = places.iter().position(|(_, given)| *given).unwrap_or_default();
+        places.into_iter().nth(given).map_or_else(|| self.place.clone(), |(place, _)| place)
+    }
+
+    /// Follows `keys` as far as they are given; says whether that was to the end.
+    fn descend(&self, keys: &str) -> (Place, bool) {
+        let (mut place, mut entries, mut given) = (self.place.clone(), self.entries, true);
+        for key in keys.split('.') {
+            place.path = join(&place.path, key);
+            let entry = entries.iter().find(|entry| entry.key == key);
+            given &= entry.is_some();
+            place.mark = entry.map_or(place.mark, pointer);
+            entries = match entry.map(|entry| &entry.value.shape) {
+                Some(Shape::Map(entries)) => entries,
+                None | Some(Shape::Null | Shape::Scalar(_) | Shape::List(_)) => &[],
+            };
+        }
+        (place, given)
+    }
+
     /// Whether `key` is given.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
@@ -397,15 +321,17 @@ impl<'a> Section<'a> {
         default: &'static str,
         read: impl Fn(&mut Value<'_>) -> Option<T>,
     ) -> T {
-        let default = parse(default).0.expect("a default is YAML");
         let mut value = self.value(key);
         let given = read(&mut value);
+        if let (Some(given), false) = (given, self.report.describes()) {
+            self.keys.push(key);
+            return given;
+        }
+        let default = parse(default).0.expect("a default is YAML");
         self.declare(key, about, Some(&default), value);
-        given.unwrap_or_else(|| {
-            let reading = Report::new("default", "");
-            let place = Place { path: key.to_owned(), mark: default.mark };
-            read(&mut Value::at(&reading, Some(&default), place)).expect("a default is valid")
-        })
+        let reading = Report::new("default", "");
+        let place = Place { path: key.to_owned(), mark: default.mark };
+        read(&mut Value::at(&reading, Some(&default), place)).expect("a default is valid")
     }
 
     /// Keys below a key; without it all of them have their defaults.

@@ -11,7 +11,8 @@ use crate::address::{parse_host_pattern, parse_listen, parse_route_path};
 use crate::kinds::{count, duration, flag, ms, parse_count, parse_name, secs, size, text, word};
 use crate::model::{Admin, DownstreamLimits, Listener, Workers};
 use crate::problem::quoted;
-use crate::reader::{At, Complaint, Section, Value};
+use crate::reader::{Section, Value};
+use crate::report::{At, Complaint};
 use crate::service::{DraftService, service};
 use crate::yaml::{Scalar, ScalarKind};
 use crate::{check, defaults};
@@ -221,7 +222,7 @@ fn admin_listener(section: &mut Section<'_>) -> At<Admin> {
 }
 
 fn default_admin() -> Option<At<Admin>> {
-    let report = crate::reader::Report::new("", "");
+    let report = crate::report::Report::new("", "");
     let admin = Value::root(&report, None).section(admin_listener);
     Some(admin)
 }

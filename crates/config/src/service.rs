@@ -9,13 +9,13 @@ use routing::failover::{AllDown, Damping, Failback, Policy};
 use crate::address::{parse_server_name, parse_url, show_authority};
 use crate::kinds::{count, duration, flag, ms, parse_name, secs, size, small_count, text, word};
 use crate::model::{
-    Backend, BackendUrl, Health, Hold, Replay, Service, Trust, UpstreamConnections,
-    UpstreamTimeouts, UpstreamTls,
+    Backend, BackendUrl, Hold, Replay, Service, Trust, UpstreamConnections, UpstreamTimeouts,
+    UpstreamTls,
 };
 use crate::probe::{HealthDraft, health};
-use crate::reader::{At, Place, Report, Section, Value};
-use crate::times::Times;
-use crate::{check, defaults};
+use crate::reader::{Section, Value};
+use crate::report::{At, Complaint, Place, Report};
+use crate::{check, defaults, lint};
 
 /// A service whose parts are valid; it may lack backends when those could not be read.
 #[derive(Debug)]
@@ -54,10 +54,9 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
             },
         )
         .unwrap_or_default();
-    check::backends(section, &backends, given);
+    check::backends(section, &backends);
     let tls =
         section.section("tls", "How `https` backends are verified", |section| tls(section, base));
-    check::tls(section, &tls, &backends);
     let HealthDraft { health, rise, fall } =
         section.section("health", "How every backend of the service is probed", health);
     let (failback, damping) = section.or(
@@ -66,7 +65,6 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         defaults::FAILBACK,
         failback,
     );
-    check::failback(section, failback, &health, rise);
     let policy = Policy {
         rise,
         fall,
@@ -85,15 +83,9 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
             duration(Duration::ZERO..=secs(3600)),
         ),
     };
-    let times = Times::new(&health, &policy);
-    let hold = section.section("hold", "Bounds on requests that wait for an active", |section| {
-        hold(section, &times)
-    });
+    let hold = section.section("hold", "Bounds on requests that wait for an active", hold);
     let replay = section.section("replay", "Bounds on sending a request again", replay);
-    check::replay(section, &replay, &hold);
-    let timeouts = section.section("timeouts", "Bounds on what a backend may take", |section| {
-        timeouts(section, &health)
-    });
+    let timeouts = section.section("timeouts", "Bounds on what a backend may take", timeouts);
     let connections =
         section.section("connections", "Idle connections kept for reuse", connections);
     let service = Service {
@@ -107,6 +99,13 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         timeouts,
         connections,
     };
+    for lint in lint::service(&service) {
+        // A backend that could not be read is not a backend that is missing.
+        if backends.len() == given || !lint.keys.contains(&"backends") {
+            let place = section.place_of(lint.keys);
+            section.report().warning(&place, Complaint::new(lint.message).advice(lint.advice));
+        }
+    }
     DraftService { service, place: name.place, backends }
 }
 
@@ -166,7 +165,6 @@ fn tls(section: &mut Section<'_>, base: &Path) -> UpstreamTls {
         (Some(file), _) => Trust::Ca(base.join(file)),
         (None, _) => Trust::System,
     };
-    check::trust(section, &trust);
     UpstreamTls { trust, server_name }
 }
 
@@ -227,8 +225,8 @@ fn auto(section: &mut Section<'_>) -> (Failback, Damping) {
     (Failback::Auto { hold_down }, damping)
 }
 
-fn hold(section: &mut Section<'_>, times: &Times) -> Hold {
-    let hold = Hold {
+fn hold(section: &mut Section<'_>) -> Hold {
+    Hold {
         timeout: section.or(
             "timeout",
             "How long one request may wait; then 503",
@@ -247,9 +245,7 @@ fn hold(section: &mut Section<'_>, times: &Times) -> Hold {
             defaults::HOLD_BYTES,
             size(0..=64 << 30),
         ),
-    };
-    check::hold(section, &hold, times);
-    hold
+    }
 }
 
 fn replay(section: &mut Section<'_>) -> Replay {
@@ -275,8 +271,8 @@ fn replay(section: &mut Section<'_>) -> Replay {
     }
 }
 
-fn timeouts(section: &mut Section<'_>, health: &Health) -> UpstreamTimeouts {
-    let timeouts = UpstreamTimeouts {
+fn timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
+    UpstreamTimeouts {
         connect: section.or(
             "connect",
             "TCP and TLS handshakes together",
@@ -295,9 +291,7 @@ fn timeouts(section: &mut Section<'_>, health: &Health) -> UpstreamTimeouts {
             defaults::BODY_IDLE,
             duration(ms(10)..=secs(24 * 3600)),
         ),
-    };
-    check::timeouts(section, &timeouts, health);
-    timeouts
+    }
 }
 
 fn connections(section: &mut Section<'_>) -> UpstreamConnections {

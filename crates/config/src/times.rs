@@ -1,8 +1,8 @@
-//! How long detection and failback take at worst, computed from a policy.
+//! How long detection and recovery take at worst, computed from a policy.
 
 use std::time::Duration;
 
-use routing::failover::{Failback, Policy};
+use routing::failover::Policy;
 
 use crate::model::Health;
 
@@ -19,8 +19,6 @@ pub(crate) struct Times {
     pub(crate) hung_without_traffic: Duration,
     /// From the moment a backend works again until it is up.
     pub(crate) up_again: Duration,
-    /// From then until it gets the service back; `None` when failback is manual.
-    pub(crate) hold_down: Option<Duration>,
 }
 
 impl Times {
@@ -37,10 +35,38 @@ impl Times {
             hung: stall_after + burst + timeout,
             hung_without_traffic: interval + timeout + confirmed,
             up_again: interval + confirm_interval * (policy.rise - 1),
-            hold_down: match policy.failback {
-                Failback::Auto { hold_down } => Some(hold_down),
-                Failback::Manual => None,
-            },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "listeners: [ ':1' ]\nservices: { web: { backends: [ http://10.0.0.1, http://10.0.0.2 ] } }";
+
+    #[test]
+    fn with_default_settings() {
+        let config = crate::load("test", TEXT, std::path::Path::new("")).unwrap().config;
+        let service = &config.services[0];
+        let expected = Times {
+            dead: Duration::from_millis(200),
+            dead_without_traffic: Duration::from_millis(1200),
+            hung: Duration::from_millis(1450),
+            hung_without_traffic: Duration::from_millis(3200),
+            up_again: Duration::from_millis(1100),
+        };
+        assert_eq!(Times::new(&service.health, &service.policy), expected);
+    }
+
+    #[test]
+    fn one_failed_probe_needs_no_confirming() {
+        let text = TEXT.replace("backends", "health: { fall: 1, rise: 1 }, backends");
+        let config = crate::load("test", &text, std::path::Path::new("")).unwrap().config;
+        let service = &config.services[0];
+        let times = Times::new(&service.health, &service.policy);
+        assert_eq!(times.dead, Duration::ZERO);
+        assert_eq!(times.hung_without_traffic, Duration::from_secs(2));
+        assert_eq!(times.up_again, Duration::from_secs(1));
     }
 }

@@ -4,6 +4,8 @@
 //! stands the expected text. A line with a problem ends in `#!`, so the positions are checked
 //! against the file itself and not only against recorded messages. `UPDATE_GOLDEN=1` records anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +99,7 @@ fn doubtful_configs_load_with_these_warnings() {
     for (name, path, text) in files("warn") {
         match load(&name, &text, Path::new("/etc/understudy")) {
             Ok(loaded) if loaded.warnings.is_empty() => {
-                failures.push(format!("{name}: no warning"))
+                failures.push(format!("{name}: no warning"));
             }
             Ok(loaded) => {
                 assert!(

@@ -1,0 +1,208 @@
+//! The effective policy of a config in words and numbers.
+
+use std::time::Duration;
+
+use routing::failover::{AllDown, Failback};
+
+use crate::address::{show_authority, show_host, show_url};
+use crate::kinds::{show_duration, show_size};
+use crate::lint;
+use crate::model::{Backend, Config, Probe, Scheme, Service, Trust, Workers};
+use crate::probe::show_status;
+use crate::times::Times;
+
+/// What this config does, service by service, with the worst-case times that follow from it and
+/// warnings about dangerous values.
+#[must_use]
+pub fn explain(config: &Config) -> String {
+    let mut parts = vec![front(config)];
+    parts.extend(config.services.iter().map(|service| {
+        let sentences = [
+            who(service),
+            probes(service),
+            leaving(service),
+            waiting(service),
+            coming_back(service),
+        ];
+        let warnings = lint::service(service)
+            .into_iter()
+            .map(|lint| format!("Warning: {}.\n    help: {}", lint.message, lint.advice));
+        let lines: Vec<String> =
+            sentences.into_iter().chain(warnings).map(|line| format!("  {line}\n")).collect();
+        format!("{}\n{}", service.name, lines.concat())
+    }));
+    parts.join("\n")
+}
+
+fn front(config: &Config) -> String {
+    let workers = match config.workers {
+        Workers::Auto => "one worker per core".to_owned(),
+        Workers::Count(1) => "1 worker".to_owned(),
+        Workers::Count(count) => format!("{count} workers"),
+    };
+    let addresses: Vec<String> =
+        config.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    let mut text = format!("Clients connect to {}, served by {workers}.\n", addresses.join(", "));
+    for route in &config.routes {
+        let service = config.services.get(route.service).map_or("", |service| &*service.name);
+        text.push_str(&format!(
+            "Host {}, path {} and below: {service}.\n",
+            show_host(&route.host),
+            route.path
+        ));
+    }
+    text.push_str(&match config.default_service.and_then(|index| config.services.get(index)) {
+        Some(service) => format!("Every request goes to {}.\n", service.name),
+        None => "Any other request is answered 404.\n".to_owned(),
+    });
+    text.push_str(&match &config.admin {
+        Some(admin) => format!("Metrics and status are on {}.\n", admin.address),
+        None => "Metrics and status are off.\n".to_owned(),
+    });
+    text
+}
+
+fn who(service: &Service) -> String {
+    let named = |backend: &Backend| {
+        let url = show_url(&backend.url);
+        if *backend.name == *show_authority(&backend.url) {
+            url
+        } else {
+            format!("{} ({url})", backend.name)
+        }
+    };
+    let (primary, standbys) = match service.backends.as_slice() {
+        [] => return String::new(),
+        [primary, standbys @ ..] => (named(primary), standbys),
+    };
+    let verified = match &service.tls.trust {
+        _ if service.backends.iter().all(|backend| backend.url.scheme == Scheme::Http) => {
+            String::new()
+        }
+        Trust::System => " Certificates are verified with the system's authorities.".to_owned(),
+        Trust::Ca(file) => format!(" Certificates are verified with {} only.", file.display()),
+        Trust::Insecure => " Certificates are not verified.".to_owned(),
+    };
+    match standbys {
+        [] => format!("{primary} is the primary; there is no standby.{verified}"),
+        [only] => format!("{primary} is the primary, {} the standby.{verified}", named(only)),
+        several => {
+            let names: Vec<String> = several.iter().map(named).collect();
+            format!(
+                "{primary} is the primary; the standbys are, in this order, {}.{verified}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+fn probes(service: &Service) -> String {
+    let health = &service.health;
+    let what = match &health.probe {
+        Probe::Tcp => "a TCP connection".to_owned(),
+        Probe::Http(http) => {
+            let statuses: Vec<String> = http.status.0.iter().map(show_status).collect();
+            format!("{} {} (status {})", http.method, http.path, statuses.join(", "))
+        }
+    };
+    format!(
+        "Each is probed every {} with {what}; no answer within {} is a failure.",
+        show_duration(health.interval),
+        show_duration(health.timeout)
+    )
+}
+
+fn leaving(service: &Service) -> String {
+    let times = Times::new(&service.health, &service.policy);
+    let about = |time: Duration| {
+        if time.is_zero() {
+            "at once".to_owned()
+        } else {
+            format!("after about {}", show_duration(time))
+        }
+    };
+    let fall = match service.policy.fall {
+        1 => "1 failed probe".to_owned(),
+        fall => {
+            let apart = show_duration(service.health.confirm_interval);
+            format!("{fall} failed probes, {apart} apart")
+        }
+    };
+    format!(
+        "A killed active is left {} ({fall}, from the first refused request on), without traffic after at most {}.\n  \
+         A hung one is left {} ({} until a request looks stalled, then the same probes until they time out), without traffic after at most {}.",
+        about(times.dead),
+        show_duration(times.dead_without_traffic),
+        about(times.hung),
+        show_duration(service.health.stall_after),
+        show_duration(times.hung_without_traffic)
+    )
+}
+
+fn waiting(service: &Service) -> String {
+    let Service { hold, replay, policy, timeouts, .. } = service;
+    let nobody = match policy.all_down {
+        AllDown::Reject => "so also when no backend is eligible",
+        AllDown::KeepLast => "when no backend is eligible the last active goes on getting them",
+    };
+    let again = match replay.attempts {
+        0 => "A request that may have reached a backend is never sent again".to_owned(),
+        attempts => {
+            let times =
+                if attempts == 1 { "once".to_owned() } else { format!("up to {attempts} times") };
+            format!(
+                "A request that is safe to repeat is sent again {times} if its body is no larger than {}",
+                show_size(replay.buffer)
+            )
+        }
+    };
+    format!(
+        "While nobody is active up to {} requests with {} of bodies wait up to {} each, then they get 503; {nobody}.\n  \
+         {again}; one that is not safe to repeat may wait {} for a hung active, then it gets 504.\n  \
+         A response must begin within {}.",
+        hold.requests,
+        show_size(hold.bytes),
+        show_duration(hold.timeout),
+        show_duration(replay.settle),
+        show_duration(timeouts.response)
+    )
+}
+
+fn coming_back(service: &Service) -> String {
+    let policy = &service.policy;
+    let times = Times::new(&service.health, policy);
+    let passes = if policy.rise == 1 {
+        "1 passed probe".to_owned()
+    } else {
+        format!("{} passed probes", policy.rise)
+    };
+    let up = format!(
+        "A recovered backend is up after at most {} ({passes})",
+        show_duration(times.up_again)
+    );
+    match policy.failback {
+        Failback::Manual => {
+            format!("{up}; the service goes back to the primary only when an operator says so.")
+        }
+        Failback::Auto { hold_down } => {
+            let damping = &policy.damping;
+            let lock = match damping.lock_after {
+                0 => String::new(),
+                flaps => format!(", and after {flaps} of them in a row the service locks itself"),
+            };
+            let after = if hold_down.is_zero() {
+                "the primary gets the service back at once".to_owned()
+            } else {
+                format!(
+                    "the primary gets the service back after {} more without going down",
+                    show_duration(hold_down)
+                )
+            };
+            format!(
+                "{up}; {after}.\n  A failover within {} of a failback doubles that time, up to {}{lock}.",
+                show_duration(damping.window),
+                show_duration(damping.cap)
+            )
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A config back to YAML: the flags of a command line, and an effective config with every default
+//! filled in. What is written here is read by [`crate::load`].
+
+use std::fmt::Write as _;
+
+use routing::failover::{AllDown, Failback};
+
+use crate::address::{show_host, show_url};
+use crate::kinds::{show_duration, show_size};
+use crate::model::{Config, HttpProbe, Listener, Probe, Service, Trust, UpstreamTls, Workers};
+use crate::probe::show_status;
+
+/// What can be said on the command line in place of a file: one service, each value as typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Addresses to listen on.
+    pub listen: Vec<String>,
+    /// The URL of the primary.
+    pub primary: String,
+    /// The URLs of the standbys, in the order of priority.
+    pub standby: Vec<String>,
+    /// The path of the HTTP probe.
+    pub health_path: Option<String>,
+    /// The hold-down, for example `30s`.
+    pub failback_after: Option<String>,
+    /// The address of the admin listener, or `off`.
+    pub admin: Option<String>,
+    /// How many workers: `auto` or a number.
+    pub workers: Option<String>,
+}
+
+impl Flags {
+    /// The flags as a config file, for [`crate::load`] to judge; wrong values stay wrong.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let mut out = String::new();
+        if let Some(workers) = &self.workers {
+            line(&mut out, format_args!("workers: {}", number_or_quoted(workers)));
+        }
+        line(&mut out, format_args!("listeners:"));
+        for address in &self.listen {
+            line(&mut out, format_args!("  - {}", quote(address)));
+        }
+        line(&mut out, format_args!("services:\n  default:\n    backends:"));
+        for url in std::iter::once(&self.primary).chain(&self.standby) {
+            line(&mut out, format_args!("      - {}", quote(url)));
+        }
+        if let Some(path) = &self.health_path {
+            line(&mut out, format_args!("    health:\n      http:\n        path: {}", quote(path)));
+        }
+        if let Some(after) = &self.failback_after {
+            line(
+                &mut out,
+                format_args!("    failback:\n      auto:\n        hold_down: {}", quote(after)),
+            );
+        }
+        match self.admin.as_deref() {
+            None => {}
+            Some("off") => line(&mut out, format_args!("admin: off")),
+            Some(address) => line(&mut out, format_args!("admin:\n  address: {}", quote(address))),
+        }
+        out
+    }
+}
+
+/// The effective config with every default filled in. Loading it with an empty base gives `config`
+/// again: file names in it are already resolved.
+#[must_use]
+pub fn to_yaml(config: &Config) -> String {
+    let mut out = String::new();
+    match config.workers {
+        Workers::Auto => line(&mut out, format_args!("workers: auto")),
+        Workers::Count(count) => line(&mut out, format_args!("workers: {count}")),
+    }
+    line(&mut out, format_args!("listeners:"));
+    for listener in &config.listeners {
+        write_listener(&mut out, listener);
+    }
+    if !config.routes.is_empty() {
+        line(&mut out, format_args!("routes:"));
+    }
+    for route in &config.routes {
+        let (host, path) = (quote(&show_host(&route.host)), quote(&route.path));
+        let service = config.services.get(route.service).map_or("", |service| &*service.name);
+        let service = quote(service);
+        line(&mut out, format_args!("  - {{ host: {host}, path: {path}, service: {service} }}"));
+    }
+    line(&mut out, format_args!("services:"));
+    for service in &config.services {
+        write_service(&mut out, service);
+    }
+    match &config.admin {
+        None => line(&mut out, format_args!("admin: off")),
+        Some(admin) => {
+            let (address, remote) = (admin.address, !admin.address.ip().is_loopback());
+            line(
+                &mut out,
+                format_args!("admin: {{ address: \"{address}\", allow_remote: {remote} }}"),
+            );
+        }
+    }
+    line(&mut out, format_args!("shutdown_timeout: {}", show_duration(config.shutdown_timeout)));
+    out
+}
+
+fn write_listener(out: &mut String, listener: &Listener) {
+    let limits = &listener.limits;
+    line(out, format_args!("  - address: \"{}\"", listener.address));
+    line(out, format_args!("    half_close: {}", limits.half_close));
+    line(out, format_args!("    limits:"));
+    line(out, format_args!("      connections: {}", limits.connections));
+    line(out, format_args!("      header_timeout: {}", show_duration(limits.header_timeout)));
+    line(out, format_args!("      idle_timeout: {}", show_duration(limits.idle_timeout)));
+    line(out, format_args!("      body_timeout: {}", show_duration(limits.body_timeout)));
+    line(out, format_args!("      header_bytes: {}", show_size(limits.header_bytes)));
+    line(out, format_args!("      headers: {}", limits.headers));
+}
+
+fn write_service(out: &mut String, service: &Service) {
+    let Service { health, policy, hold, replay, timeouts, connections, .. } = service;
+    line(out, format_args!("  {}:\n    backends:", quote(&service.name)));
+    for backend in &service.backends {
+        let (name, url) = (quote(&backend.name), quote(&show_url(&backend.url)));
+        line(out, format_args!("      - {{ name: {name}, url: {url} }}"));
+    }
+    write_tls(out, &service.tls);
+    line(out, format_args!("    health:"));
+    match &health.probe {
+        Probe::Tcp => line(out, format_args!("      tcp: {{}}")),
+        Probe::Http(http) => write_http_probe(out, http),
+    }
+    line(out, format_args!("      interval: {}", show_duration(health.interval)));
+    line(out, format_args!("      timeout: {}", show_duration(health.timeout)));
+    line(out, format_args!("      confirm_interval: {}", show_duration(health.confirm_interval)));
+    line(out, format_args!("      stall_after: {}", show_duration(health.stall_after)));
+    line(out, format_args!("      rise: {}\n      fall: {}", policy.rise, policy.fall));
+    match policy.failback {
+        Failback::Manual => line(out, format_args!("    failback: manual")),
+        Failback::Auto { hold_down } => {
+            let damping = &policy.damping;
+            line(out, format_args!("    failback:\n      auto:"));
+            line(out, format_args!("        hold_down: {}", show_duration(hold_down)));
+            line(out, format_args!("        damping_window: {}", show_duration(damping.window)));
+            line(out, format_args!("        hold_down_cap: {}", show_duration(damping.cap)));
+            line(out, format_args!("        lock_after: {}", damping.lock_after));
+        }
+    }
+    let all_down = match policy.all_down {
+        AllDown::Reject => "reject",
+        AllDown::KeepLast => "keep_last",
+    };
+    line(out, format_args!("    all_down: {all_down}"));
+    line(out, format_args!("    startup_grace: {}", show_duration(policy.startup_grace)));
+    let (timeout, bytes) = (show_duration(hold.timeout), show_size(hold.bytes));
+    let requests = hold.requests;
+    line(
+        out,
+        format_args!("    hold: {{ timeout: {timeout}, requests: {requests}, bytes: {bytes} }}"),
+    );
+    let (buffer, settle) = (show_size(replay.buffer), show_duration(replay.settle));
+    let attempts = replay.attempts;
+    line(
+        out,
+        format_args!("    replay: {{ buffer: {buffer}, attempts: {attempts}, settle: {settle} }}"),
+    );
+    let (connect, response) = (show_duration(timeouts.connect), show_duration(timeouts.response));
+    let idle = show_duration(timeouts.idle);
+    line(
+        out,
+        format_args!("    timeouts: {{ connect: {connect}, response: {response}, idle: {idle} }}"),
+    );
+    let (idle, timeout) = (connections.idle, show_duration(connections.idle_timeout));
+    line(out, format_args!("    connections: {{ idle: {idle}, idle_timeout: {timeout} }}"));
+}
+
+fn write_tls(out: &mut String, tls: &UpstreamTls) {
+    let trust = match &tls.trust {
+        Trust::System => None,
+        Trust::Ca(file) => Some(format!("ca: {}", quote(&file.to_string_lossy()))),
+        Trust::Insecure => Some("insecure: true".to_owned()),
+    };
+    let name = tls.server_name.as_ref().map(|name| format!("server_name: {}", quote(name)));
+    let keys: Vec<String> = trust.into_iter().chain(name).collect();
+    if !keys.is_empty() {
+        line(out, format_args!("    tls: {{ {} }}", keys.join(", ")));
+    }
+}
+
+fn write_http_probe(out: &mut String, http: &HttpProbe) {
+    line(out, format_args!("      http:\n        method: {}", http.method));
+    line(out, format_args!("        path: {}", quote(http.path.as_str())));
+    if let Some(host) = &http.host {
+        line(
+            out,
+            format_args!("        host: {}", quote(&String::from_utf8_lossy(host.as_bytes()))),
+        );
+    }
+    if !http.headers.is_empty() {
+        line(out, format_args!("        headers:"));
+    }
+    for (name, value) in &http.headers {
+        let value = quote(&String::from_utf8_lossy(value.as_bytes()));
+        line(out, format_args!("          {}: {value}", quote(name.as_str())));
+    }
+    let statuses: Vec<String> = http.status.0.iter().map(show_status).collect();
+    line(out, format_args!("        status: [{}]", statuses.join(", ")));
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+/// A double-quoted YAML scalar, which is a JSON string without the characters YAML finds
+/// unprintable.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            _ if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn number_or_quoted(text: &str) -> String {
+    if text.parse::<u32>().is_ok() { text.to_owned() } else { quote(text) }
+}

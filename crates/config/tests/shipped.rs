@@ -1,0 +1,307 @@
+//! The configs we ship: they load, they validate against the schema, and full.yaml is complete.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use config::{Loaded, explain, load, schema, to_yaml};
+use serde_json::Value as Json;
+
+fn configs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(configs().join(name)).unwrap()
+}
+
+fn loaded(name: &str, text: &str) -> Loaded {
+    load(name, text, Path::new("/etc/understudy")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Every shipped YAML file, relative to `configs`.
+fn shipped() -> Vec<String> {
+    let mut names = Vec::new();
+    for folder in ["", "recipes"] {
+        for entry in std::fs::read_dir(configs().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".yaml") {
+                names.push(Path::new(folder).join(name).to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    assert!(names.len() >= 3, "{names:?}");
+    names
+}
+
+/// A document as an editor's validator sees it: `off` is text since YAML 1.2.
+fn json(text: &str) -> Json {
+    let options = serde_yaml::options! { strict_booleans: true };
+    serde_yaml::from_str_with_options(text, options).unwrap()
+}
+
+fn record(path: &Path, actual: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(expected, actual, "{}: record anew with UPDATE_GOLDEN=1", path.display());
+}
+
+/// What an editor would show for this text.
+fn schema_errors(text: &str) -> Vec<String> {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let show =
+        |error: jsonschema::ValidationError<'_>| format!("{}: {error}", error.instance_path());
+    validator.iter_errors(&json(text)).map(show).collect()
+}
+
+#[test]
+fn shipped_configs_load_without_a_warning_and_validate() {
+    for name in shipped() {
+        let text = read(&name);
+        assert_eq!(loaded(&name, &text).warnings, [], "{name}");
+        assert_eq!(schema_errors(&text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn shipped_configs_tell_editors_where_the_schema_is() {
+    for name in shipped() {
+        let text = read(&name);
+        let first = text.lines().next().unwrap();
+        let hint = first.strip_prefix("# yaml-language-server: $schema=");
+        let file = configs().join(&name).parent().unwrap().join(hint.unwrap_or("missing"));
+        assert!(file.ends_with("schema.json") && file.exists(), "{name}: {}", file.display());
+    }
+}
+
+#[test]
+fn the_shipped_schema_is_the_schema() {
+    let text = serde_json::to_string_pretty(&schema()).unwrap();
+    record(&configs().join("schema.json"), &format!("{text}\n"));
+}
+
+#[test]
+fn the_schema_is_a_schema_and_describes_every_key() {
+    assert!(jsonschema::meta::is_valid(&schema()));
+    fn walk(path: &str, schema: &Json) {
+        for (key, below) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{key}");
+            let about = below["description"].as_str().unwrap_or_default();
+            assert!(about.len() > 5, "{path} has no description");
+            assert!(!about.ends_with('.'), "{path}: {about}");
+            walk(&path, below);
+        }
+        let below = [&schema["items"], &schema["additionalProperties"]];
+        for below in below.into_iter().filter(|below| below.is_object()) {
+            walk(path, below);
+        }
+        for below in schema["anyOf"].as_array().into_iter().flatten() {
+            walk(path, below);
+        }
+    }
+    walk("", &schema());
+}
+
+/// Key paths of the schema; names chosen by the user become `*`.
+fn schema_keys(path: &str, schema: &Json, keys: &mut BTreeSet<String>) {
+    for (key, below) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{key}");
+        keys.insert(path.clone());
+        schema_keys(&path, below, keys);
+    }
+    schema_keys_below(path, schema, keys);
+}
+
+fn schema_keys_below(path: &str, schema: &Json, keys: &mut BTreeSet<String>) {
+    if schema["items"].is_object() {
+        schema_keys(path, &schema["items"], keys);
+    }
+    if schema["additionalProperties"].is_object() {
+        schema_keys(&format!("{path}.*"), &schema["additionalProperties"], keys);
+    }
+    for below in schema["anyOf"].as_array().into_iter().flatten() {
+        schema_keys(path, below, keys);
+    }
+}
+
+/// Key paths of a document, in the same notation.
+fn document_keys(path: &str, document: &Json, keys: &mut BTreeSet<String>) {
+    for item in document.as_array().into_iter().flatten() {
+        document_keys(path, item, keys);
+    }
+    for (key, below) in document.as_object().into_iter().flatten() {
+        if path.is_empty() && key.starts_with("x-") {
+            continue;
+        }
+        let free = path == ".services" || path.ends_with(".headers");
+        let path = if free { format!("{path}.*") } else { format!("{path}.{key}") };
+        if !free {
+            keys.insert(path.clone());
+        }
+        document_keys(&path, below, keys);
+    }
+}
+
+#[test]
+fn full_yaml_has_every_key_of_the_schema() {
+    let (mut known, mut shown) = (BTreeSet::new(), BTreeSet::new());
+    schema_keys("", &schema(), &mut known);
+    document_keys("", &json(&read("full.yaml")), &mut shown);
+    assert!(known.len() > 60, "the walk must find keys: {known:?}");
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn full_yaml_stands_at_the_defaults() {
+    let full = loaded("full.yaml", &read("full.yaml")).config;
+    let bare = loaded(
+        "bare",
+        "listeners: [ 0.0.0.0:8080 ]
+services:
+  web:
+    backends:
+      - { name: web-1, url: http://10.0.0.1:8080 }
+      - { name: web-2, url: http://10.0.0.2:8080 }
+",
+    )
+    .config;
+    assert_eq!(full.workers, bare.workers);
+    assert_eq!(full.listeners, bare.listeners);
+    assert_eq!(full.services[0], bare.services[0]);
+    assert_eq!(full.admin, bare.admin);
+    assert_eq!(full.shutdown_timeout, bare.shutdown_timeout);
+    assert_eq!(full.routes[0].path, "/");
+    assert_eq!(full.routes[0].host, routing::table::HostPattern::Any);
+}
+
+#[test]
+fn defaults_in_the_schema_are_those_of_full_yaml() {
+    let document = json(&read("full.yaml"));
+    let service = &schema()["properties"]["services"]["additionalProperties"]["properties"];
+    let shown = &document["services"]["web"];
+    let mut compared = 0;
+    for section in ["health", "hold", "replay", "timeouts", "connections"] {
+        for (key, below) in service[section]["properties"].as_object().unwrap() {
+            if let Some(default) = below.get("default") {
+                let same = |a: &Json, b: &Json| a == b || (a == "60s" && b == "1m");
+                assert!(same(default, &shown[section][key]), "{section}.{key}: {default}");
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 17);
+}
+
+#[test]
+fn an_effective_config_loads_again_unchanged() {
+    let mut texts: Vec<(String, String)> =
+        shipped().into_iter().map(|name| (name.clone(), read(&name))).collect();
+    let unusual = "workers: 3
+listeners: [ { address: '[::1]:0', half_close: true, limits: { header_timeout: 90.5s } } ]
+routes: [ { host: '*.Example.com', path: /a, service: one }, { service: 'b:[c]' } ]
+services:
+  one:
+    backends: [ 'https://[::1]', http://B.example.com ]
+    tls: { insecure: true, server_name: x.example.com }
+    health:
+      http:
+        method: HEAD
+        path: \"/p?q='x'&y=%20\"
+        host: 'é:80'
+        headers: { X-One: 'a \"b\" \\ c', x-two: '# no: comment' }
+        status: [ 204, 300-399 ]
+      interval: 1m30s
+      confirm_interval: 1.5ms
+    failback: { auto: { hold_down: 1h, hold_down_cap: 1h, lock_after: 4 } }
+    all_down: keep_last
+    hold: { bytes: 1000000B, timeout: 0s }
+    replay: { buffer: 1025B }
+  'b:[c]': { backends: [ http://10.0.0.1 ], health: { tcp: {} }, failback: manual }
+admin: off
+";
+    texts.push(("unusual".to_owned(), unusual.to_owned()));
+    texts.push((
+        "remote".to_owned(),
+        "listeners: [ ':1' ]
+services: { web: { backends: [ http://10.0.0.1 ] } }
+admin: { address: '0.0.0.0:9900', allow_remote: true }
+"
+        .to_owned(),
+    ));
+    for (name, text) in texts {
+        let first = loaded(&name, &text).config;
+        let written = to_yaml(&first);
+        let second = load("written", &written, Path::new(""))
+            .unwrap_or_else(|problems| panic!("{name}: {problems}\n{written}"));
+        assert_eq!(second.config, first, "{name}:\n{written}");
+        assert_eq!(schema_errors(&written), [""; 0], "{name}:\n{written}");
+    }
+}
+
+#[test]
+fn explanations() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain");
+    for name in shipped() {
+        let text = explain(&loaded(&name, &read(&name)).config);
+        record(&folder.join(name.replace('/', "-")).with_extension("txt"), &text);
+    }
+    let doubtful = "listeners: [ ':8080' ]
+services:
+  web:
+    backends: [ https://10.0.0.1 ]
+    tls: { insecure: true }
+    health: { tcp: {}, timeout: 40s, fall: 1, rise: 1 }
+    failback: { auto: { hold_down: 0s, lock_after: 3 } }
+    all_down: keep_last
+    replay: { attempts: 0 }
+admin: off
+";
+    record(&folder.join("doubtful.txt"), &explain(&loaded("doubtful", doubtful).config));
+}
+
+/// Bad configs whose mistake is one of shape, not of meaning: an editor must show it as well.
+#[test]
+fn the_schema_refuses_mistakes_of_shape() {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
+    for name in [
+        "empty-lists",
+        "empty-services",
+        "null-document",
+        "scalar-document",
+        "list-document",
+        "missing-listeners",
+        "missing-services",
+        "missing-backends",
+        "missing-address",
+        "missing-url",
+        "missing-route-service",
+        "services-list",
+        "services-nothing",
+        "listeners-text",
+        "backends-mapping",
+        "section-is-text",
+        "value-is-list",
+        "unknown-keys",
+        "later-keys",
+        "extension-below-top",
+        "durations",
+        "sizes",
+        "counts",
+        "workers-word",
+        "flags",
+        "words",
+        "failback-manual-keys",
+        "failback-flat",
+        "http-and-tcp",
+        "ca-and-insecure",
+        "statuses",
+    ] {
+        let text = std::fs::read_to_string(folder.join(name).with_extension("yaml")).unwrap();
+        assert!(!validator.is_valid(&json(&text)), "{name} is valid by the schema");
+    }
+}
