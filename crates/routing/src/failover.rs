@@ -201,13 +201,12 @@ impl Failover {
                 self.observe(now, backend, verdict, &mut effects);
                 None
             }
-            Input::Command(command) => match self.obey(now, command, &mut effects) {
-                Ok(ordered) => ordered,
-                Err(why) => {
+            Input::Command(command) => {
+                self.obey(now, command, &mut effects).unwrap_or_else(|why| {
                     effects.push(Effect::Rejected { why });
                     None
-                }
-            },
+                })
+            }
             Input::Reconfigure { backends, policy } => {
                 self.reconfigure(&backends, policy);
                 None

@@ -25,11 +25,9 @@ impl Failover {
         });
         assert!(may_be_used, "I2: only keep_last may use a backend that is not eligible");
 
-        if !self.locked
-            && let Some(first) = self.first_eligible()
-            && !self.awaits_better(first, now)
-        {
-            assert!(self.active_is_eligible(), "I3: an eligible backend is used");
+        // While locked, `first_eligible` knows the last active only.
+        if self.first_eligible().is_some_and(|first| !self.awaits_better(first, now)) {
+            assert!(self.active_is_eligible(), "I3: whoever may serve, and is eligible, is used");
         }
 
         assert!(!self.pinned || self.active_is_eligible(), "I4: a pin needs an eligible active");
