@@ -5,6 +5,7 @@
 //! everything is read.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -78,11 +79,15 @@ fn sockets(report: &Report<'_>, draft: &Draft) {
         let earlier =
             draft.listeners[..index].iter().find(|other| overlap(other.value.address, address));
         if let Some(other) = earlier {
-            let message = format!(
-                "{address} and {} (line {}) would take each other's clients",
-                other.value.address, other.place.mark.line
-            );
-            let advice = "a listener on every address covers the others with its port";
+            let (taken, line) = (other.value.address, other.place.mark.line);
+            let (message, advice) = if taken == address {
+                (format!("{address} is already a listener (line {line})"), "remove one of the two")
+            } else {
+                (
+                    format!("{address} and {taken} (line {line}) would take each other's clients"),
+                    "a listener on every address covers the others with its port",
+                )
+            };
             report.error(&listener.place, Complaint::new(message).advice(advice));
         }
     }
@@ -102,31 +107,29 @@ fn routes(report: &Report<'_>, draft: &Draft) {
     let names: Vec<&str> = draft.services.iter().map(|draft| &*draft.service.name).collect();
     let mut seen = HashMap::new();
     for route in &draft.routes {
-        let service = &route.value.service;
-        if !names.contains(&service.value.as_str()) {
-            let complaint =
-                Complaint::new(format!("there is no service {}", quoted(&service.value)));
+        let unknown = |service: &&At<String>| !names.contains(&service.value.as_str());
+        if let Some(service) = route.value.service.as_ref().filter(unknown) {
+            let message = format!("there is no service {}", quoted(&service.value));
             let advice = match closest(&service.value, names.iter().copied()) {
                 Some(name) => format!("did you mean {}?", quoted(name)),
                 None => format!("the services are: {}", names.join(", ")),
             };
-            report.error(&service.place, complaint.advice(advice));
+            report.error(&service.place, Complaint::new(message).advice(advice));
         }
-        let key = (show_host(&route.value.host), route.value.path.as_str());
+        let Some((host, path)) = &route.value.pattern else { continue };
         let line = route.place.mark.line;
-        if let Some(first) = seen.get(&key) {
-            let message = format!(
-                "host {} with path {} already has a route on line {first}",
-                quoted(&key.0),
-                quoted(key.1)
-            );
-            report.error(
-                &route.place,
-                Complaint::new(message)
-                    .advice("this one would never be used: remove one of the two"),
-            );
-        } else {
-            seen.insert(key, line);
+        match seen.entry((host, path)) {
+            Entry::Vacant(place) => {
+                place.insert(line);
+            }
+            Entry::Occupied(first) => {
+                let (host, path) = (quoted(&show_host(host)), quoted(path));
+                let first = first.get();
+                let message =
+                    format!("host {host} with path {path} already has a route on line {first}");
+                let advice = "this one would never be used: remove one of the two";
+                report.error(&route.place, Complaint::new(message).advice(advice));
+            }
         }
     }
     if draft.routes.is_empty() {
@@ -138,14 +141,17 @@ fn routes(report: &Report<'_>, draft: &Draft) {
         }
         return;
     }
-    for unused in &draft.services {
-        if !draft.routes.iter().any(|route| route.value.service.value == *unused.service.name) {
-            let message = format!("no route leads to the service {}", quoted(&unused.service.name));
-            report.warning(
-                &unused.place,
-                Complaint::new(message).advice("add a route, or remove the service"),
-            );
-        }
+    let wanted: Option<Vec<&str>> = draft
+        .routes
+        .iter()
+        .map(|route| route.value.service.as_ref().map(|service| service.value.as_str()))
+        .collect();
+    // A route that could not be read may be the one for any service.
+    let Some(wanted) = wanted else { return };
+    for unused in draft.services.iter().filter(|draft| !wanted.contains(&&*draft.service.name)) {
+        let message = format!("no route leads to the service {}", quoted(&unused.service.name));
+        let advice = "add a route, or remove the service";
+        report.warning(&unused.place, Complaint::new(message).advice(advice));
     }
 }
 

@@ -211,6 +211,7 @@ pub(crate) fn flag(value: &mut Value<'_>) -> Option<bool> {
                 Err(match text.to_ascii_lowercase().as_str() {
                     "yes" | "on" | "1" => complaint.advice("write `true`"),
                     "no" | "off" | "0" => complaint.advice("write `false`"),
+                    "true" | "false" => complaint.advice("remove the quotes"),
                     _ => complaint,
                 })
             }
@@ -273,18 +274,16 @@ pub(crate) fn text_like<T>(
                     Err(Complaint::new(format!("expected {expected}, found empty text")))
                 }
                 ScalarKind::Text => parse(&scalar.text),
-                ScalarKind::Number | ScalarKind::Flag => {
-                    let found = if scalar.kind == ScalarKind::Number {
-                        "number"
-                    } else {
-                        "true or false value"
-                    };
+                // What is wrong as text anyway needs no quotes.
+                ScalarKind::Number | ScalarKind::Flag => parse(&scalar.text).and_then(|_| {
+                    let number = scalar.kind == ScalarKind::Number;
+                    let found = if number { "number" } else { "true or false value" };
+                    let text = &scalar.text;
                     let message =
-                        format!("expected {expected}, found the {found} {}", quoted(&scalar.text));
-                    let quotes =
-                        format!("if it is meant as text, put it in quotes: `\"{}\"`", scalar.text);
+                        format!("expected {expected}, found the {found} {}", quoted(text));
+                    let quotes = format!("if it is meant as text, put it in quotes: `\"{text}\"`");
                     Err(Complaint::new(message).advice(quotes))
-                }
+                }),
             },
         )
     }

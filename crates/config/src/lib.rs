@@ -32,7 +32,7 @@ use crate::model::{Config, Route};
 pub use crate::problem::{Problem, Problems, Severity, Snippet};
 use crate::reader::Value;
 use crate::report::Report;
-use crate::sections::{Draft, document};
+use crate::sections::{Draft, DraftRoute, document};
 pub use crate::write::{Flags, to_yaml};
 
 /// A usable config.
@@ -86,15 +86,12 @@ fn assemble(draft: Draft) -> Config {
         let position = draft.services.iter().position(|draft| *draft.service.name == *name);
         position.expect("routes to unknown services are errors")
     };
-    let routes: Vec<Route> = draft
-        .routes
-        .iter()
-        .map(|route| Route {
-            host: route.value.host.clone(),
-            path: route.value.path.clone(),
-            service: index(&route.value.service.value),
-        })
-        .collect();
+    let route = |draft: &DraftRoute| {
+        let readable = draft.pattern.clone().zip(draft.service.as_ref());
+        let ((host, path), service) = readable.expect("unreadable routes are errors");
+        Route { host, path, service: index(&service.value) }
+    };
+    let routes: Vec<Route> = draft.routes.iter().map(|draft| route(&draft.value)).collect();
     Config {
         workers: draft.workers,
         listeners: draft.listeners.into_iter().map(|listener| listener.value).collect(),

@@ -50,12 +50,15 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn wrong_shape(&self, expected: &str, found: &Node) {
+    fn wrong_shape(&self, expected: &str, found: &Node, advice: Option<&str>) {
         let complaint =
             Complaint::new(format!("expected {expected}, found {}", found.shape.name()));
         let complaint = match found.shape {
             Shape::Null => complaint.advice("give a value, or remove the key"),
-            Shape::Scalar(_) | Shape::List(_) | Shape::Map(_) => complaint,
+            Shape::Scalar(_) | Shape::List(_) | Shape::Map(_) => match advice {
+                Some(advice) => complaint.advice(advice),
+                None => complaint,
+            },
         };
         self.report.error(&self.place, complaint);
     }
@@ -70,7 +73,7 @@ impl<'a> Value<'a> {
         self.declare(schema);
         let node = self.node?;
         let Shape::Scalar(scalar) = &node.shape else {
-            self.wrong_shape(expected, node);
+            self.wrong_shape(expected, node, None);
             return None;
         };
         parse(scalar).map_err(|complaint| self.report.error(&self.place, complaint)).ok()
@@ -90,7 +93,11 @@ impl<'a> Value<'a> {
         }
         let node = self.node?;
         let Shape::List(items) = &node.shape else {
-            self.wrong_shape(expected, node);
+            self.wrong_shape(
+                expected,
+                node,
+                Some("put `- ` before each item, each on a line of its own"),
+            );
             return None;
         };
         if items.len() < least {
@@ -123,7 +130,11 @@ impl<'a> Value<'a> {
         }
         let node = self.node?;
         let Shape::Map(entries) = &node.shape else {
-            self.wrong_shape(expected, node);
+            self.wrong_shape(
+                expected,
+                node,
+                Some("write each name with a colon, and its keys below it"),
+            );
             return None;
         };
         if entries.len() < least {
@@ -294,7 +305,7 @@ impl<'a> Section<'a> {
         self.required.push(key);
         if !self.has(key) && !self.muted {
             let missing = Complaint::new(format!("key {} is missing", quoted(key)));
-            self.report.error(&self.place, missing.advice(lower_first(about)));
+            self.report.error(&self.place, missing.advice(about));
         }
         self.optional(key, about, read)
     }
@@ -419,11 +430,6 @@ fn pointer(entry: &Entry) -> Mark {
         Shape::Scalar(_) => entry.value.mark,
         Shape::Null | Shape::List(_) | Shape::Map(_) => entry.mark,
     }
-}
-
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// A default as JSON.

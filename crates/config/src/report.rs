@@ -95,6 +95,12 @@ impl<'a> Report<'a> {
         });
     }
 
+    /// How many errors there are so far: what is read between two equal counts is sound.
+    pub(crate) fn errors(&self) -> usize {
+        let problems = self.problems.borrow();
+        problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
     /// Everything collected, in the order of the file.
     pub(crate) fn finish(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();

@@ -31,9 +31,10 @@ pub(crate) struct Draft {
 /// A route that names its service.
 #[derive(Debug)]
 pub(crate) struct DraftRoute {
-    pub(crate) host: HostPattern,
-    pub(crate) path: String,
-    pub(crate) service: At<String>,
+    /// Host and path prefix; `None` when one of them could not be read.
+    pub(crate) pattern: Option<(HostPattern, String)>,
+    /// `None` when it could not be read.
+    pub(crate) service: Option<At<String>>,
 }
 
 /// Most workers: more threads than any machine has cores are a slip of the finger.
@@ -56,7 +57,7 @@ pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
             .unwrap_or_default(),
         routes: section
             .optional("routes", "Which host and path lead to which service; may be left out while there is one service", |value| {
-                value.list("a list of routes", 0, |value| Some(value.section(route)).flatten())
+                value.list("a list of routes", 0, |value| Some(value.section(route)))
             })
             .unwrap_or_default(),
         services: section
@@ -175,7 +176,8 @@ fn limits(section: &mut Section<'_>, half_close: bool) -> DownstreamLimits {
     }
 }
 
-fn route(section: &mut Section<'_>) -> Option<At<DraftRoute>> {
+fn route(section: &mut Section<'_>) -> At<DraftRoute> {
+    let errors = section.report().errors();
     let host = section.optional(
         "host",
         "`app.example.com`, `*.example.com` for every name below, or `*` (or nothing) for every host",
@@ -187,15 +189,16 @@ fn route(section: &mut Section<'_>) -> Option<At<DraftRoute>> {
         defaults::ROUTE_PATH,
         text("a path", parse_route_path),
     );
+    let sound = section.report().errors() == errors;
+    let pattern = sound.then(|| (host.unwrap_or(HostPattern::Any), path));
     let service = section.required(
         "service",
         "The name of a service",
         text("the name of a service", parse_name),
     );
-    let service = At { value: service?, place: section.place("service") };
+    let service = service.map(|value| At { value, place: section.place("service") });
     let place = if section.has("host") { section.place("host") } else { section.place("path") };
-    let host = host.unwrap_or(HostPattern::Any);
-    Some(At { value: DraftRoute { host, path, service }, place })
+    At { value: DraftRoute { pattern, service }, place }
 }
 
 /// The outer option: whether it could be read; the inner one: whether there is an admin listener.

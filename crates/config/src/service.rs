@@ -41,17 +41,12 @@ pub(crate) fn service(name: At<&str>, value: &mut Value<'_>, base: &Path) -> Opt
 }
 
 fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService {
-    let mut given = 0;
+    let errors = section.report().errors();
     let backends = section
         .required(
             "backends",
             "In the order of priority: the first is the primary, the others are standbys",
-            |value| {
-                value.list("a list of backends", 1, |value| {
-                    given += 1;
-                    backend(value)
-                })
-            },
+            |value| value.list("a list of backends", 1, backend),
         )
         .unwrap_or_default();
     check::backends(section, &backends);
@@ -99,11 +94,11 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         timeouts,
         connections,
     };
-    for lint in lint::service(&service) {
-        // A backend that could not be read is not a backend that is missing.
-        if backends.len() == given || !lint.keys.contains(&"backends") {
-            let place = section.place_of(lint.keys);
-            section.report().warning(&place, Complaint::new(lint.message).advice(lint.advice));
+    // What stands in for a value that could not be read deserves no warning.
+    if section.report().errors() == errors {
+        for lint in lint::service(&service) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            section.report().warning(&section.place_of(lint.keys), complaint);
         }
     }
     DraftService { service, place: name.place, backends }

@@ -124,7 +124,7 @@ pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
             }
             (Some(node), faults)
         }
-        Err(error) => (None, vec![fault(&error)]),
+        Err(error) => (None, vec![on_the_tag(text, fault(&error))]),
     }
 }
 
@@ -339,10 +339,24 @@ fn fault(error: &Error) -> Fault {
     Fault { mark, path: String::new(), message, advice: advice.map(str::to_owned) }
 }
 
+/// The library points behind a tag it does not know.
+fn on_the_tag(source: &str, mut fault: Fault) -> Fault {
+    let line = source.lines().nth(fault.mark.line as usize - 1).unwrap_or_default();
+    let tag =
+        fault.message.strip_prefix("unsupported tag `").and_then(|rest| rest.strip_suffix('`'));
+    if let Some((tag, at)) = tag.and_then(|tag| line.find(tag).map(|at| (tag, at))) {
+        let characters = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        (fault.mark.column, fault.mark.width) = (characters(&line[..at]) + 1, characters(tag));
+    }
+    fault
+}
+
 fn syntax_advice(message: &str) -> Option<&'static str> {
     const OPEN: &str = "is a quote or a bracket left open further up?";
     const INDENT: &str = "check the indentation, or put text with `: ` in quotes";
-    const ADVICE: [(&str, &str); 8] = [
+    const ADVICE: [(&str, &str); 10] = [
+        ("u{", "remove this character"),
+        ("merge value", "`<<` takes an alias of keys with values: `<<: *name`"),
         ("tab", "YAML is indented with spaces, not tabs"),
         ("recursion limit", "no key of a config is nested that deep"),
         ("mapping values are not allowed", INDENT),

@@ -62,13 +62,21 @@ fn check_positions(name: &str, text: &str, problems: &[Problem], failures: &mut 
         if !visible && !at_the_end {
             failures.push(format!("{name}: points at nothing: {problem:?}"));
         }
-        if let Some(snippet) = &problem.snippet {
-            let token: String =
-                snippet.text.chars().skip(snippet.start).take(snippet.width).collect();
-            if visible && !rest.starts_with(token.trim_end()) && !rest.starts_with('\t') {
-                failures
-                    .push(format!("{name}: the snippet shows {token:?}, the file has {rest:?}"));
-            }
+        let Some(snippet) = problem.snippet.as_ref().filter(|_| visible) else { continue };
+        let token: String = snippet.text.chars().skip(snippet.start).take(snippet.width).collect();
+        let shown = token.trim_end();
+        if !rest.starts_with(shown) {
+            failures.push(format!("{name}: the snippet shows {token:?}, the file has {rest:?}"));
+        }
+        // What a message quotes must be what the caret is under, unless it is not there at all or
+        // was changed for the terminal.
+        let spoken = shown.trim_matches(['"', '\'']).to_lowercase();
+        let (message, path) = (problem.message.to_lowercase(), problem.path.to_lowercase());
+        let quotes = message.contains('`')
+            && !message.contains("is missing")
+            && !message.contains('\u{fffd}');
+        if quotes && !message.contains(&spoken) && !path.contains(&spoken) {
+            failures.push(format!("{name}: points at {shown:?}: {problem}"));
         }
     }
 }
