@@ -109,6 +109,9 @@ impl Random {
 
 struct World {
     seed: u64,
+    /// How many were asked for, and how many inputs there were so far.
+    steps: u64,
+    inputs: u64,
     random: Random,
     start: Instant,
     now: Duration,
@@ -132,6 +135,8 @@ impl World {
         let policy = random.policy();
         let mut world = Self {
             seed,
+            steps,
+            inputs: 0,
             start,
             now: Duration::ZERO,
             failover: Failover::new(start, &ids, policy.clone()),
@@ -156,6 +161,7 @@ impl World {
 
     fn apply(&mut self, input: Input) {
         let now = self.start + self.now;
+        self.inputs += 1;
         self.trace.push(format!("{:?} {input:?}", self.now));
         let effects = self.failover.step(now, input.clone());
         for effect in &effects {
@@ -315,11 +321,13 @@ impl Drop for World {
     /// Says how to see a failure again.
     fn drop(&mut self) {
         if thread::panicking() {
-            let tail = self.trace.len().saturating_sub(12);
-            let (seed, lines) = (self.seed, self.trace[tail..].join("\n"));
-            eprintln!("seed {seed}, trace line {}, at {:?}; the last:", self.trace.len(), self.now);
+            let Self { seed, steps, inputs, now, trace, .. } = self;
+            let tail = trace[trace.len().saturating_sub(12)..].join("\n");
             eprintln!(
-                "{lines}\nagain: UNDERSTUDY_SEED={seed} cargo test -p routing no_seed_breaks"
+                "seed {seed}, step {inputs}, at {now:?}; the last inputs and effects:\n{tail}"
+            );
+            eprintln!(
+                "again: UNDERSTUDY_SEED={seed} UNDERSTUDY_STEPS={steps} cargo test -p routing no_seed"
             );
         }
     }
