@@ -171,3 +171,61 @@ impl ServerCertVerifier for TrustAnybody {
         self.algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    use super::*;
+
+    fn authority() -> String {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(&key).unwrap().pem()
+    }
+
+    fn settings(trust: &Trust, old: &TlsStore) -> (TlsStore, Arc<ClientConfig>) {
+        let mut store = TlsStore::default();
+        let config = store.settings(trust, old).unwrap();
+        (store, config)
+    }
+
+    #[test]
+    fn settings_stay_the_same_ones_until_the_file_changes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let trust = Trust::Ca(file.path().to_owned());
+        fs::write(file.path(), authority()).unwrap();
+        let (first, config) = settings(&trust, &TlsStore::default());
+        let (second, same) = settings(&trust, &first);
+        assert!(Arc::ptr_eq(&config, &same));
+        fs::write(file.path(), authority() + &authority()).unwrap();
+        let (_, other) = settings(&trust, &second);
+        assert!(!Arc::ptr_eq(&config, &other));
+    }
+
+    #[test]
+    fn only_http_1_is_offered() {
+        let (_, config) = settings(&Trust::Insecure, &TlsStore::default());
+        assert_eq!(config.alpn_protocols, [b"http/1.1".to_vec()]);
+    }
+
+    #[test]
+    fn a_bad_file_is_named_with_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let fail = || {
+            let mut store = TlsStore::default();
+            store.settings(&Trust::Ca(file.clone()), &TlsStore::default()).unwrap_err().to_string()
+        };
+        let missing = fail();
+        assert!(missing.starts_with("cannot read") && missing.contains("ca.pem"), "{missing}");
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        let broken = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n";
+        for content in ["", "nonsense", &key, broken] {
+            fs::write(&file, content).unwrap();
+            let said = fail();
+            assert!(said.contains("ca.pem is not a PEM file with certificates"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! From verdicts and orders to traffic.
+
+use control::{Command, CommandError, Kind};
+use routing::failover::{AdminState, Refusal};
+
+use crate::harness::{
+    Backend, config, get, moves, start, start_on, wait_for, wait_for_active, web,
+};
+
+#[tokio::test]
+async fn requests_that_come_before_the_first_verdict_are_served_after_it() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let control = start(&config(&[&a, &b], "")).await;
+    let not_ready = control.ready().unwrap_err();
+    assert!(not_ready.contains("web") && not_ready.contains('a'), "{not_ready}");
+    assert_eq!(get(&control).await, (200, "a".to_owned()));
+    assert_eq!(control.ready(), Ok(()));
+    assert_eq!(moves(&control), ["-->a Startup"]);
+    assert!(web(&control.status()).on_primary);
+}
+
+#[tokio::test]
+async fn a_dead_primary_is_left_and_comes_back() {
+    let (mut a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let failback = "failback: { auto: { hold_down: 200ms } }";
+    let control = start_on(&config(&[&a, &b], failback), "a").await;
+    a.kill().await;
+    assert_eq!(get(&control).await, (200, "b".to_owned()));
+    wait_for_active(&control, "b").await;
+    assert!(!web(&control.status()).on_primary);
+    a.revive().await;
+    wait_for(&control, "no failback is due", |status| web(status).failback_due.is_some()).await;
+    wait_for_active(&control, "a").await;
+    assert_eq!(get(&control).await, (200, "a".to_owned()));
+    assert_eq!(moves(&control), ["-->a Startup", "a->b Failover", "b->a Failback"]);
+
+    let failover = control.events(0).into_iter().find_map(|event| {
+        let Kind::ActiveChanged { evidence, took, epoch: 2, .. } = event.kind else { return None };
+        Some((evidence, took))
+    });
+    let (evidence, took) = failover.unwrap();
+    assert!(evidence.contains("cannot connect"), "{evidence}");
+    assert!(took.is_some());
+    let metrics = control.metrics().encode();
+    assert!(metrics.contains(r#"reason="failover""#), "{metrics}");
+    assert!(metrics.contains(r#"phase="detect""#), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_sick_primary_is_left_with_its_status_as_evidence() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let control = start_on(&config(&[&a, &b], ""), "a").await;
+    a.answer_with(503);
+    wait_for_active(&control, "b").await;
+    let failover = control.events(0).pop().unwrap().to_string();
+    assert!(failover.contains("answered 503"), "{failover}");
+    let status = control.status();
+    let probe = web(&status).backends[0].last_probe.clone().unwrap();
+    assert_eq!(&*probe.outcome, "answered 503");
+}
+
+#[tokio::test]
+async fn orders_are_carried_out_or_refused_with_a_reason() {
+    let (a, mut b) = (Backend::start("a").await, Backend::start("b").await);
+    let control = start_on(&config(&[&a, &b], ""), "a").await;
+    wait_for(&control, "b is not up", |status| {
+        web(status).backends[1].health == routing::failover::Health::Up
+    })
+    .await;
+    let order = |service: &'static str, command| {
+        let control = control.clone();
+        async move { control.command(service, command).await }
+    };
+    let unknown = order("shop", Command::Pin).await;
+    assert_eq!(unknown, Err(CommandError::UnknownService("shop".into())));
+    let unknown = order("web", Command::Switchover("c".into())).await;
+    assert_eq!(unknown, Err(CommandError::UnknownBackend("c".into())));
+
+    assert_eq!(order("web", Command::Switchover("b".into())).await, Ok(()));
+    assert_eq!(get(&control).await, (200, "b".to_owned()));
+    assert!(web(&control.status()).pinned);
+    assert_eq!(order("web", Command::Failback).await, Ok(()));
+    assert_eq!(get(&control).await, (200, "a".to_owned()));
+
+    assert_eq!(order("web", Command::SetAdmin("a".into(), AdminState::Drain)).await, Ok(()));
+    assert_eq!(get(&control).await, (200, "b".to_owned()));
+    b.kill().await;
+    wait_for(&control, "b is still active", |status| web(status).active.is_none()).await;
+    let refused = order("web", Command::Switchover("b".into())).await;
+    assert_eq!(refused, Err(CommandError::Refused(Refusal::NotEligible)));
+}
+
+#[tokio::test]
+async fn after_the_stop_nobody_listens_and_nobody_is_ready() {
+    let a = Backend::start("a").await;
+    let control = start_on(&config(&[&a], ""), "a").await;
+    let listener = control.listening()[0].local;
+    assert_eq!(control.shut_down().await, 0);
+    assert_eq!(control.ready(), Err("stopping".to_owned()));
+    assert!(tokio::net::TcpStream::connect(listener).await.is_err());
+    assert!(control.command("web", Command::Pin).await.is_err());
+    assert_eq!(control.reload(config(&[&a], "")).await.unwrap_err().to_string(), "stopping");
+}
+
+#[tokio::test]
+async fn the_status_is_json_with_times_relative_to_now() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let control = start_on(&config(&[&a, &b], ""), "a").await;
+    let status = serde_json::to_value(&*control.status()).unwrap();
+    let web = &status["services"][0];
+    assert_eq!(web["name"], "web");
+    assert_eq!(web["active"], "a");
+    assert_eq!(web["epoch"], 1);
+    assert_eq!(web["failback_due_in_seconds"], serde_json::Value::Null);
+    assert!(web["since_seconds"].as_f64().is_some_and(|seconds| seconds < 20.0), "{web}");
+    let backend = &web["backends"][0];
+    assert_eq!(backend["health"], "up");
+    assert_eq!(backend["admin"], "ready");
+    assert_eq!(backend["url"], format!("http://{}", a.address));
+    assert_eq!(backend["last_probe"]["outcome"], "pass");
+    assert!(backend["last_probe"]["took_ms"].is_f64(), "{backend}");
+}
