@@ -1,1 +1,31 @@
-fn main() {}
+//! `understudy`: an active-passive HTTP load balancer.
+//!
+//! Parses the arguments and hands over. Exit codes: 0; 2 for a wrong use or a wrong config; 1 for
+//! everything else.
+
+mod cli;
+mod demo;
+mod files;
+mod logs;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::files::Failure;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check { config } => files::check(&config),
+        Command::Explain { config } => files::explain(&config),
+        Command::Schema => files::schema(),
+        Command::Demo { play_for } => demo::run(play_for).map_err(Failure::Other),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("{failure}");
+        failure.exit_code()
+    })
+}

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const GOOD: &str = r#"
+admin: { address: "127.0.0.1:0" }
 listeners:
   - address: "127.0.0.1:0"
 services:
@@ -87,13 +88,13 @@ fn a_good_file_is_said_to_be_good() {
 
 #[test]
 fn a_bad_file_gets_all_its_problems_with_their_places() {
-    let bad = GOOD.replace("backends:", "backend:").replace("address:", "adress:");
+    let bad = GOOD.replace("backends:", "backend:").replace("- address:", "- adress:");
     let (_folder, path) = file("bad.yaml", &bad);
     for command in [&["check", "-c"][..], &["explain", "-c"], &["run", "-c"]] {
         let (code, stdout, stderr) = run(&[command, &[&path]].concat());
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{command:?}");
-        assert!(stderr.contains(&format!("{path}:3:")), "{stderr}");
-        assert!(stderr.contains(&format!("{path}:6:")), "{stderr}");
+        assert!(stderr.contains(&format!("{path}:4:")), "{stderr}");
+        assert!(stderr.contains(&format!("{path}:7:")), "{stderr}");
         assert!(stderr.contains("address") && stderr.contains("backends"), "{stderr}");
         assert!(stderr.contains('^'), "{stderr}");
     }

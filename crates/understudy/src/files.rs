@@ -1,0 +1,134 @@
+//! Config files: read, judged, shown. What `check`, `explain` and `schema` do.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use config::model::Config;
+use config::{Loaded, Problems};
+
+use crate::cli::ConfigFile;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The config is wrong, or cannot be read: exit code 2. The text is for the operator as it is.
+    Config(String),
+    /// Anything else: exit code 1.
+    Other(anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            Self::Other(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(text) => f.write_str(text),
+            // With its causes, on one line.
+            Self::Other(error) => write!(f, "understudy: {error:#}"),
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// A config as text, and where it is from.
+pub(crate) struct Text {
+    /// Its name in messages.
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// What relative paths in it start from.
+    pub(crate) base: PathBuf,
+    /// The file, unless it is standard input or the flags.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Text {
+    /// Reads a file, or standard input for `-`.
+    pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
+        let unreadable = |name: &str, error: io::Error| {
+            Failure::Config(format!("understudy: cannot read {name}: {error}"))
+        };
+        if file == Path::new("-") {
+            let mut text = String::new();
+            let read = io::stdin().read_to_string(&mut text);
+            read.map_err(|error| unreadable("the config on standard input", error))?;
+            return Ok(Self::without_file("standard input", text));
+        }
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|error| unreadable(&name, error))?;
+        let base = file.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { name, text, base, file: Some(file.to_owned()) })
+    }
+
+    /// A config that is in no file. Relative paths start from the working folder.
+    pub(crate) fn without_file(name: &str, text: String) -> Self {
+        Self { name: name.to_owned(), text, base: PathBuf::new(), file: None }
+    }
+
+    /// Loads it. Warnings go to standard error.
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
+        let Loaded { config, warnings } = config::load(&self.name, &self.text, &self.base)?;
+        for warning in warnings {
+            eprintln!("{warning}\n");
+        }
+        Ok(config)
+    }
+}
+
+/// `check`: says everything that is wrong, also what the text alone does not show.
+pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
+    let text = Text::read(&file.file)?;
+    let config = text.load()?;
+    control::check(&config).map_err(|error| Failure::Config(format!("{}: {error}", text.name)))?;
+    let services = config.services.len();
+    let backends: usize = config.services.iter().map(|service| service.backends.len()).sum();
+    writeln!(
+        io::stdout(),
+        "{}: ok, {}, {}",
+        text.name,
+        counted(services, "service"),
+        counted(backends, "backend")
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `explain`: the policy in words.
+pub(crate) fn explain(file: &ConfigFile) -> Result<ExitCode, Failure> {
+    let config = Text::read(&file.file)?.load()?;
+    print(&config::explain(&config))
+}
+
+/// `schema`: the JSON Schema.
+pub(crate) fn schema() -> Result<ExitCode, Failure> {
+    print(&format!("{:#}", config::schema()))
+}
+
+/// Writes to standard output; fails like anything else when nobody reads it.
+pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
+    writeln!(io::stdout(), "{}", text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

@@ -1,0 +1,150 @@
+//! `understudy run`: wires everything together, and takes it apart again on a signal.
+
+use std::future::pending;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use config::model::Config;
+use control::{BuildError, Control, Source, StartError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::cli::Run;
+use crate::files::{Failure, Text, print};
+use crate::logs;
+
+pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
+    let text = match &args.file {
+        Some(file) => Text::read(file)?,
+        None => Text::without_file("command line", args.flags.to_yaml()),
+    };
+    let config = text.load()?;
+    if args.print_config {
+        return print(&config::to_yaml(&config));
+    }
+    logs::init(args.log.as_deref())?;
+    // Control gets the main thread; each worker has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let source = Source { file: text.name, base: text.base };
+    runtime.block_on(serve(config, source, text.file))
+}
+
+/// Runs until a signal, then lets running requests finish.
+async fn serve(config: Config, source: Source, file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let mut stops = Stops::new()?;
+    let reloads = Reloads::new(file)?;
+    let admin = config.admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
+    let control = Control::start(config, source).await?;
+    announce(&control, admin.as_ref())?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+
+    let reloading = tokio::spawn(reloads.run(control.clone()));
+    let (stop_admin, admin_stopped) = oneshot::channel::<()>();
+    let admin = admin.map(|listener| {
+        let stop = async { drop(admin_stopped.await) };
+        tokio::spawn(admin::serve(listener, control.clone(), stop))
+    });
+
+    tracing::info!(signal = stops.next().await, "stopping: running requests may finish");
+    reloading.abort();
+    // Metrics and readiness are answered until the last request is done.
+    let cut_off = tokio::select! {
+        cut_off = control.shut_down() => cut_off,
+        signal = stops.next() => {
+            tracing::warn!(signal, "asked twice: ending at once");
+            std::process::exit(1);
+        }
+    };
+    drop(stop_admin);
+    if let Some(admin) = admin {
+        admin.await.context("the admin listener panicked").map_err(Failure::Other)??;
+    }
+    tracing::info!(cut_off, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard output where clients and operators find us. For whoever started us and waits
+/// for it; nobody needs to listen.
+fn announce(control: &Control, admin: Option<&TcpListener>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for listening in control.listening().iter() {
+        let _ = writeln!(out, "listening on {}", listening.local);
+    }
+    if let Some(admin) = admin {
+        let _ = writeln!(out, "admin on {}", admin.local_addr()?);
+    }
+    let _ = out.flush();
+    Ok(())
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        let error = BuildError::Bind { address, why: error };
+        Failure::Other(anyhow!("{error} (for `admin`)"))
+    })
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Build(error @ (BuildError::Tls { .. } | BuildError::ServerName { .. })) => {
+                Self::Config(format!("understudy: {error}"))
+            }
+            StartError::Build(BuildError::Bind { .. })
+            | StartError::Workers(_)
+            | StartError::Lost(_) => Self::Other(error.into()),
+        }
+    }
+}
+
+/// The signals that ask us to end.
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            Some(()) = self.terminate.recv() => "SIGTERM",
+            Some(()) = self.interrupt.recv() => "SIGINT",
+            else => pending().await,
+        }
+    }
+}
+
+/// Reasons to reload.
+enum Reloads {
+    File(control::Follow),
+    /// The config is in no file: SIGHUP has nothing to read, but must not end us either.
+    Never(Signal),
+}
+
+impl Reloads {
+    fn new(file: Option<PathBuf>) -> io::Result<Self> {
+        Ok(match file {
+            Some(file) => Self::File(control::follow(&file)?),
+            None => Self::Never(signal(SignalKind::hangup())?),
+        })
+    }
+
+    async fn run(self, control: Control) {
+        match self {
+            Self::File(follow) => follow.run(control).await,
+            Self::Never(mut hangups) => {
+                while hangups.recv().await.is_some() {
+                    tracing::warn!("SIGHUP: the config is in no file, nothing to reload");
+                }
+            }
+        }
+    }
+}
