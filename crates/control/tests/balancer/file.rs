@@ -15,8 +15,8 @@ const KEYS: [&str; 4] =
 
 /// Starts with what the file says, and follows it.
 async fn follow(file: &Path) -> Control {
-    let control = start_on(&fs::read_to_string(file).unwrap(), "a").await;
-    let follow = control::follow(file).unwrap();
+    let control = start_on(&fs::read_to_string(file).expect("a file"), "a").await;
+    let follow = control::follow(file).expect("a watch");
     tokio::spawn(follow.run(control.clone()));
     control
 }

@@ -25,8 +25,8 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) async fn start(name: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
         let status = Arc::new(AtomicU16::new(200));
         let task = tokio::spawn(answer(listener, name, status.clone()));
         Self { address, name, status, task }
@@ -45,7 +45,7 @@ impl Backend {
     }
 
     pub(crate) async fn revive(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+        let listener = TcpListener::bind(self.address).await.expect("its port");
         self.task = tokio::spawn(answer(listener, self.name, self.status.clone()));
     }
 }
@@ -104,7 +104,7 @@ pub(crate) async fn start(text: &str) -> Control {
     let loaded = config::load("test.yaml", text, &PathBuf::new());
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     let source = Source { file: "test.yaml".into(), base: PathBuf::new() };
-    Control::start(loaded.config, source).await.unwrap()
+    Control::start(loaded.config, source).await.expect("it starts")
 }
 
 /// Starts a balancer and waits until `active` has the traffic.
