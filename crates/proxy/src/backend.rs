@@ -48,17 +48,13 @@ impl Backend {
         })
     }
 
-    /// The idle connection used last, if one is still alive: it is the least likely to be closed by
-    /// the backend just now.
+    /// The idle connection used last: it is the least likely to have been closed by the backend.
+    /// Whether it was shows when it is used; nothing is sent on a closed one.
     pub(crate) fn take_idle(&self) -> Option<Box<Connection>> {
-        loop {
-            let mut idle = self.idle.borrow_mut().pop_back()?;
-            self.cells.idle.dec();
-            if idle.connection.is_reusable() {
-                self.cells.reuses.inc();
-                return Some(idle.connection);
-            }
-        }
+        let idle = self.idle.borrow_mut().pop_back()?;
+        self.cells.idle.dec();
+        self.cells.reuses.inc();
+        Some(idle.connection)
     }
 
     /// Keeps a connection whose exchange is complete.

@@ -23,8 +23,10 @@ type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: http1::SendRequest<RequestBody>,
-    driver: Driver,
+    /// Gone once nothing more can come of it.
+    driver: Option<Driver>,
     closed: bool,
+    used: bool,
 }
 
 /// Why no response head came.
@@ -44,7 +46,7 @@ impl Connection {
     pub(crate) async fn start(stream: Stream) -> Result<Box<Self>, hyper::Error> {
         let (sender, driver) =
             http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { sender, driver, closed: false }))
+        Ok(Box::new(Self { sender, driver: Some(driver), closed: false, used: false }))
     }
 
     /// Queues a request; [`drive`](Self::drive) sends it.
@@ -63,36 +65,64 @@ impl Connection {
 
     /// Moves bytes in both directions as far as possible. `context` is woken when there is more.
     pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
-        if !self.closed && Pin::new(&mut self.driver).poll(context).is_ready() {
-            self.closed = true;
+        if let Some(driver) = self.driver.as_mut().filter(|_| !self.closed) {
+            self.closed = Pin::new(driver).poll(context).is_ready();
         }
     }
 
-    /// Whether the last exchange is complete and the backend keeps the connection open. Finds a
-    /// connection that the backend closed, or on which it sent something unasked (which would
-    /// otherwise be taken for the answer to the next request).
+    /// Whether it has served an exchange before this one.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Whether the exchange is complete and the connection open, so that it can take another
+    /// request.
     pub(crate) fn is_reusable(&mut self) -> bool {
-        // A waker that does nothing: the last holder must not be woken for the next one's bytes.
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        if !self.sender.is_ready() {
+            // The end of the response may not have been digested yet. Nobody needs to be woken: what
+            // comes later is found when the next request is sent, before anything is written.
+            self.drive(&mut Context::from_waker(Waker::noop()));
+        }
+        self.used = true;
         !self.closed && self.sender.is_ready()
     }
 
     /// Ends HTTP on this connection after a 101: the stream, and what was read beyond the head.
-    pub(crate) fn into_stream(self) -> (Stream, Bytes) {
-        let parts = self.driver.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+    /// `None` when the connection is gone.
+    pub(crate) fn into_stream(self) -> Option<(Stream, Bytes)> {
+        let parts = self.driver?.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf))
     }
 }
 
 /// Bytes buffered per direction and connection; also bounds a response head.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// Polls `response` as part of driving: it is woken by `connection` only, so it needs no waker.
+/// Drives `connection` until the response head is there.
+///
+/// Only the connection's socket has to wake `context`. Everything else hyper would wake it for is
+/// looked at here anyway, and each such wake-up would cost another round through the whole
+/// connection of the client. So the socket is asked quietly first, and `context` is registered
+/// only when there is nothing yet.
 pub(crate) fn poll_response<F: Future>(
     connection: &mut Connection,
-    response: Pin<&mut F>,
+    mut response: Pin<&mut F>,
     context: &mut Context<'_>,
+    is_first: bool,
 ) -> Poll<F::Output> {
+    let quiet = &mut Context::from_waker(Waker::noop());
+    if !is_first {
+        connection.drive(quiet);
+        if let Poll::Ready(response) = response.as_mut().poll(quiet) {
+            return Poll::Ready(response);
+        }
+    }
     connection.drive(context);
-    response.poll(&mut Context::from_waker(Waker::noop()))
+    let polled = response.as_mut().poll(quiet);
+    if polled.is_pending() && connection.closed {
+        // Nothing was taken from hyper's queue; it gives the request back when it goes.
+        connection.driver = None;
+        return response.poll(quiet);
+    }
+    polled
 }

@@ -96,6 +96,8 @@ struct Delivered {
 
 /// Why an attempt brought no response head.
 enum Lost {
+    /// The backend had closed this idle connection before; nothing was sent.
+    Stale,
     /// The backend cannot have seen the request.
     Unsent,
     /// The connection broke after the request, or part of it, was sent.
@@ -137,6 +139,7 @@ impl Job {
                 None => Lost::Unsent,
             };
             match lost {
+                Lost::Stale => continue,
                 Lost::Unsent => {}
                 Lost::Broken | Lost::Abandoned => {
                     sent += 1;
@@ -205,8 +208,10 @@ impl Job {
         let request =
             self.head.for_backend(body, &self.client.address, || authority(&backend.spec.url));
         let mut response = pin!(connection.send(request));
+        let mut is_first = true;
         let outcome = poll_fn(|context| {
-            let response = poll_response(connection, response.as_mut(), context);
+            let response = poll_response(connection, response.as_mut(), context, is_first);
+            is_first = false;
             if let Some(source) = &self.source {
                 source.report(&self.flight);
             }
@@ -215,10 +220,12 @@ impl Job {
                     tracing::debug!(backend = %backend.spec.name, error = %broken.error, "exchange broke");
                     if self.source.as_ref().is_some_and(|source| source.is_broken()) {
                         Lost::ClientGone
-                    } else if broken.unsent.is_some() {
-                        Lost::Unsent
-                    } else {
+                    } else if broken.unsent.is_none() {
                         Lost::Broken
+                    } else if connection.is_used() {
+                        Lost::Stale
+                    } else {
+                        Lost::Unsent
                     }
                 })),
                 Poll::Pending => self.heed_signal(),

@@ -3,7 +3,9 @@
 //! hyper has parsed them; this is about what a proxy must not pass on. The client's head is kept as
 //! it came, and every attempt makes its own head for the backend from it.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
@@ -15,6 +17,11 @@ use crate::body::RequestBody;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const PROXY: HeaderName = HeaderName::from_static("proxy");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
@@ -138,25 +145,24 @@ impl<'a> Seen<'a> {
     fn scan(headers: &'a HeaderMap) -> Result<Self, Failure> {
         let mut seen = Self::default();
         for (name, value) in headers {
-            match name.as_str() {
-                "host" => {
-                    seen.host = Some(value);
-                    seen.hosts += 1;
+            if name == HOST {
+                seen.host = Some(value);
+                seen.hosts += 1;
+            } else if name == CONTENT_LENGTH {
+                seen.lengths += 1;
+                if seen.lengths > 1 || value.as_bytes().contains(&b',') {
+                    return Err(Failure::BadRequest("more than one content-length"));
                 }
-                "content-length" => {
-                    seen.lengths += 1;
-                    if seen.lengths > 1 || value.as_bytes().contains(&b',') {
-                        return Err(Failure::BadRequest("more than one content-length"));
-                    }
-                }
-                "connection" => seen.connection(value)?,
-                "te" => seen.wants_trailers |= tokens(value).any(|t| t == b"trailers"),
-                "upgrade" => seen.upgrade = Some(value),
-                "expect" if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-                    return Err(Failure::ExpectationFailed);
-                }
-                "idempotency-key" => seen.has_idempotency_key = true,
-                _ => {}
+            } else if name == CONNECTION {
+                seen.connection(value)?;
+            } else if name == TE {
+                seen.wants_trailers |= tokens(value).any(|token| token == b"trailers");
+            } else if name == UPGRADE {
+                seen.upgrade = Some(value);
+            } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+                return Err(Failure::ExpectationFailed);
+            } else if name == IDEMPOTENCY_KEY {
+                seen.has_idempotency_key = true;
             }
         }
         Ok(seen)
@@ -217,25 +223,24 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) -> Result<(), Failure> {
     let mut is_chunked = false;
     let mut lengths = 0;
     for (name, value) in &*headers {
-        match name.as_str() {
-            "connection" => {
-                dropped.push(CONNECTION);
-                dropped.extend(
-                    tokens(value)
-                        .filter_map(|token| HeaderName::from_bytes(token).ok())
-                        .filter(|name| !is_end_to_end(name)),
-                );
+        if name == CONNECTION {
+            dropped.push(CONNECTION);
+            dropped.extend(
+                tokens(value)
+                    .filter(|token| !matches!(*token, b"close" | b"keep-alive"))
+                    .filter_map(|token| HeaderName::from_bytes(token).ok())
+                    .filter(|name| !is_end_to_end(name)),
+            );
+        } else if name == TRANSFER_ENCODING {
+            if is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err(Failure::BadGateway);
             }
-            "transfer-encoding" => {
-                if is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                    return Err(Failure::BadGateway);
-                }
-                is_chunked = true;
-                dropped.push(TRANSFER_ENCODING);
-            }
-            "content-length" => lengths += 1,
-            "keep-alive" | "proxy-connection" | "te" | "upgrade" => dropped.push(name.clone()),
-            _ => {}
+            is_chunked = true;
+            dropped.push(TRANSFER_ENCODING);
+        } else if name == CONTENT_LENGTH {
+            lengths += 1;
+        } else if name == TE || name == UPGRADE || name == KEEP_ALIVE || name == PROXY_CONNECTION {
+            dropped.push(name.clone());
         }
     }
     if lengths > 1 || (is_chunked && lengths > 0) {
@@ -251,16 +256,27 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) -> Result<(), Failure> {
 /// write ourselves, and those by which a client could pass for a proxy (`_` and `-` are the same to
 /// many applications).
 fn is_withheld(name: &HeaderName) -> bool {
-    match name.as_str() {
-        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding"
-        | "upgrade" | "http2-settings" | "expect" | "proxy" | "forwarded" | "x-real-ip" => true,
-        other => {
-            let bytes = other.as_bytes();
-            let is_x = bytes.len() > 11 && bytes[0] == b'x' && matches!(bytes[1], b'-' | b'_');
-            (is_x && bytes[2..].starts_with(b"forwarded") && matches!(bytes[11], b'-' | b'_'))
-                || other == "x_real_ip"
-        }
+    if [HOST, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT, FORWARDED].contains(name) {
+        return true;
     }
+    let text = name.as_str().as_bytes();
+    match text[0] {
+        b'x' => is_forged(text),
+        b'k' | b'p' | b'h' => [KEEP_ALIVE, PROXY_CONNECTION, PROXY, HTTP2_SETTINGS].contains(name),
+        _ => false,
+    }
+}
+
+/// `X-Forwarded-*` and `X-Real-IP`, with any mixture of `-` and `_`.
+fn is_forged(name: &[u8]) -> bool {
+    let same = |pattern: &[u8]| {
+        name.len() >= pattern.len()
+            && name.iter().zip(pattern).all(|(byte, wanted)| match wanted {
+                b'-' => matches!(byte, b'-' | b'_'),
+                _ => byte == wanted,
+            })
+    };
+    same(b"x-forwarded-") || (name.len() == b"x-real-ip".len() && same(b"x-real-ip"))
 }
 
 /// Fields that a `Connection` field cannot take out of a message.
