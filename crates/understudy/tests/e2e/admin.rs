@@ -1,7 +1,10 @@
 //! The admin listener and the command line, as an operator meets them.
 
+use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
 
+use benches::condition::wait_for;
 use benches::fetch::get;
 use benches::origin::Origin;
 use benches::understudy::Understudy;
@@ -59,23 +62,26 @@ fn health_endpoints_and_status_describe_the_service() {
 }
 
 #[test]
-fn a_termination_signal_lets_requests_finish_and_a_second_does_not_wait() {
+fn a_termination_signal_lets_running_requests_finish() {
     let mut stage = Stage::with_defaults();
     let address = stage.understudy.address();
-    let slow = std::thread::spawn(move || get(address, "/slow?ms=400"));
+    let slow = thread::spawn(move || get(address, "/slow?ms=400"));
     stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
     stage.understudy.process.signal("TERM");
     let answer = slow.join().expect("no panic").expect("an answer");
     assert_eq!(answer.status, 200, "a running request finishes");
     assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0));
+}
 
+#[test]
+fn a_second_termination_signal_does_not_wait() {
     let mut stage = Stage::with_defaults();
     let address = stage.understudy.address();
-    let endless = std::thread::spawn(move || get(address, "/slow?ms=60000"));
+    let endless = thread::spawn(move || get(address, "/slow?ms=60000"));
     stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
     stage.understudy.process.signal("TERM");
-    benches::condition::wait_for(PATIENCE, "no new clients", || {
-        std::net::TcpStream::connect(address).err().ok_or("it still accepts")
+    wait_for(PATIENCE, "no new clients", || {
+        TcpStream::connect(address).err().ok_or("it still accepts")
     });
     assert!(stage.understudy.process.is_running(), "it waits for the request");
     stage.understudy.process.signal("TERM");

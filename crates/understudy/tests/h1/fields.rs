@@ -56,10 +56,9 @@ fn item_06_malformed_fields_are_refused() {
         Row::nginx_differs("a control byte in a name", b"x\x01a: 1\r\n"),
     ];
     let rig = Rig::new(Backend::answering(OK));
-    for row in ROWS.iter().filter(|row| row.applies()) {
-        let request = [b"GET /row HTTP/1.1\r\nhost: a\r\n", row.bytes, b"\r\n"].concat();
-        rig.refuses(row.name, request, &[400]);
-    }
+    rig.refuses_all(ROWS, &[400], |field| {
+        [b"GET /row HTTP/1.1\r\nhost: a\r\n", field, b"\r\n"].concat()
+    });
     if Peer::chosen() == Peer::Understudy {
         rig.refuses("a space on the first", b"GET /row HTTP/1.1\r\n host: a\r\n\r\n", &[400]);
     }

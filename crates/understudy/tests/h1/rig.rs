@@ -10,7 +10,7 @@ use benches::understudy::Understudy;
 use tempfile::TempDir;
 
 use crate::backend::Backend;
-use crate::client::{Client, Response};
+use crate::client::{Client, End, Response};
 
 /// The answer that backends give when it does not matter.
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -87,25 +87,48 @@ impl Rig {
 
     /// The proxy refuses these bytes with one of these statuses (or, if 0 is among them, by closing),
     /// closes the connection, and the backend sees no whole request of it.
-    ///
-    /// Every table's requests are for `/row`; what follows a request on the same connection asks for
-    /// `/smuggled`, which must not be understood as a request of its own.
     pub(crate) fn refuses(&self, name: &str, bytes: impl AsRef<[u8]>, statuses: &[u16]) {
+        if let Err(complaint) = self.refusal(bytes.as_ref(), statuses) {
+            panic!("{name}: {complaint}");
+        }
+    }
+
+    /// The same for each row of a table; says of every row what is wrong with it.
+    pub(crate) fn refuses_all(
+        &self,
+        rows: &[Row],
+        statuses: &[u16],
+        request: impl Fn(&[u8]) -> Vec<u8>,
+    ) {
+        let complaints: Vec<_> = rows
+            .iter()
+            .filter(|row| row.applies())
+            .filter_map(|row| {
+                let complaint = self.refusal(&request(row.bytes), statuses).err()?;
+                Some(format!("{}: {complaint}", row.name))
+            })
+            .collect();
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+
+    fn refusal(&self, bytes: &[u8], statuses: &[u16]) -> Result<(), String> {
         let before = self.backend.seen().len();
         let mut client = self.client();
-        client.send(bytes);
-        match client.response() {
-            Ok(answer) => {
-                assert!(statuses.contains(&answer.status), "{name}: answered {answer:?}");
-                assert!(client.is_closed(), "{name}: not closed after {}", answer.status);
+        match client.send(bytes).response() {
+            Ok(answer) if !statuses.contains(&answer.status) => {
+                return Err(format!("answered {answer:?}"));
             }
-            Err(end) => {
-                let closed = end == crate::client::End::Closed && statuses.contains(&0);
-                assert!(closed, "{name}: {end:?} instead of {statuses:?}");
+            Ok(answer) if !client.is_closed() => {
+                return Err(format!("not closed after {}", answer.status));
             }
+            Err(End::Closed) if statuses.contains(&0) => {}
+            Err(end) => return Err(format!("{end:?} instead of {statuses:?}")),
+            Ok(_) => {}
         }
-        let seen = self.backend.seen().split_off(before);
-        assert!(seen.is_empty(), "{name}: reached the backend as {seen:?}");
+        match self.backend.seen().split_off(before) {
+            seen if seen.is_empty() => Ok(()),
+            seen => Err(format!("reached the backend as {seen:?}")),
+        }
     }
 }
 
