@@ -16,6 +16,11 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::files::Failure;
 
+/// Every request allocates a handful of small, short-lived pieces on one thread, which is what this
+/// allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
