@@ -18,7 +18,6 @@ fn a_hung_primary_is_left_within_two_seconds_and_no_get_fails() {
     let load = Load::start(Plan::gets(stage.understudy.address(), 500));
     wait_served(&load, "a", 600);
     stage.assert_primary_only();
-    let epochs = stage.a.stats()["epochs"].take();
     stage.a.process.stop();
     wait_served(&load, "b", 1500);
     let report = load.finish();
@@ -30,7 +29,6 @@ fn a_hung_primary_is_left_within_two_seconds_and_no_get_fails() {
     assert!(gap < Duration::from_secs(2), "{gap:?}");
     assert!(stage.metric("understudy_suspicions_total", &[("symptom", "stalled")]) >= 1);
     assert!(stage.metric("understudy_requests_replayed_total", &[]) >= 1);
-    stage.assert_epochs_apart(&epochs);
     stage.assert_metrics_agree(&report);
 }
 

@@ -6,9 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use benches::condition::wait_for;
+use benches::journal::now_ns;
 use benches::load::{Load, Plan};
 use benches::origin::Origin;
 
@@ -153,4 +154,45 @@ fn a_signal_alone_loads_the_file_again() {
     stage.understudy.process.signal("HUP");
     stage.understudy.wait_metric(RELOADS, &[("result", "success")], |count| count > before);
     assert_eq!(stage.metric("understudy_config_last_reload_successful", &[]), 1);
+}
+
+#[test]
+fn a_reload_without_the_active_moves_the_service_and_fails_nothing() {
+    let stage = Stage::new(SERVICE);
+    let load = Load::start(Plan::gets(stage.understudy.address(), 300));
+    wait_served(&load, "a", 100);
+    let without = Step { text: yaml(&[&stage.b], SERVICE), backends: Some(&["b"]) };
+    take(&stage, &without, Notice::Hangup);
+    stage.understudy.wait_active("b");
+    wait_served(&load, "b", 100);
+    let report = load.finish();
+
+    eprintln!("the active was removed: {report}");
+    assert_none_failed(&report);
+    assert!(report.longest_gap() < Duration::from_millis(350), "{report}");
+    assert_eq!(stage.metric("understudy_backend_active", &[("backend", "a")]), 0);
+    stage.assert_metrics_agree(&report);
+    let arrived = stage.a.journal().len() + stage.b.journal().len();
+    assert_eq!(arrived, report.samples.len(), "requests in flight finish where they are");
+}
+
+#[test]
+fn a_new_primary_gets_the_service_after_the_hold_down_only() {
+    let quick = format!("{SERVICE}\nfailback: {{ auto: {{ hold_down: 1s }} }}");
+    let stage = Stage::new(&quick);
+    let c = Origin::start(&origin_binary(), stage.folder.path(), "c");
+    let load = Load::start(Plan::gets(stage.understudy.address(), 300));
+    wait_served(&load, "a", 100);
+    let text = yaml(&[&c, &stage.a, &stage.b], &quick);
+    let reloaded_ns = now_ns();
+    take(&stage, &Step { text, backends: Some(&["c", "a", "b"]) }, Notice::Hangup);
+    wait_served(&load, "c", 100);
+    let report = load.finish();
+
+    eprintln!("a new primary: {report}");
+    assert_none_failed(&report);
+    let first = c.journal()[0].at_ns;
+    assert!(Duration::from_nanos(first - reloaded_ns) >= Duration::from_secs(1), "too early");
+    assert_eq!(stage.b.journal(), []);
+    stage.assert_metrics_agree(&report);
 }

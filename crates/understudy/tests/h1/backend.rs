@@ -1,5 +1,6 @@
 //! A backend that follows a script, on plain sockets, and remembers every byte it was sent.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,7 @@ struct Log {
 }
 
 /// A request that arrived whole.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Seen {
     /// Request line and fields, with their line ends.
     pub(crate) head: String,
@@ -34,6 +35,12 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
     /// Every byte of it.
     pub(crate) raw: Vec<u8>,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.raw))
+    }
 }
 
 impl Seen {

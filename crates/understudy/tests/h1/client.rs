@@ -1,5 +1,6 @@
 //! A client that sends exactly the bytes it is given and shows exactly what comes back.
 
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub(crate) enum End {
 }
 
 /// A response, as far as it came.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     /// Names in lower case.
@@ -34,6 +35,15 @@ pub(crate) struct Response {
     pub(crate) complete: bool,
     /// The statuses of interim responses before it.
     pub(crate) interim: Vec<u16>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        let (interim, end) = (&self.interim, if self.complete { "whole" } else { "cut short" });
+        write!(f, "{} {:?} {body:?} {:?}", self.status, self.headers, self.trailers)?;
+        write!(f, " ({end}; before it {interim:?})")
+    }
 }
 
 impl Response {

@@ -116,6 +116,8 @@ impl Rig {
         let mut client = self.client();
         match client.send(bytes).response() {
             Ok(answer) if !statuses.contains(&answer.status) => {
+                // What followed is a request of its own then; it must not be taken for the next row's.
+                let _ = client.response();
                 return Err(format!("answered {answer:?}"));
             }
             Ok(answer) if !client.is_closed() => {
