@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,23 +12,10 @@ use hyper::body::Incoming;
 use metrics::cells::Blame;
 
 use crate::backend::Backend;
-use crate::exchange::Connection;
+use crate::exchange::{Broken, Connection};
 use crate::flight::{Flight, Signal, Turn};
+use crate::h1::Framing;
 use crate::service::Service;
-
-/// A request body on its way to one backend.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    /// There is none.
-    Empty,
-    /// One attempt's reading of the client's body.
-    Reading {
-        /// The body itself, shared by all attempts; only the latest reads.
-        source: Rc<Source>,
-        /// How many kept chunks this attempt has been given.
-        given: usize,
-    },
-}
 
 /// A client's request body, and what of it is kept in case it must be sent again.
 #[derive(Debug)]
@@ -73,6 +60,11 @@ impl Source {
         })
     }
 
+    /// How the body ends.
+    pub(crate) fn framing(&self) -> Framing {
+        self.size.exact().map_or(Framing::Chunked, Framing::Length)
+    }
+
     /// Whether a new attempt can be given everything from the start.
     pub(crate) fn is_whole(&self) -> bool {
         let kept = self.kept.borrow();
@@ -104,7 +96,8 @@ impl Source {
         kept.limit = 0;
     }
 
-    fn poll_frame(
+    /// The next part for an attempt that has been `given` so many kept pieces.
+    pub(crate) fn poll_frame(
         &self,
         given: &mut usize,
         context: &mut Context<'_>,
@@ -168,40 +161,6 @@ impl Kept {
     }
 }
 
-// === impl RequestBody ===
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Reading { source, given } => source.poll_frame(given, context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Reading { source, given } => {
-                let kept = source.kept.borrow();
-                kept.ended && *given >= kept.chunks.len()
-            }
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Reading { source, .. } => source.size,
-        }
-    }
-}
-
 /// A response body on its way to the client.
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
@@ -216,32 +175,23 @@ pub(crate) enum ResponseBody {
 /// A backend's response body. Ends the request when it is complete or dropped.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    incoming: Incoming,
     connection: Option<Box<Connection>>,
     backend: Rc<Backend>,
     service: Rc<Service>,
     flight: Flight,
-    complete: bool,
 }
 
 impl ResponseBody {
-    /// A body that `connection` brings. When there is none, the connection is free at once.
+    /// The body that `connection` brings. When there is none, the connection is free at once.
     pub(crate) fn relay(
-        incoming: Incoming,
         connection: Box<Connection>,
         backend: Rc<Backend>,
         service: Rc<Service>,
         flight: Flight,
     ) -> Self {
-        let mut relay = Relay {
-            incoming,
-            connection: Some(connection),
-            backend,
-            service,
-            flight,
-            complete: false,
-        };
-        if relay.incoming.is_end_stream() {
+        let is_done = connection.body().is_done();
+        let mut relay = Relay { connection: Some(connection), backend, service, flight };
+        if is_done {
             relay.complete();
             return Self::Done;
         }
@@ -250,34 +200,44 @@ impl ResponseBody {
 }
 
 impl Relay {
-    /// The backend has said everything: its connection can serve another request.
+    /// The backend has said everything: its connection may serve another request.
     fn complete(&mut self) {
-        self.complete = true;
-        let Some(mut connection) = self.connection.take() else { return };
-        if connection.is_reusable() {
+        if let Some(mut connection) = self.connection.take()
+            && connection.finish()
+        {
             let spec = self.service.spec();
             self.backend.keep(connection, self.flight.now(), &spec.connections);
         }
     }
 
-    fn poll_relay(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let quiet = &mut Context::from_waker(Waker::noop());
-        let mut frame = Pin::new(&mut self.incoming).poll_frame(quiet);
-        if frame.is_pending()
-            && let Some(connection) = &mut self.connection
-        {
-            connection.drive(context);
-            frame = Pin::new(&mut self.incoming).poll_frame(quiet);
-        }
+    fn poll_relay(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        let frame = match connection.poll_body(context) {
+            Poll::Pending if self.flight.signal() == Signal::Expired => Some(Err(Cut::Idle)),
+            Poll::Pending => {
+                self.flight.turn(Turn::Upstream);
+                return Poll::Pending;
+            }
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(Cut::Broken)),
+        };
         match &frame {
-            Poll::Pending => self.flight.turn(Turn::Upstream),
-            Poll::Ready(Some(Ok(_))) => self.flight.progress(Turn::Downstream),
-            Poll::Ready(None | Some(Err(_))) => {}
+            Some(Ok(_)) if !connection.body().is_done() => self.flight.progress(Turn::Downstream),
+            Some(Ok(_)) | None => self.complete(),
+            Some(Err(_)) => {
+                self.service.cells.fail(Blame::Upstream);
+                self.connection = None;
+            }
         }
-        frame
+        Poll::Ready(frame)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Dropped in the middle: the client went away.
+        if self.connection.is_some() {
+            self.service.cells.fail(Blame::Downstream);
+        }
     }
 }
 
@@ -299,22 +259,8 @@ impl Body for ResponseBody {
             }
             Self::Relay(relay) => relay,
         };
-        let frame = match relay.poll_relay(context) {
-            Poll::Pending if relay.flight.signal() == Signal::Expired => Some(Err(Cut::Idle)),
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(frame) => frame.map(|frame| frame.map_err(Cut::Broken)),
-        };
-        let ended = match &frame {
-            Some(Ok(_)) => relay.incoming.is_end_stream(),
-            Some(Err(_)) => {
-                relay.service.cells.fail(Blame::Upstream);
-                relay.connection = None;
-                true
-            }
-            None => true,
-        };
-        if ended {
-            relay.complete();
+        let frame = ready!(relay.poll_relay(context));
+        if relay.connection.is_none() {
             *this = Self::Done;
         }
         Poll::Ready(frame)
@@ -332,16 +278,11 @@ impl Body for ResponseBody {
         match self {
             Self::Done => SizeHint::with_exact(0),
             Self::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Self::Relay(relay) => relay.incoming.size_hint(),
-        }
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        // Dropped in the middle: the client went away.
-        if !self.complete {
-            self.service.cells.fail(Blame::Downstream);
+            Self::Relay(relay) => relay
+                .connection
+                .as_ref()
+                .and_then(|connection| connection.body().remaining())
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -352,7 +293,7 @@ impl Drop for Relay {
 pub(crate) enum Cut {
     /// The backend broke off.
     #[error("the backend broke off: {0}")]
-    Broken(hyper::Error),
+    Broken(Broken),
     /// The backend was silent for too long.
     #[error("the backend was silent for too long")]
     Idle,

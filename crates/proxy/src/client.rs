@@ -5,20 +5,24 @@
 //! doing, the sweep compares that with the limits, and an overdue connection is ended from below.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
+use bytes::{Buf, BufMut, BytesMut};
 use config::model::DownstreamLimits;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::h1;
+use crate::head::Head;
 use crate::listener::Listener;
 
 /// One client connection, as its requests and the sweep see it.
@@ -41,6 +45,9 @@ struct State {
     clock: Arc<Clock>,
     order: AtomicU8,
     ended: AtomicBool,
+    /// Interim responses on their way to the client; hyper cannot send them.
+    interim: Mutex<BytesMut>,
+    has_interim: AtomicBool,
 }
 
 /// A worker's clock: milliseconds since it started, as of the last sweep.
@@ -65,6 +72,9 @@ const CUT: u8 = 3; // Fail both directions.
 /// The answer to a head that did not arrive in time (RFC 9110 15.5.9).
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Interim responses kept for a client that does not take them; further ones are left out.
+const MAX_INTERIM_BYTES: usize = 16 * 1024;
 
 // === impl Clock ===
 
@@ -98,6 +108,8 @@ impl Client {
             clock,
             order: AtomicU8::new(GO_ON),
             ended: AtomicBool::new(false),
+            interim: Mutex::default(),
+            has_interim: AtomicBool::new(false),
         });
         let address = peer.ip().to_canonical().to_string();
         let client = Rc::new(Self {
@@ -138,6 +150,28 @@ impl Client {
     /// Whether the client has closed its sending side.
     pub(crate) fn has_ended(&self) -> bool {
         self.socket.ended.load(Relaxed)
+    }
+
+    /// Sends an interim response (RFC 9110 15.2) before the final one. A 100 is not passed on: we
+    /// answer `Expect` ourselves.
+    pub(crate) fn send_interim(&self, interim: &h1::Head, request: &Head) {
+        if !request.is_http_11 || interim.status == StatusCode::CONTINUE {
+            return;
+        }
+        let mut waiting = self.socket.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() > MAX_INTERIM_BYTES {
+            return;
+        }
+        // Cannot fail: the buffer grows.
+        let _ = write!(waiting, "HTTP/1.1 {}\r\n", interim.status);
+        for (name, value) in &interim.headers {
+            waiting.put_slice(name.as_str().as_bytes());
+            waiting.put_slice(b": ");
+            waiting.put_slice(value.as_bytes());
+            waiting.put_slice(b"\r\n");
+        }
+        waiting.put_slice(b"\r\n");
+        self.socket.has_interim.store(true, Relaxed);
     }
 
     /// Ends the connection now, in both directions.
@@ -196,6 +230,23 @@ pub(crate) struct ClientSocket {
     state: Arc<State>,
 }
 
+impl ClientSocket {
+    /// Sends interim responses. hyper flushes when it has written everything it has, so this is
+    /// between two messages; what is left over goes before anything hyper writes next.
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.state.has_interim.load(Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut waiting = self.state.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        while !waiting.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &waiting))?;
+            waiting.advance(written);
+        }
+        self.state.has_interim.store(false, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for ClientSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -232,6 +283,7 @@ impl AsyncWrite for ClientSocket {
         if self.state.order.load(Relaxed) == CUT {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        ready!(self.poll_interim(context))?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -243,6 +295,7 @@ impl AsyncWrite for ClientSocket {
         if self.state.order.load(Relaxed) == CUT {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        ready!(self.poll_interim(context))?;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -251,6 +304,7 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_interim(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -1,128 +1,324 @@
-//! One connection to a backend and one exchange on it: send a request, await the response head.
+//! One connection to a backend and one exchange on it: a request out, a response in.
 //!
 //! The request that uses a connection drives it: there is no task per connection, no wake-up from
 //! one task to another, and a request that is dropped closes its connection. While a connection is
-//! idle nobody drives it; taking it from the pool finds out whether it is still alive.
+//! idle nobody drives it; using it finds out whether it is still alive, before anything is sent.
 
-use std::future::Future;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Method, StatusCode};
+use http_body::Frame;
+use tokio::io::AsyncWrite;
+use tokio_util::io::poll_read_buf;
 
-use crate::body::RequestBody;
+use crate::body::Source;
 use crate::connect::Stream;
+use crate::h1::{self, Decoded, Decoder, Framing, Malformed, Parsed};
 
-type Driver = http1::Connection<TokioIo<Stream>, RequestBody>;
+/// Bytes asked of the socket at first; a response that fills them gets more.
+const READ_AT_LEAST: usize = 4 * 1024;
+
+/// Most bytes asked of the socket at once, and so most bytes buffered per connection.
+const READ_AT_MOST: usize = 64 * 1024;
+
+/// Most interim responses before the final one; a backend that sends more is not making progress.
+const MAX_INTERIM: usize = 16;
 
 /// A connection to a backend, driven by whoever holds it.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    sender: http1::SendRequest<RequestBody>,
-    /// Gone once nothing more can come of it.
-    driver: Option<Driver>,
-    closed: bool,
+    stream: Stream,
+    input: BytesMut,
+    read_size: usize,
+    output: Output,
+    upload: Option<Upload>,
+    body: Decoder,
+    progress: Progress,
+    keeps_open: bool,
+    /// Whether it has served an exchange before this one.
     used: bool,
 }
 
-/// Why no response head came.
+/// How far the request has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing of it has left: certainly not sent.
+    Nothing,
+    /// Part of it, or all of what we have, has left.
+    Some,
+    /// The backend takes no more. Its response may still come.
+    Refused,
+}
+
+/// Bytes on their way out, in this order.
+#[derive(Debug, Default)]
+struct Output {
+    front: BytesMut,
+    chunk: Bytes,
+    tail: &'static [u8],
+}
+
+/// A request body being sent.
 #[derive(Debug)]
-pub(crate) struct Broken {
-    /// The request, when it certainly was not sent.
-    pub(crate) unsent: Option<Request<RequestBody>>,
-    /// What went wrong.
-    pub(crate) error: hyper::Error,
+struct Upload {
+    source: Rc<Source>,
+    given: usize,
+    framing: Framing,
+}
+
+/// Why no response, or only part of one, came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The backend had closed the idle connection, or sent something on it unasked. Nothing was
+    /// sent.
+    #[error("the connection was closed while idle")]
+    Stale,
+    /// The backend closed a new connection before anything was sent.
+    #[error("the connection was closed before the request")]
+    Unsent,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(io::Error),
+    /// The response cannot be understood in one way only.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on an open stream. Nothing is sent yet.
+    pub(crate) fn new(stream: Stream) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            input: BytesMut::new(),
+            read_size: READ_AT_LEAST,
+            output: Output::default(),
+            upload: None,
+            body: Decoder::length(0),
+            progress: Progress::Nothing,
+            keeps_open: true,
+            used: false,
+        })
+    }
+
+    /// Begins an exchange: `write_head` writes the request head, `source` gives the body.
+    /// [`poll_head`](Self::poll_head) sends them.
+    pub(crate) fn begin(
+        &mut self,
+        write_head: impl FnOnce(&mut BytesMut),
+        source: Option<Rc<Source>>,
+        framing: Framing,
+    ) {
+        self.output.front.clear();
+        write_head(&mut self.output.front);
+        self.upload = source.map(|source| Upload { source, given: 0, framing });
+        self.progress = Progress::Nothing;
+    }
+
+    /// Sends what there is to send until the response head is there. `interim` is given every 1xx
+    /// before it, except 101, which is final (RFC 9110 15.2).
     ///
     /// # Errors
-    /// hyper's, of which none are known for HTTP/1.1.
-    pub(crate) async fn start(stream: Stream) -> Result<Box<Self>, hyper::Error> {
-        let (sender, driver) =
-            http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { sender, driver: Some(driver), closed: false, used: false }))
-    }
-
-    /// Queues a request; [`drive`](Self::drive) sends it.
-    pub(crate) fn send(
+    /// See [`Broken`].
+    pub(crate) fn poll_head(
         &mut self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, Broken>> + use<> {
-        let sent = self.sender.try_send_request(request);
-        async move {
-            sent.await.map_err(|mut error| Broken {
-                unsent: error.take_message(),
-                error: error.into_error(),
-            })
+        context: &mut Context<'_>,
+        method: &Method,
+        mut interim: impl FnMut(&h1::Head),
+    ) -> Poll<Result<h1::Head, Broken>> {
+        if self.progress == Progress::Nothing {
+            // Reading first finds a connection that was closed, or that holds what nobody asked for
+            // and would be taken for the answer. It also leaves `context` with the socket.
+            if self.poll_fill(context).is_ready() {
+                let broken = if self.used { Broken::Stale } else { Broken::Unsent };
+                return Poll::Ready(Err(broken));
+            }
+            self.poll_send(context);
+            return Poll::Pending;
+        }
+        self.poll_send(context);
+        let mut interims = 0;
+        loop {
+            if !self.input.is_empty()
+                && let Parsed::Head(head) = h1::parse(&mut self.input, method)?
+            {
+                let is_interim = head.status.is_informational()
+                    && head.status != StatusCode::SWITCHING_PROTOCOLS;
+                if !is_interim {
+                    self.body = head.body;
+                    self.keeps_open = head.keeps_open;
+                    return Poll::Ready(Ok(head));
+                }
+                interims += 1;
+                if interims > MAX_INTERIM {
+                    return Poll::Ready(Err(Malformed("too many interim responses").into()));
+                }
+                interim(&head);
+                continue;
+            }
+            match ready!(self.poll_fill(context)) {
+                Ok(0) => return Poll::Ready(Err(Broken::Io(io::ErrorKind::UnexpectedEof.into()))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Broken::Io(error))),
+            }
         }
     }
 
-    /// Moves bytes in both directions as far as possible. `context` is woken when there is more.
-    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
-        if let Some(driver) = self.driver.as_mut().filter(|_| !self.closed) {
-            self.closed = Pin::new(driver).poll(context).is_ready();
+    /// The next part of the response body; meanwhile goes on sending the request's. `None` at the
+    /// end.
+    pub(crate) fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.poll_send(context);
+        loop {
+            match self.body.decode(&mut self.input) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Decoded::Trailers(trailers)) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::More) => {}
+                Err(malformed) => return Poll::Ready(Some(Err(malformed.into()))),
+            }
+            match ready!(self.poll_fill(context)) {
+                Ok(0) => {
+                    self.keeps_open = false;
+                    if let Err(malformed) = self.body.closed() {
+                        return Poll::Ready(Some(Err(malformed.into())));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(Broken::Io(error)))),
+            }
         }
     }
 
-    /// Whether it has served an exchange before this one.
-    pub(crate) fn is_used(&self) -> bool {
-        self.used
+    /// What is still to come of the response body.
+    pub(crate) fn body(&self) -> Decoder {
+        self.body
     }
 
-    /// Whether the exchange is complete and the connection open, so that it can take another
-    /// request.
-    pub(crate) fn is_reusable(&mut self) -> bool {
-        if !self.sender.is_ready() {
-            // The end of the response may not have been digested yet. Nobody needs to be woken: what
-            // comes later is found when the next request is sent, before anything is written.
-            self.drive(&mut Context::from_waker(Waker::noop()));
-        }
+    /// Whether the exchange is complete in both directions and the connection can take another.
+    /// Bytes beyond the response belong to no request: such a connection is not used again.
+    pub(crate) fn finish(&mut self) -> bool {
         self.used = true;
-        !self.closed && self.sender.is_ready()
+        self.keeps_open
+            && self.body.is_done()
+            && self.upload.is_none()
+            && self.output.is_empty()
+            && self.input.is_empty()
+            && self.progress == Progress::Some
     }
 
     /// Ends HTTP on this connection after a 101: the stream, and what was read beyond the head.
-    /// `None` when the connection is gone.
-    pub(crate) fn into_stream(self) -> Option<(Stream, Bytes)> {
-        let parts = self.driver?.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
+    pub(crate) fn into_stream(self) -> (Stream, BytesMut) {
+        (self.stream, self.input)
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(self.read_size / 2);
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), context, &mut self.input))?;
+        if read == room {
+            self.read_size = (self.read_size * 2).min(READ_AT_MOST);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Sends as much as the socket and the client allow. `context` is woken when there can be more.
+    fn poll_send(&mut self, context: &mut Context<'_>) {
+        if self.progress == Progress::Refused || (self.output.is_empty() && self.upload.is_none()) {
+            return;
+        }
+        while let Some(more) = self.poll_output(context) {
+            if !more {
+                break;
+            }
+        }
+        // A TLS stream keeps what it has encrypted until it is told to send it.
+        if let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context) {
+            self.progress = Progress::Refused;
+        }
+    }
+
+    /// One step of sending: whether there may be more to do, or `None` when the socket is full.
+    fn poll_output(&mut self, context: &mut Context<'_>) -> Option<bool> {
+        if self.output.is_empty() {
+            return Some(self.poll_upload(context));
+        }
+        match self.output.poll_write(&mut self.stream, context) {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(written)) if written > 0 => {
+                self.progress = Progress::Some;
+                self.output.advance(written);
+            }
+            Poll::Ready(_) => {
+                self.progress = Progress::Refused;
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
+    /// Fetches the next part of the request body: whether there was one.
+    fn poll_upload(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(upload) = &mut self.upload else { return false };
+        let Poll::Ready(frame) = upload.source.poll_frame(&mut upload.given, context) else {
+            return false;
+        };
+        let front = &mut self.output.front;
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) if data.is_empty() => {}
+            Some(Ok(Ok(data))) => {
+                self.output.tail = h1::write_chunk(upload.framing, data.len(), front);
+                self.output.chunk = data;
+            }
+            Some(Ok(Err(frame))) => {
+                h1::write_end(upload.framing, frame.trailers_ref(), front);
+                self.upload = None;
+            }
+            None => {
+                h1::write_end(upload.framing, None, front);
+                self.upload = None;
+            }
+            // The client broke off in the middle: what has been sent must not look complete.
+            Some(Err(_)) => {
+                self.progress = Progress::Refused;
+                return false;
+            }
+        }
+        true
     }
 }
 
-/// Bytes buffered per direction and connection; also bounds a response head.
-const MAX_BUFFER: usize = 64 * 1024;
+// === impl Output ===
 
-/// Drives `connection` until the response head is there.
-///
-/// Only the connection's socket has to wake `context`. Everything else hyper would wake it for is
-/// looked at here anyway, and each such wake-up would cost another round through the whole
-/// connection of the client. So the socket is asked quietly first, and `context` is registered
-/// only when there is nothing yet.
-pub(crate) fn poll_response<F: Future>(
-    connection: &mut Connection,
-    mut response: Pin<&mut F>,
-    context: &mut Context<'_>,
-    is_first: bool,
-) -> Poll<F::Output> {
-    let quiet = &mut Context::from_waker(Waker::noop());
-    if !is_first {
-        connection.drive(quiet);
-        if let Poll::Ready(response) = response.as_mut().poll(quiet) {
-            return Poll::Ready(response);
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.front.is_empty() && self.chunk.is_empty() && self.tail.is_empty()
+    }
+
+    fn poll_write(
+        &self,
+        stream: &mut Stream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.chunk.is_empty() && self.tail.is_empty() {
+            return Pin::new(stream).poll_write(context, &self.front);
         }
+        let slices =
+            [IoSlice::new(&self.front), IoSlice::new(&self.chunk), IoSlice::new(self.tail)];
+        Pin::new(stream).poll_write_vectored(context, &slices)
     }
-    connection.drive(context);
-    let polled = response.as_mut().poll(quiet);
-    if polled.is_pending() && connection.closed {
-        // Nothing was taken from hyper's queue; it gives the request back when it goes.
-        connection.driver = None;
-        return response.poll(quiet);
+
+    fn advance(&mut self, written: usize) {
+        let front = written.min(self.front.len());
+        self.front.advance(front);
+        let chunk = (written - front).min(self.chunk.len());
+        self.chunk.advance(chunk);
+        self.tail = &self.tail[written - front - chunk..];
     }
-    polled
 }

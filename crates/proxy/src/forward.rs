@@ -19,12 +19,13 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::answer::Failure;
 use crate::backend::Backend;
-use crate::body::{RequestBody, ResponseBody, Source};
+use crate::body::{ResponseBody, Source};
 use crate::client::Client;
 use crate::connect::{ConnectError, connect};
-use crate::exchange::{Connection, poll_response};
+use crate::exchange::{Broken, Connection};
 use crate::flight::{Flight, Phase, Signal};
-use crate::head::{Head, strip_response};
+use crate::h1::{self, Framing};
+use crate::head::Head;
 use crate::hold::{Hold, Refused};
 use crate::service::Service;
 use crate::spec::{ServiceSpec, Symptom};
@@ -89,7 +90,7 @@ struct Job {
 
 /// A backend has answered; the body is still to come.
 struct Delivered {
-    response: Response<Incoming>,
+    response: h1::Head,
     connection: Box<Connection>,
     backend: Rc<Backend>,
 }
@@ -100,6 +101,8 @@ enum Lost {
     Stale,
     /// The backend cannot have seen the request.
     Unsent,
+    /// The backend's answer cannot be understood in one way only.
+    Malformed,
     /// The connection broke after the request, or part of it, was sent.
     Broken,
     /// The backend was left while it was silent.
@@ -147,6 +150,7 @@ impl Job {
                         return Err(Failure::BadGateway);
                     }
                 }
+                Lost::Malformed => return Err(Failure::BadGateway),
                 Lost::Expired => return Err(Failure::GatewayTimeout),
                 Lost::ClientStalled => return Err(Failure::RequestTimeout),
                 Lost::ClientGone => return Err(Failure::ClientGone),
@@ -178,7 +182,7 @@ impl Job {
             None => Ok(None),
             Some(Ok(stream)) => {
                 backend.cells.connects.inc();
-                Ok(Connection::start(stream).await.ok())
+                Ok(Some(Connection::new(stream)))
             }
             Some(Err(ConnectError::Exhausted(_))) => Err(Failure::Exhausted),
             Some(Err(error)) => {
@@ -197,37 +201,29 @@ impl Job {
         connection: &mut Box<Connection>,
         backend: &Rc<Backend>,
         sent: u32,
-    ) -> Result<Response<Incoming>, Lost> {
+    ) -> Result<h1::Head, Lost> {
         backend.cells.attempts.inc();
         let since = if sent == 0 { self.begun } else { Instant::now() };
         self.flight.enter(Phase::Awaiting, Some(backend), since);
-        let body = match &self.source {
-            None => RequestBody::Empty,
-            Some(source) => RequestBody::Reading { source: Rc::clone(source), given: 0 },
-        };
-        let request =
-            self.head.for_backend(body, &self.client.address, || authority(&backend.spec.url));
-        let mut response = pin!(connection.send(request));
-        let mut is_first = true;
+        let framing = self.source.as_ref().map_or(Framing::None, |source| source.framing());
+        let authority = || authority(&backend.spec.url);
+        connection.begin(
+            |out| self.head.write(out, framing, &self.client.address, authority),
+            self.source.clone(),
+            framing,
+        );
         let outcome = poll_fn(|context| {
-            let response = poll_response(connection, response.as_mut(), context, is_first);
-            is_first = false;
+            let head = connection.poll_head(context, self.head.method(), |interim| {
+                self.client.send_interim(interim, &self.head);
+            });
             if let Some(source) = &self.source {
                 source.report(&self.flight);
             }
-            match response {
-                Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|broken| {
-                    tracing::debug!(backend = %backend.spec.name, error = %broken.error, "exchange broke");
-                    if self.source.as_ref().is_some_and(|source| source.is_broken()) {
-                        Lost::ClientGone
-                    } else if broken.unsent.is_none() {
-                        Lost::Broken
-                    } else if connection.is_used() {
-                        Lost::Stale
-                    } else {
-                        Lost::Unsent
-                    }
-                })),
+            match head {
+                Poll::Pending if self.is_client_gone() => Poll::Ready(Err(Lost::ClientGone)),
+                Poll::Ready(outcome) => {
+                    Poll::Ready(outcome.map_err(|broken| self.lost(&broken, backend)))
+                }
                 Poll::Pending => self.heed_signal(),
             }
         })
@@ -238,8 +234,22 @@ impl Job {
         outcome
     }
 
+    /// What a broken exchange means for the request.
+    fn lost(&self, broken: &Broken, backend: &Backend) -> Lost {
+        tracing::debug!(backend = %backend.spec.name, %broken, "exchange broke");
+        if self.is_client_gone() {
+            return Lost::ClientGone;
+        }
+        match broken {
+            Broken::Stale => Lost::Stale,
+            Broken::Unsent => Lost::Unsent,
+            Broken::Io(_) => Lost::Broken,
+            Broken::Malformed(_) => Lost::Malformed,
+        }
+    }
+
     /// What the sweep or an order of control has to say to a request that awaits its response head.
-    fn heed_signal(&self) -> Poll<Result<Response<Incoming>, Lost>> {
+    fn heed_signal(&self) -> Poll<Result<h1::Head, Lost>> {
         match self.flight.signal() {
             Signal::None => Poll::Pending,
             Signal::Expired if self.flight.awaits_client() => Poll::Ready(Err(Lost::ClientStalled)),
@@ -263,22 +273,23 @@ impl Job {
         if let Some(source) = &self.source {
             source.forget();
         }
-        let (mut parts, incoming) = response.into_parts();
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        let h1::Head { status, headers, .. } = response;
+        let body = if status == StatusCode::SWITCHING_PROTOCOLS {
             // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
             let Some((upgrade, _)) = upgrade.zip(self.head.upgrade.as_ref()) else {
                 return Err(Failure::BadGateway);
             };
             self.flight.proceed(Phase::Tunnel);
             tunnel::start(upgrade, connection, self.service, self.flight);
-            return Ok(Response::from_parts(parts, ResponseBody::Done));
-        }
-        strip_response(&mut parts.headers)?;
-        parts.version = http::Version::HTTP_11;
-        parts.extensions.clear();
-        self.flight.proceed(Phase::Relaying);
-        let body = ResponseBody::relay(incoming, connection, backend, self.service, self.flight);
-        Ok(Response::from_parts(parts, body))
+            ResponseBody::Done
+        } else {
+            self.flight.proceed(Phase::Relaying);
+            ResponseBody::relay(connection, backend, self.service, self.flight)
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
     }
 
     async fn wait(
@@ -301,6 +312,11 @@ impl Job {
     /// Whether the request can be sent again without doing anything twice, and is still complete.
     fn may_repeat(&self) -> bool {
         self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
+    }
+
+    /// Whether the client broke off in the middle of its body.
+    fn is_client_gone(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is_broken())
     }
 
     fn kept_bytes(&self) -> usize {

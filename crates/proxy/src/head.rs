@@ -1,29 +1,27 @@
-//! Request and response heads: what is refused, what is stripped, what is added.
+//! Request heads: what is refused, what is withheld, what is added.
 //!
 //! hyper has parsed them; this is about what a proxy must not pass on. The client's head is kept as
-//! it came, and every attempt makes its own head for the backend from it.
+//! it came, and every attempt writes its own head for the backend from it.
 
+use std::fmt::Write as _;
+
+use bytes::{BufMut, BytesMut};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
 use crate::answer::Failure;
-use crate::body::RequestBody;
+use crate::h1::Framing;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const HTTP: HeaderValue = HeaderValue::from_static("http");
-const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// A request head that is understood in one way only.
 #[derive(Debug)]
@@ -41,6 +39,8 @@ pub(crate) struct Head {
     /// server can tell.
     pub(crate) repeatable: bool,
     wants_trailers: bool,
+    /// Whether the client understands interim responses and chunks.
+    pub(crate) is_http_11: bool,
 }
 
 impl Head {
@@ -69,6 +69,7 @@ impl Head {
             dropped,
             upgrade,
             wants_trailers,
+            is_http_11: version == Version::HTTP_11,
         })
     }
 
@@ -82,42 +83,72 @@ impl Head {
         self.uri.path()
     }
 
-    /// The request as one backend gets it. `client` is the client's address, `authority` the
-    /// backend's own, for a client that named none.
-    pub(crate) fn for_backend(
+    /// The method asked for.
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Writes the head as a backend gets it (RFC 9112 section 3). `client` is the client's address,
+    /// `authority` the backend's own, for a client that named none.
+    pub(crate) fn write(
         &self,
-        body: RequestBody,
+        out: &mut BytesMut,
+        framing: Framing,
         client: &HeaderValue,
         authority: impl FnOnce() -> HeaderValue,
-    ) -> Request<RequestBody> {
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 6);
-        let host = self.host.clone().unwrap_or_else(authority);
-        headers.insert(HOST, host.clone());
+    ) {
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        for part in [self.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+            out.put_slice(part.as_bytes());
+        }
+        let own;
+        let host = if let Some(host) = &self.host {
+            host
+        } else {
+            own = authority();
+            &own
+        };
+        write_field(out, b"host: ", host.as_bytes());
         for (name, value) in &self.headers {
-            if !is_withheld(name) && !self.dropped.contains(name) {
-                headers.append(name.clone(), value.clone());
+            if !self.is_withheld(name, framing) {
+                out.put_slice(name.as_str().as_bytes());
+                write_field(out, b": ", value.as_bytes());
             }
         }
-        headers.insert(X_FORWARDED_FOR, client.clone());
-        headers.insert(X_FORWARDED_PROTO, HTTP);
-        headers.insert(X_FORWARDED_HOST, host);
+        write_field(out, b"x-forwarded-for: ", client.as_bytes());
+        write_field(out, b"x-forwarded-proto: ", b"http");
+        write_field(out, b"x-forwarded-host: ", host.as_bytes());
         if self.wants_trailers {
-            headers.insert(TE, TRAILERS);
+            write_field(out, b"te: ", b"trailers");
         }
         if let Some(upgrade) = &self.upgrade {
-            headers.insert(UPGRADE, upgrade.clone());
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            write_field(out, b"upgrade: ", upgrade.as_bytes());
+            write_field(out, b"connection: ", b"upgrade");
         }
-        if http_body::Body::size_hint(&body).exact().is_none() {
-            // Said outright: hyper would send a GET of unknown length without its body.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        match framing {
+            Framing::None => {}
+            Framing::Length(length) => {
+                // Cannot fail: the buffer grows.
+                let _ = write!(out, "content-length: {length}\r\n");
+            }
+            Framing::Chunked => write_field(out, b"transfer-encoding: ", b"chunked"),
         }
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = headers;
-        request
+        out.put_slice(b"\r\n");
     }
+
+    /// Whether a field of the client is not for the backend.
+    fn is_withheld(&self, name: &HeaderName, framing: Framing) -> bool {
+        // Without a body, the client's own word (a POST of length 0) stands.
+        (framing != Framing::None && name == CONTENT_LENGTH)
+            || is_withheld(name)
+            || self.dropped.contains(name)
+    }
+}
+
+fn write_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
+    out.put_slice(name);
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
 }
 
 /// The path and query alone (RFC 9112 3.2.1); the authority has become the host.
@@ -213,45 +244,6 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Takes out of a response what is about the backend's connection only, or says that the response
-/// could be read in two ways.
-///
-/// # Errors
-/// [`Failure::BadGateway`].
-pub(crate) fn strip_response(headers: &mut HeaderMap) -> Result<(), Failure> {
-    let mut dropped: SmallVec<[HeaderName; 4]> = SmallVec::new();
-    let mut is_chunked = false;
-    let mut lengths = 0;
-    for (name, value) in &*headers {
-        if name == CONNECTION {
-            dropped.push(CONNECTION);
-            dropped.extend(
-                tokens(value)
-                    .filter(|token| !matches!(*token, b"close" | b"keep-alive"))
-                    .filter_map(|token| HeaderName::from_bytes(token).ok())
-                    .filter(|name| !is_end_to_end(name)),
-            );
-        } else if name == TRANSFER_ENCODING {
-            if is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(Failure::BadGateway);
-            }
-            is_chunked = true;
-            dropped.push(TRANSFER_ENCODING);
-        } else if name == CONTENT_LENGTH {
-            lengths += 1;
-        } else if name == TE || name == UPGRADE || name == KEEP_ALIVE || name == PROXY_CONNECTION {
-            dropped.push(name.clone());
-        }
-    }
-    if lengths > 1 || (is_chunked && lengths > 0) {
-        return Err(Failure::BadGateway);
-    }
-    for name in dropped {
-        headers.remove(name);
-    }
-    Ok(())
-}
-
 /// Fields of a request that are never passed on as they came: those about one connection, those we
 /// write ourselves, and those by which a client could pass for a proxy (`_` and `-` are the same to
 /// many applications).
@@ -280,7 +272,7 @@ fn is_forged(name: &[u8]) -> bool {
 }
 
 /// Fields that a `Connection` field cannot take out of a message.
-fn is_end_to_end(name: &HeaderName) -> bool {
+pub(crate) fn is_end_to_end(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "host" | "content-length" | "content-type" | "authorization" | "cookie" | "cache-control"
@@ -288,7 +280,7 @@ fn is_end_to_end(name: &HeaderName) -> bool {
 }
 
 /// The elements of a comma-separated list (RFC 9110 5.6.1), empty ones left out.
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
 }
 

@@ -13,6 +13,7 @@ mod connect;
 mod exchange;
 mod flight;
 mod forward;
+mod h1;
 mod head;
 mod hold;
 mod listener;

@@ -25,7 +25,7 @@ pub(crate) fn start(
 ) {
     tokio::task::spawn_local(async move {
         let _counted = (Open::new(service), flight);
-        let Some((mut backend, early)) = connection.into_stream() else { return };
+        let (mut backend, early) = connection.into_stream();
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
         // What the backend sent right behind its 101.
