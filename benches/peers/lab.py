@@ -160,18 +160,19 @@ def fetch(port, path="/", method="GET"):
 class Tools:
     """Our own programs, built once."""
 
-    def __init__(self, build, understudy_wanted):
+    def __init__(self, build, understudy_wanted, profile="release"):
         metadata = subprocess.run(
             ["cargo", "metadata", "--format-version", "1", "--no-deps"],
             cwd=ROOT, check=True, capture_output=True,
         )
-        self.folder = os.path.join(json.loads(metadata.stdout)["target_directory"], "release")
+        self.folder = os.path.join(json.loads(metadata.stdout)["target_directory"], profile)
         if build:
             packages = ["-p", "benches", "--bin", "origin", "--bin", "openloop"]
             if understudy_wanted:
                 packages += ["-p", "understudy", "--bin", "understudy"]
-            say("building (release) ...")
-            if subprocess.run(["cargo", "build", "--release", "--quiet"] + packages, cwd=ROOT).returncode:
+            say(f"building ({profile}) ...")
+            build = ["cargo", "build", "--profile", profile, "--quiet"]
+            if subprocess.run(build + packages, cwd=ROOT).returncode:
                 raise Trouble("the build failed")
 
     def path(self, name):
