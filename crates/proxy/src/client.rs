@@ -17,20 +17,19 @@ use std::time::Instant;
 
 use bytes::{Buf, BufMut, BytesMut};
 use config::model::DownstreamLimits;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::h1;
-use crate::head::Head;
+use crate::head::{Head, Identity};
 use crate::listener::Listener;
 
 /// One client connection, as its requests and the sweep see it.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
-    /// The client's address, ready to be sent on.
-    pub(crate) address: HeaderValue,
+    pub(crate) identity: Identity,
     waker: RefCell<Waker>,
     socket: Arc<State>,
 }
@@ -111,10 +110,9 @@ impl Client {
             interim: Mutex::default(),
             has_interim: AtomicBool::new(false),
         });
-        let address = peer.ip().to_canonical().to_string();
         let client = Rc::new(Self {
             listener,
-            address: HeaderValue::try_from(address).expect("an address is visible ASCII"),
+            identity: Identity::new(peer.ip()),
             waker: RefCell::new(Waker::noop().clone()),
             socket: Arc::clone(&socket),
         });

@@ -111,8 +111,8 @@ enum Lost {
     Expired,
     /// The client did not send what it announced.
     ClientStalled,
-    /// The client broke off.
-    ClientGone,
+    /// The client's body broke off, or is not what it was announced to be.
+    BodyBroken,
 }
 
 impl Job {
@@ -153,7 +153,9 @@ impl Job {
                 Lost::Malformed => return Err(Failure::BadGateway),
                 Lost::Expired => return Err(Failure::GatewayTimeout),
                 Lost::ClientStalled => return Err(Failure::RequestTimeout),
-                Lost::ClientGone => return Err(Failure::ClientGone),
+                Lost::BodyBroken => {
+                    return Err(Failure::BadRequest("the body is malformed or broke off"));
+                }
             }
             let failed = Some((&backend, moment));
             self.wait(hold.wait(&self.service, &self.flight, failed, self.kept_bytes())).await?;
@@ -208,7 +210,7 @@ impl Job {
         let framing = self.source.as_ref().map_or(Framing::None, |source| source.framing());
         let authority = || authority(&backend.spec.url);
         connection.begin(
-            |out| self.head.write(out, framing, &self.client.address, authority),
+            |out| self.head.write(out, framing, &self.client.identity, authority),
             self.source.clone(),
             framing,
         );
@@ -220,7 +222,7 @@ impl Job {
                 source.report(&self.flight);
             }
             match head {
-                Poll::Pending if self.is_client_gone() => Poll::Ready(Err(Lost::ClientGone)),
+                Poll::Pending if self.is_body_broken() => Poll::Ready(Err(Lost::BodyBroken)),
                 Poll::Ready(outcome) => {
                     Poll::Ready(outcome.map_err(|broken| self.lost(&broken, backend)))
                 }
@@ -237,8 +239,8 @@ impl Job {
     /// What a broken exchange means for the request.
     fn lost(&self, broken: &Broken, backend: &Backend) -> Lost {
         tracing::debug!(backend = %backend.spec.name, %broken, "exchange broke");
-        if self.is_client_gone() {
-            return Lost::ClientGone;
+        if self.is_body_broken() {
+            return Lost::BodyBroken;
         }
         match broken {
             Broken::Stale => Lost::Stale,
@@ -314,8 +316,8 @@ impl Job {
         self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
     }
 
-    /// Whether the client broke off in the middle of its body.
-    fn is_client_gone(&self) -> bool {
+    /// Whether the client's body ended before its end.
+    fn is_body_broken(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.is_broken())
     }
 

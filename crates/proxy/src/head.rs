@@ -4,6 +4,7 @@
 //! it came, and every attempt writes its own head for the backend from it.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 use http::header::{
@@ -22,6 +23,26 @@ pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Who a client is, as backends are told.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// For `X-Forwarded-For`: the bare address.
+    address: String,
+    /// For `Forwarded`: an IPv6 address in brackets and quotes (RFC 7239 section 6).
+    forwarded_for: String,
+}
+
+impl Identity {
+    pub(crate) fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let forwarded_for = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("\"[{address}]\""),
+        };
+        Self { address: address.to_string(), forwarded_for }
+    }
+}
 
 /// A request head that is understood in one way only.
 #[derive(Debug)]
@@ -55,9 +76,7 @@ impl Head {
         }
         let seen = Seen::scan(&headers)?;
         let host = seen.host(&uri, version)?;
-        if uri.path() == "*" && method != Method::OPTIONS {
-            return Err(Failure::BadRequest("the target * is for OPTIONS only"));
-        }
+        check_target(&uri, &method)?;
         let upgrade = seen.upgrade(version);
         let Seen { dropped, wants_trailers, has_idempotency_key, .. } = seen;
         Ok(Self {
@@ -88,13 +107,13 @@ impl Head {
         &self.method
     }
 
-    /// Writes the head as a backend gets it (RFC 9112 section 3). `client` is the client's address,
-    /// `authority` the backend's own, for a client that named none.
+    /// Writes the head as a backend gets it (RFC 9112 section 3). `client` says who asks, `authority`
+    /// the backend's own, for a client that named none.
     pub(crate) fn write(
         &self,
         out: &mut BytesMut,
         framing: Framing,
-        client: &HeaderValue,
+        client: &Identity,
         authority: impl FnOnce() -> HeaderValue,
     ) {
         let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -115,9 +134,14 @@ impl Head {
                 write_field(out, b": ", value.as_bytes());
             }
         }
-        write_field(out, b"x-forwarded-for: ", client.as_bytes());
+        write_field(out, b"x-forwarded-for: ", client.address.as_bytes());
         write_field(out, b"x-forwarded-proto: ", b"http");
         write_field(out, b"x-forwarded-host: ", host.as_bytes());
+        // RFC 7239 section 4. The host is quoted: it may hold a colon.
+        out.put_slice(b"forwarded: for=");
+        out.put_slice(client.forwarded_for.as_bytes());
+        out.put_slice(b";proto=http;host=\"");
+        write_field(out, host.as_bytes(), b"\"");
         if self.wants_trailers {
             write_field(out, b"te: ", b"trailers");
         }
@@ -151,6 +175,19 @@ fn write_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
+/// RFC 9112 3.2: a path, a whole URL, or `*` for OPTIONS. (An authority alone is for CONNECT.)
+fn check_target(uri: &Uri, method: &Method) -> Result<(), Failure> {
+    let is_authority_alone = uri.authority().is_some() && uri.scheme().is_none();
+    match uri.path() {
+        "*" if method != Method::OPTIONS => {
+            Err(Failure::BadRequest("the target * is for OPTIONS only"))
+        }
+        "*" => Ok(()),
+        path if path.starts_with('/') && !is_authority_alone => Ok(()),
+        _ => Err(Failure::BadRequest("malformed target")),
+    }
+}
+
 /// The path and query alone (RFC 9112 3.2.1); the authority has become the host.
 fn origin_form(uri: Uri) -> Uri {
     if uri.authority().is_none() {
@@ -165,6 +202,7 @@ struct Seen<'a> {
     host: Option<&'a HeaderValue>,
     hosts: usize,
     lengths: usize,
+    is_chunked: bool,
     has_idempotency_key: bool,
     wants_trailers: bool,
     wants_upgrade: bool,
@@ -184,6 +222,12 @@ impl<'a> Seen<'a> {
                 if seen.lengths > 1 || value.as_bytes().contains(&b',') {
                     return Err(Failure::BadRequest("more than one content-length"));
                 }
+            } else if name == TRANSFER_ENCODING {
+                // RFC 9112 6.1: any other coding, or the same twice, is read differently by others.
+                if seen.is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                    return Err(Failure::BadRequest("the only transfer coding is chunked, once"));
+                }
+                seen.is_chunked = true;
             } else if name == CONNECTION {
                 seen.connection(value)?;
             } else if name == TE {
@@ -287,8 +331,12 @@ pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 /// `host [":" port]` of RFC 3986 3.2 by its characters; no user information, nothing that another
 /// parser could take for the end of it.
 fn is_authority(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
+    let host_length = match bytes {
+        [b'[', ..] => bytes.iter().position(|byte| *byte == b']').map_or(0, |end| end + 1),
+        _ => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
+    };
+    let (host, port) = bytes.split_at(host_length);
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte);
+    let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
+    !host.is_empty() && host.iter().all(is_host) && is_port
 }

@@ -331,7 +331,7 @@ impl Worker {
             if error.is_parse() {
                 listener.cells.bad_requests.inc();
             }
-            tracing::debug!(client = ?client.address, %error, "connection ended");
+            tracing::debug!(client = ?client.identity, %error, "connection ended");
         }
     }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use benches::journal::now_ns;
 use benches::load::{Load, Plan};
-use benches::origin::Origin;
 
 use crate::stage::{Stage, assert_none_failed, assert_one_switch, wait_served};
 
@@ -44,23 +43,4 @@ fn with_quick_confirmation_a_killed_primary_is_left_within_60_ms() {
     let quick = "health: { http: { path: /healthz }, confirm_interval: 10ms }";
     let gap = killed(&mut Stage::new(quick));
     assert!(gap < 60 * MS, "{gap:?}");
-}
-
-/// The fencing token: a backend that remembers the highest epoch it has seen can refuse whoever acts
-/// on an older decision.
-#[test]
-fn a_request_carries_the_epoch_it_was_sent_under() {
-    let stage = Stage::with_defaults();
-    let seen = |origin: &Origin| {
-        let epochs = origin.stats()["epochs"].take();
-        let epochs = epochs.as_object().into_iter().flat_map(serde_json::Map::keys);
-        epochs.map(|epoch| epoch.parse::<u64>().expect("a number")).collect::<Vec<_>>()
-    };
-    let load = Load::start(Plan::gets(stage.understudy.address(), 200));
-    wait_served(&load, "a", 50);
-    let before = stage.understudy.epoch();
-    stage.a.control("health=503");
-    wait_served(&load, "b", 50);
-    assert_none_failed(&load.finish());
-    assert_eq!((seen(&stage.a), seen(&stage.b)), (vec![before], vec![stage.understudy.epoch()]));
 }
