@@ -14,7 +14,6 @@ use slab::Slab;
 use crate::backend::Backend;
 use crate::client::Client;
 use crate::service::Service;
-use crate::spec::Symptom;
 
 /// From one sweep to the next, and so the grain of every timeout of the data plane.
 pub(crate) const SWEEP: Duration = Duration::from_millis(100);
@@ -293,23 +292,5 @@ impl Drop for Flight {
         let entry = self.flights.entries.borrow_mut().remove(self.key);
         entry.service.cells.in_flight.dec();
         entry.client.idle();
-    }
-}
-
-impl Service {
-    /// Raises the suspicion that `backend` hangs, unless it was raised within the last second: a
-    /// slow request among fast ones must not keep the probes busy.
-    fn suspect_stall(&self, backend: &Rc<Backend>, now: Instant) {
-        if backend.stall_suspected_at.get().is_none_or(|at| now - at >= Duration::from_secs(1)) {
-            backend.stall_suspected_at.set(Some(now));
-            self.suspect(backend, Symptom::Stalled);
-        }
-    }
-
-    fn suspect_again(&self, backend: &Rc<Backend>, now: Instant) {
-        if backend.suspected_at.get().is_none_or(|at| now - at >= Duration::from_secs(1)) {
-            backend.suspected_at.set(Some(now));
-            self.suspect(backend, Symptom::Reset);
-        }
     }
 }

@@ -65,6 +65,10 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` means IPv6 only, so that it and `0.0.0.0` can be two listeners.
+        socket.set_only_v6(true)?;
+    }
     Ok(socket)
 }
 

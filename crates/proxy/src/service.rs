@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::Metrics;
 use metrics::cells::ServiceCells;
@@ -155,13 +155,31 @@ impl Service {
     /// the verdict on the last.
     pub(crate) fn suspect(&self, backend: &Backend, symptom: Symptom) {
         backend.cells.suspicions[symptom as usize].inc();
-        if backend.suspected.get() && symptom != Symptom::Stalled {
-            return;
+        if !backend.suspected.get() {
+            self.tell(backend, symptom);
         }
+    }
+
+    /// Raises the suspicion that `backend` hangs, unless it was raised within the last second: a slow
+    /// request among fast ones must not keep the probes busy.
+    pub(crate) fn suspect_stall(&self, backend: &Backend, now: Instant) {
+        if is_due(&backend.stall_suspected_at, now) {
+            backend.cells.suspicions[Symptom::Stalled as usize].inc();
+            self.tell(backend, Symptom::Stalled);
+        }
+    }
+
+    /// A request still waits for the verdict on `backend`. Its suspicion may have been lost on the
+    /// way, when control had too much to do; so it is repeated once a second.
+    pub(crate) fn suspect_again(&self, backend: &Backend, now: Instant) {
+        if is_due(&backend.suspected_at, now) {
+            self.tell(backend, Symptom::Reset);
+        }
+    }
+
+    fn tell(&self, backend: &Backend, symptom: Symptom) {
         let suspicion = Suspicion { service: self.id, backend: backend.spec.id, symptom };
-        if self.suspicions.try_send(suspicion).is_ok() {
-            backend.suspected.set(true);
-        }
+        backend.suspected.set(self.suspicions.try_send(suspicion).is_ok());
     }
 
     pub(crate) fn may_hold(&self, bytes: usize) -> bool {
@@ -177,3 +195,14 @@ impl Service {
         }
     }
 }
+
+/// Whether a second has passed since the last time, which becomes now if so.
+fn is_due(last: &Cell<Option<Instant>>, now: Instant) -> bool {
+    let due = last.get().is_none_or(|at| now.saturating_duration_since(at) >= ASK_AGAIN_AFTER);
+    if due {
+        last.set(Some(now));
+    }
+    due
+}
+
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
