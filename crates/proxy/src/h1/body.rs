@@ -187,13 +187,13 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
     let mut space = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
     let parsed =
         httparse::parse_headers(input, &mut space).map_err(|_| Malformed("trailer fields"))?;
+    let too_large = Err(Malformed("trailers too large"));
     let httparse::Status::Complete((length, fields)) = parsed else {
-        return if input.len() > MAX_TRAILERS {
-            Err(Malformed("trailers too large"))
-        } else {
-            Ok(None)
-        };
+        return if input.len() > MAX_TRAILERS { too_large } else { Ok(None) };
     };
+    if length > MAX_TRAILERS {
+        return too_large;
+    }
     let mut trailers = HeaderMap::new();
     for field in fields {
         let (Ok(name), Ok(value)) =
@@ -227,3 +227,6 @@ pub(crate) fn is_forbidden_trailer(name: &HeaderName) -> bool {
     ]
     .contains(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 //! can be understood in one way only. It is also half of what a request costs.
 
 mod body;
+#[cfg(test)]
+mod mutate;
 mod request;
 mod response;
 

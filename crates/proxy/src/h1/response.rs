@@ -192,3 +192,6 @@ fn parse_length(value: &[u8]) -> Result<u64, Malformed> {
     }
     std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(WRONG)
 }
+
+#[cfg(test)]
+mod tests;
