@@ -340,3 +340,6 @@ fn is_authority(bytes: &[u8]) -> bool {
     let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
     !host.is_empty() && host.iter().all(is_host) && is_port
 }
+
+#[cfg(test)]
+mod tests;
