@@ -57,7 +57,9 @@ enum Progress {
 /// Bytes on their way out, in this order.
 #[derive(Debug, Default)]
 struct Output {
-    front: BytesMut,
+    front: Vec<u8>,
+    /// How much of `front` has been sent.
+    sent: usize,
     chunk: Bytes,
     tail: &'static [u8],
 }
@@ -107,11 +109,11 @@ impl Connection {
     /// [`poll_head`](Self::poll_head) sends them.
     pub(crate) fn begin(
         &mut self,
-        write_head: impl FnOnce(&mut BytesMut),
+        write_head: impl FnOnce(&mut Vec<u8>),
         source: Option<Rc<Source>>,
         framing: Framing,
     ) {
-        self.output.front.clear();
+        self.output.clear();
         write_head(&mut self.output.front);
         self.upload = source.map(|source| Upload { source, given: 0, framing });
         self.progress = Progress::Nothing;
@@ -269,6 +271,8 @@ impl Connection {
         let Poll::Ready(frame) = upload.source.poll_frame(&mut upload.given, context) else {
             return false;
         };
+        // Everything before it has been sent.
+        self.output.clear();
         let front = &mut self.output.front;
         match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(data))) if data.is_empty() => {}
@@ -298,7 +302,12 @@ impl Connection {
 
 impl Output {
     fn is_empty(&self) -> bool {
-        self.front.is_empty() && self.chunk.is_empty() && self.tail.is_empty()
+        self.front.len() == self.sent && self.chunk.is_empty() && self.tail.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.front.clear();
+        *self = Self { front: std::mem::take(&mut self.front), ..Self::default() };
     }
 
     fn poll_write(
@@ -307,16 +316,15 @@ impl Output {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.chunk.is_empty() && self.tail.is_empty() {
-            return Pin::new(stream).poll_write(context, &self.front);
+            return Pin::new(stream).poll_write(context, &self.front[self.sent..]);
         }
-        let slices =
-            [IoSlice::new(&self.front), IoSlice::new(&self.chunk), IoSlice::new(self.tail)];
+        let slices = [&self.front[self.sent..], &self.chunk[..], self.tail].map(IoSlice::new);
         Pin::new(stream).poll_write_vectored(context, &slices)
     }
 
     fn advance(&mut self, written: usize) {
-        let front = written.min(self.front.len());
-        self.front.advance(front);
+        let front = written.min(self.front.len() - self.sent);
+        self.sent += front;
         let chunk = (written - front).min(self.chunk.len());
         self.chunk.advance(chunk);
         self.tail = &self.tail[written - front - chunk..];

@@ -3,10 +3,9 @@
 //! hyper has parsed them; this is about what a proxy must not pass on. The client's head is kept as
 //! it came, and every attempt writes its own head for the backend from it.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 
-use bytes::{BufMut, BytesMut};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
@@ -111,14 +110,14 @@ impl Head {
     /// the backend's own, for a client that named none.
     pub(crate) fn write(
         &self,
-        out: &mut BytesMut,
+        out: &mut Vec<u8>,
         framing: Framing,
         client: &Identity,
         authority: impl FnOnce() -> HeaderValue,
     ) {
         let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
         for part in [self.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
-            out.put_slice(part.as_bytes());
+            out.extend_from_slice(part.as_bytes());
         }
         let own;
         let host = if let Some(host) = &self.host {
@@ -130,7 +129,7 @@ impl Head {
         write_field(out, b"host: ", host.as_bytes());
         for (name, value) in &self.headers {
             if !self.is_withheld(name, framing) {
-                out.put_slice(name.as_str().as_bytes());
+                out.extend_from_slice(name.as_str().as_bytes());
                 write_field(out, b": ", value.as_bytes());
             }
         }
@@ -138,9 +137,9 @@ impl Head {
         write_field(out, b"x-forwarded-proto: ", b"http");
         write_field(out, b"x-forwarded-host: ", host.as_bytes());
         // RFC 7239 section 4. The host is quoted: it may hold a colon.
-        out.put_slice(b"forwarded: for=");
-        out.put_slice(client.forwarded_for.as_bytes());
-        out.put_slice(b";proto=http;host=\"");
+        out.extend_from_slice(b"forwarded: for=");
+        out.extend_from_slice(client.forwarded_for.as_bytes());
+        out.extend_from_slice(b";proto=http;host=\"");
         write_field(out, host.as_bytes(), b"\"");
         if self.wants_trailers {
             write_field(out, b"te: ", b"trailers");
@@ -157,7 +156,7 @@ impl Head {
             }
             Framing::Chunked => write_field(out, b"transfer-encoding: ", b"chunked"),
         }
-        out.put_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Whether a field of the client is not for the backend.
@@ -169,10 +168,10 @@ impl Head {
     }
 }
 
-fn write_field(out: &mut BytesMut, name: &[u8], value: &[u8]) {
-    out.put_slice(name);
-    out.put_slice(value);
-    out.put_slice(b"\r\n");
+fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// RFC 9112 3.2: a path, a whole URL, or `*` for OPTIONS. (An authority alone is for CONNECT.)

@@ -1,8 +1,7 @@
 //! Request bodies on the wire (RFC 9112 section 6). Request heads are written by `head.rs`.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
-use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
 
 use super::body::is_forbidden_trailer;
@@ -20,7 +19,7 @@ pub(crate) enum Framing {
 
 /// Writes what stands before a piece of `length` bytes (more than 0), and returns what stands
 /// behind it.
-pub(crate) fn write_chunk(framing: Framing, length: usize, out: &mut BytesMut) -> &'static [u8] {
+pub(crate) fn write_chunk(framing: Framing, length: usize, out: &mut Vec<u8>) -> &'static [u8] {
     if framing != Framing::Chunked {
         return b"";
     }
@@ -30,19 +29,19 @@ pub(crate) fn write_chunk(framing: Framing, length: usize, out: &mut BytesMut) -
 }
 
 /// Writes the end of a body, with trailers if there are any.
-pub(crate) fn write_end(framing: Framing, trailers: Option<&HeaderMap>, out: &mut BytesMut) {
+pub(crate) fn write_end(framing: Framing, trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
     if framing != Framing::Chunked {
         return;
     }
-    out.put_slice(b"0\r\n");
+    out.extend_from_slice(b"0\r\n");
     let allowed = trailers.into_iter().flatten().filter(|(name, _)| !is_forbidden_trailer(name));
     for (name, value) in allowed {
-        out.put_slice(name.as_str().as_bytes());
-        out.put_slice(b": ");
-        out.put_slice(value.as_bytes());
-        out.put_slice(b"\r\n");
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
-    out.put_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -51,10 +50,10 @@ mod tests {
 
     #[test]
     fn chunks_and_trailers() {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let tail = write_chunk(Framing::Chunked, 26, &mut out);
-        out.put_slice(b"abcdefghijklmnopqrstuvwxyz");
-        out.put_slice(tail);
+        out.extend_from_slice(b"abcdefghijklmnopqrstuvwxyz");
+        out.extend_from_slice(tail);
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "1".parse().unwrap());
         trailers.insert("content-length", "7".parse().unwrap());
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_body_of_known_length_needs_nothing() {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         assert_eq!(write_chunk(Framing::Length(3), 3, &mut out), b"");
         write_end(Framing::Length(3), None, &mut out);
         assert!(out.is_empty());
