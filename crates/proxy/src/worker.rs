@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::client::{Client, ClientSocket, Clock};
 use crate::flight::{Flights, SWEEP};
 use crate::forward::forward;
-use crate::listener::{Listener, accept};
+use crate::listener::{Listener, Seat, accept};
 use crate::service::{Service, Share};
 use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
 
@@ -297,13 +297,19 @@ impl Worker {
         let _ = stream.set_nodelay(true);
         let (client, socket) =
             Client::new(stream, peer, Rc::clone(listener), Arc::clone(&self.clock));
-        tokio::task::spawn_local(Rc::clone(self).converse(client, socket));
+        // Counted now, not when its task first runs: until then more would be accepted than allowed.
+        let counted = (listener.seat(), Present::new(self, &client));
+        tokio::task::spawn_local(Rc::clone(self).converse(client, socket, counted));
     }
 
     /// Serves one client until it leaves, misbehaves, or we close.
-    async fn converse(self: Rc<Self>, client: Rc<Client>, socket: ClientSocket) {
+    async fn converse(
+        self: Rc<Self>,
+        client: Rc<Client>,
+        socket: ClientSocket,
+        _counted: (Seat, Present),
+    ) {
         let listener = Rc::clone(&client.listener);
-        let _counted = (listener.seat(), Present::new(&self, &client));
         let limits = listener.limits();
         let mut builder = http1::Builder::new();
         builder

@@ -2,8 +2,10 @@
 
 use super::*;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// A request as hyper hands it over.
-fn parts(method: &str, target: &str, version: Version, fields: &[(&str, &str)]) -> Parts {
+fn parts(method: &str, target: &str, version: Version, fields: Fields<'_>) -> Parts {
     let mut request = http::Request::builder().method(method).uri(target).version(version);
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -11,7 +13,7 @@ fn parts(method: &str, target: &str, version: Version, fields: &[(&str, &str)]) 
     request.body(()).expect("a request").into_parts().0
 }
 
-fn admit(method: &str, target: &str, fields: &[(&str, &str)]) -> Result<Head, Failure> {
+fn admit(method: &str, target: &str, fields: Fields<'_>) -> Result<Head, Failure> {
     Head::admit(parts(method, target, Version::HTTP_11, fields))
 }
 
@@ -19,7 +21,7 @@ fn admit(method: &str, target: &str, fields: &[(&str, &str)]) -> Result<Head, Fa
 fn refused() {
     let host = ("host", "h");
     let bad = Failure::BadRequest;
-    let cases: &[(&str, &str, &[(&str, &str)], Failure)] = &[
+    let cases: &[(&str, &str, Fields<'_>, Failure)] = &[
         ("CONNECT", "h:443", &[host], Failure::MethodNotAllowed),
         ("TRACE", "/", &[host], Failure::MethodNotAllowed),
         ("GET", "*", &[host], bad("the target * is for OPTIONS only")),
@@ -115,7 +117,7 @@ fn what_may_be_sent_twice() {
 
 #[test]
 fn upgrades() {
-    let wanted = |version, fields: &[(&str, &str)]| {
+    let wanted = |version, fields: Fields<'_>| {
         let fields = [&[("host", "h")], fields].concat();
         let head = Head::admit(parts("GET", "/", version, &fields)).unwrap();
         head.upgrade.map(|upgrade| upgrade.to_str().unwrap().to_owned())
@@ -132,11 +134,11 @@ fn upgrades() {
 
 /// The bytes a backend gets for a request of a client at 192.0.2.7.
 fn written(parts: Parts, framing: Framing) -> String {
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     let client = Identity::new("192.0.2.7".parse().unwrap());
     let own = || HeaderValue::from_static("127.0.0.1:9001");
     Head::admit(parts).expect("admitted").write(&mut out, framing, &client, own);
-    String::from_utf8(out.to_vec()).expect("text")
+    String::from_utf8(out).expect("text")
 }
 
 /// What we add to every request of that client for host `h`.
@@ -146,7 +148,7 @@ const ADDED: &str = "x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: http\r\nx-
 #[test]
 fn bytes_for_the_backend() {
     let host = ("Host", "h");
-    let cases: &[(&str, &str, &[(&str, &str)], Framing, &str, &str)] = &[
+    let cases: &[(&str, &str, Fields<'_>, Framing, &str, &str)] = &[
         (
             "GET",
             "/a?b=c",

@@ -1,0 +1,330 @@
+//! Workers on a loopback listener, and clients of theirs.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use config::model::{
+    BackendUrl, DownstreamLimits, Hold, Replay, Scheme, UpstreamConnections, UpstreamTimeouts,
+};
+use metrics::Metrics;
+use proxy::{
+    BackendSpec, Bound, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Workers,
+    bind,
+};
+use routing::failover::BackendId;
+use routing::table::Table;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+/// How long a test waits for what must happen. Much longer than it ever takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What a test can choose; every limit is far away at first.
+pub(crate) struct Plan {
+    pub(crate) workers: usize,
+    pub(crate) hold: Hold,
+    pub(crate) replay: Replay,
+    pub(crate) timeouts: UpstreamTimeouts,
+    pub(crate) stall_after: Duration,
+    pub(crate) limits: DownstreamLimits,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let far = 6 * PATIENCE;
+        Self {
+            workers: 1,
+            hold: Hold { timeout: far, requests: 1000, bytes: 16 << 20 },
+            replay: Replay { buffer: 64 << 10, attempts: 1, settle: far },
+            timeouts: UpstreamTimeouts { connect: PATIENCE, response: far, idle: far },
+            stall_after: far,
+            limits: DownstreamLimits {
+                connections: 1000,
+                header_timeout: far,
+                idle_timeout: far,
+                body_timeout: far,
+                header_bytes: 16 << 10,
+                headers: 100,
+                half_close: false,
+            },
+        }
+    }
+}
+
+const SERVICE: ServiceId = ServiceId(7);
+
+/// Workers with one listener and one service, whose backends are numbered from 1.
+pub(crate) struct Rig {
+    runtime: Runtime,
+    workers: Option<Workers>,
+    pub(crate) suspicions: mpsc::Receiver<Suspicion>,
+    metrics: Arc<Metrics>,
+    snapshot: Snapshot,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    epoch: u64,
+}
+
+impl Rig {
+    /// Nobody is active yet.
+    pub(crate) fn start(plan: Plan, backends: &[SocketAddr]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let metrics = Metrics::new();
+        let (sender, suspicions) = mpsc::channel(1024);
+        let workers = Workers::start(plan.workers, Arc::clone(&metrics), sender).unwrap();
+        let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), workers.count()).unwrap();
+        let (configured, address) = (bound.configured, bound.local);
+        let backends = (1..).zip(backends).map(|(id, address)| BackendSpec {
+            id: BackendId(id),
+            name: format!("b{id}").into(),
+            url: BackendUrl {
+                scheme: Scheme::Http,
+                host: address.ip().to_string().into(),
+                port: address.port(),
+            },
+            tls: None,
+        });
+        let service = ServiceSpec {
+            id: SERVICE,
+            name: "s".into(),
+            backends: backends.collect(),
+            hold: plan.hold,
+            replay: plan.replay,
+            timeouts: plan.timeouts,
+            connections: UpstreamConnections { idle: 100, idle_timeout: 6 * PATIENCE },
+            stall_after: plan.stall_after,
+        };
+        let snapshot = Snapshot {
+            table: Table::new([], Some(0)),
+            services: vec![Arc::new(service)],
+            listeners: vec![ListenerSpec { address: configured, limits: plan.limits }],
+        };
+        let workers = Some(workers);
+        let rig = Self { runtime, workers, suspicions, metrics, snapshot, address, epoch: 0 };
+        rig.configure(vec![bound]);
+        rig
+    }
+
+    /// With backend 1 active.
+    pub(crate) fn active(plan: Plan, backends: &[SocketAddr]) -> Self {
+        let mut rig = Self::start(plan, backends);
+        rig.activate(1, Leave::Finish);
+        rig
+    }
+
+    fn workers(&self) -> &Workers {
+        self.workers.as_ref().expect("not shut down")
+    }
+
+    fn configure(&self, bound: Vec<Bound>) {
+        let snapshot = Arc::new(self.snapshot.clone());
+        self.runtime.block_on(self.workers().configure(snapshot, bound)).unwrap();
+    }
+
+    pub(crate) fn remove_listener(&mut self) {
+        self.snapshot.listeners.clear();
+        self.configure(Vec::new());
+    }
+
+    pub(crate) fn activate(&mut self, backend: u32, leave: Leave) {
+        self.order(Some(BackendId(backend)), leave);
+    }
+
+    pub(crate) fn deactivate(&mut self, leave: Leave) {
+        self.order(None, leave);
+    }
+
+    fn order(&mut self, active: Option<BackendId>, leave: Leave) {
+        self.epoch += 1;
+        let order = self.workers().activate(SERVICE, self.epoch, active, leave);
+        self.runtime.block_on(order).unwrap();
+    }
+
+    /// A probe of `backend` has passed.
+    pub(crate) fn clear(&self, backend: u32) {
+        self.runtime.block_on(self.workers().cleared(SERVICE, BackendId(backend))).unwrap();
+    }
+
+    /// The next suspicion.
+    #[track_caller]
+    pub(crate) fn suspicion(&mut self) -> Suspicion {
+        let next = async { tokio::time::timeout(PATIENCE, self.suspicions.recv()).await };
+        let suspicion = self.runtime.block_on(next).expect("a suspicion in time").unwrap();
+        assert_eq!(suspicion.service, SERVICE);
+        suspicion
+    }
+
+    pub(crate) fn shut_down(&mut self, timeout: Duration) -> usize {
+        let workers = self.workers.take().expect("not shut down");
+        self.runtime.block_on(workers.shut_down(timeout))
+    }
+
+    /// A metric of the service or the listener, without its prefix: `requests_held`, or
+    /// `requests_failed_total upstream` for one with a label more. Sums what differs otherwise.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (name, label) = name.split_once(' ').unwrap_or((name, ""));
+        let encoded = self.metrics.encode();
+        let found: Vec<f64> = encoded
+            .lines()
+            .filter_map(|line| line.strip_prefix("understudy_")?.strip_prefix(name))
+            .filter(|rest| rest.starts_with('{'))
+            .filter(|rest| label.is_empty() || rest.contains(&format!("\"{label}\"")))
+            .map(|rest| rest.rsplit_once(' ').unwrap().1.parse().unwrap())
+            .collect();
+        assert!(!found.is_empty(), "no metric {name} {label} in:\n{encoded}");
+        found.iter().sum()
+    }
+
+    #[track_caller]
+    pub(crate) fn await_metric(&self, name: &str, value: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.metric(name) != value {
+            let is = self.metric(name);
+            assert!(Instant::now() < deadline, "{name} should become {value}, is {is}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Nothing is counted as going on any more.
+    #[track_caller]
+    pub(crate) fn at_rest(&self) {
+        for name in ["requests_in_flight", "requests_held", "requests_held_bytes"] {
+            self.await_metric(name, 0.0);
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            self.runtime.block_on(workers.shut_down(Duration::ZERO));
+        }
+    }
+}
+
+/// An answer as a client sees it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// A client on one connection.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, input: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the proxy takes it");
+    }
+
+    pub(crate) fn send_get(&mut self, path: &str) {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"));
+    }
+
+    /// A whole request with a body; `fields` end with CRLF.
+    pub(crate) fn send_body(&mut self, method: &str, fields: &str, body: &[u8]) {
+        let length = body.len();
+        let mut bytes = format!(
+            "{method} /body HTTP/1.1\r\nhost: h\r\n{fields}content-length: {length}\r\n\r\n"
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        self.send(bytes);
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.send_get(path);
+        self.answer()
+    }
+
+    /// The next answer, which must be complete and have a length.
+    #[track_caller]
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.try_answer().expect("a complete answer")
+    }
+
+    /// The next answer, or `None` when the connection ends before its end.
+    #[track_caller]
+    pub(crate) fn try_answer(&mut self) -> Option<Answer> {
+        let end = loop {
+            match self.input.windows(4).position(|window| window == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None => self.fill()?,
+            }
+        };
+        let head = String::from_utf8(self.input.drain(..end).collect()).unwrap();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+            })
+            .unwrap_or(0);
+        while self.input.len() < length {
+            self.fill()?;
+        }
+        let body = String::from_utf8(self.input.drain(..length).collect()).unwrap();
+        Some(Answer { status, head, body })
+    }
+
+    #[track_caller]
+    fn fill(&mut self) -> Option<()> {
+        let mut space = [0; 16 * 1024];
+        match self.stream.read(&mut space) {
+            Ok(0) => None,
+            Ok(read) => {
+                self.input.extend_from_slice(&space[..read]);
+                Some(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("no answer: {error}"),
+        }
+    }
+
+    /// Whether the connection ends without another byte.
+    #[track_caller]
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.input.is_empty() && self.fill().is_none()
+    }
+
+    pub(crate) fn half_close(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+/// The body of a 200.
+#[track_caller]
+pub(crate) fn served(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    &answer.body
+}
