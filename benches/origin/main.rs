@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod order;
 mod state;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use clap::Parser;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
@@ -37,17 +39,31 @@ struct Arguments {
     /// The size of the answer to `GET /`.
     #[arg(long, default_value_t = 128)]
     body_bytes: usize,
+    /// Where to listen for TLS as well. Printed as `TLS on ADDRESS`.
+    #[arg(long, requires_all = ["tls_certificate", "tls_key"])]
+    tls_listen: Option<SocketAddr>,
+    /// The certificate chain, a PEM file.
+    #[arg(long)]
+    tls_certificate: Option<PathBuf>,
+    /// Its key, a PEM file.
+    #[arg(long)]
+    tls_key: Option<PathBuf>,
 }
 
 fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(arguments))
+    LocalSet::new().block_on(&runtime, run(arguments))
 }
 
-async fn serve(arguments: Arguments) -> std::io::Result<()> {
+async fn run(arguments: Arguments) -> std::io::Result<()> {
     let state = State::new(&arguments.name, arguments.body_bytes, arguments.journal.as_deref())?;
     let state = Rc::new(state);
+    if let (Some(address), Some(certificate), Some(key)) =
+        (arguments.tls_listen, &arguments.tls_certificate, &arguments.tls_key)
+    {
+        println!("TLS on {}", tls::open(address, certificate, key, &state)?);
+    }
     let mut listener = listen(arguments.listen)?;
     let address = listener.local_addr()?;
     println!("listening on {address}");
@@ -76,18 +92,19 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(4096)
 }
 
-/// Serves one connection until it ends; its errors are the client's business.
 fn connection(stream: TcpStream, state: Rc<State>) {
     let _ = stream.set_nodelay(true);
     state.connection();
-    spawn_local(async move {
-        let service = service_fn(move |request| answer::answer(Rc::clone(&state), request));
-        let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await;
-    });
+    spawn_local(serve(stream, state));
+}
+
+/// Serves one connection until it ends; its errors are the client's business.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, state: Rc<State>) {
+    let service = service_fn(move |request| answer::answer(Rc::clone(&state), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = connection.with_upgrades().await;
 }

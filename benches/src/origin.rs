@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -13,12 +13,24 @@ use crate::fetch;
 use crate::journal::{self, Entry};
 use crate::process::Process;
 
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A door of an origin that speaks TLS.
+#[derive(Clone, Debug)]
+struct Tls {
+    /// PEM files.
+    certificate: PathBuf,
+    key: PathBuf,
+    address: SocketAddr,
+}
+
 /// One origin; its process ends when this is dropped.
 #[derive(Debug)]
 pub struct Origin {
     binary: PathBuf,
     name: String,
     address: SocketAddr,
+    tls: Option<Tls>,
     journal: PathBuf,
     /// The process, to be killed, stopped and resumed.
     pub process: Process,
@@ -32,9 +44,32 @@ impl Origin {
     /// When it does not start.
     #[must_use]
     pub fn start(binary: &Path, folder: &Path, name: &str) -> Self {
+        Self::launch(binary, folder, name, None)
+    }
+
+    /// The same with a second door, for TLS with this certificate and key (PEM files): that one is in
+    /// its URL, the first is for [`Origin::control`] and [`Origin::stats`].
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn start_tls(
+        binary: &Path,
+        folder: &Path,
+        name: &str,
+        certificate: &Path,
+        key: &Path,
+    ) -> Self {
+        let (certificate, key) = (certificate.to_owned(), key.to_owned());
+        let tls = Tls { certificate, key, address: ANY_PORT };
+        Self::launch(binary, folder, name, Some(tls))
+    }
+
+    fn launch(binary: &Path, folder: &Path, name: &str, mut tls: Option<Tls>) -> Self {
         let journal = folder.join(format!("{name}.journal"));
-        let (process, address) = launch(binary, name, "127.0.0.1:0", &journal);
-        Self { binary: binary.to_owned(), name: name.to_owned(), address, journal, process }
+        let (process, address) = launch(binary, name, ANY_PORT, tls.as_mut(), &journal);
+        Self { binary: binary.to_owned(), name: name.to_owned(), address, tls, journal, process }
     }
 
     /// Where it listens; the same after [`Origin::revive`].
@@ -46,7 +81,10 @@ impl Origin {
     /// Its URL as a proxy's backend.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.tls {
+            None => format!("http://{}", self.address),
+            Some(tls) => format!("https://{}", tls.address),
+        }
     }
 
     /// Its name, as it says in `x-origin`.
@@ -63,7 +101,7 @@ impl Origin {
     pub fn revive(&mut self) {
         self.process.kill();
         let (process, address) =
-            launch(&self.binary, &self.name, &self.address.to_string(), &self.journal);
+            launch(&self.binary, &self.name, self.address, self.tls.as_mut(), &self.journal);
         assert_eq!(address, self.address, "{} is where it was", self.name);
         self.process = process;
     }
@@ -106,13 +144,29 @@ impl Origin {
     }
 }
 
-fn launch(binary: &Path, name: &str, listen: &str, journal: &Path) -> (Process, SocketAddr) {
+/// Starts the process; its address, and that of the TLS door in `tls`.
+fn launch(
+    binary: &Path,
+    name: &str,
+    listen: SocketAddr,
+    mut tls: Option<&mut Tls>,
+    journal: &Path,
+) -> (Process, SocketAddr) {
     let mut command = Command::new(binary);
-    command.args(["--listen", listen, "--name", name, "--journal"]).arg(journal);
+    command.args(["--name", name, "--listen", &listen.to_string(), "--journal"]).arg(journal);
+    if let Some(tls) = tls.as_deref() {
+        command.arg("--tls-certificate").arg(&tls.certificate).arg("--tls-key").arg(&tls.key);
+        command.args(["--tls-listen", &tls.address.to_string()]);
+    }
     let mut process = Process::start(&format!("origin {name}"), command);
-    let address = process.wait_line("listening on ");
-    let address =
-        address.parse().unwrap_or_else(|error| panic!("origin {name} at {address:?}: {error}"));
+    let mut address = |prefix| {
+        let text = process.wait_line(prefix);
+        text.parse().unwrap_or_else(|error| panic!("origin {name}: {prefix}{text:?}: {error}"))
+    };
+    if let Some(tls) = &mut tls {
+        tls.address = address("TLS on ");
+    }
+    let address = address("listening on ");
     (process, address)
 }
 

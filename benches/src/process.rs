@@ -153,12 +153,35 @@ impl Process {
         self.stderr.all().join("\n")
     }
 
+    /// The CPU time all its threads have used, in user space and in the kernel, to 10 ms.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say, for example because the process has ended.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        // Fields 14 and 15 of the line; the state is field 3.
+        let fields = self.stat()?;
+        let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
+        match (ticks(14), ticks(15)) {
+            // Linux counts in hundredths of a second here, on every architecture we run on.
+            (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * 10)),
+            _ => Err(io::Error::other(format!("not a stat line: {fields:?}"))),
+        }
+    }
+
     /// The scheduler's letter for the process: `R`, `S`, `T` (stopped), `Z`.
     fn state(&self) -> io::Result<char> {
+        let fields = self.stat()?;
+        let state = fields.first().and_then(|state| state.chars().next());
+        state.ok_or_else(|| io::Error::other("empty stat"))
+    }
+
+    /// What the system says of the process, from the state on.
+    fn stat(&self) -> io::Result<Vec<String>> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         // The name is in parentheses and may itself contain some; the state follows the last.
         let rest = stat.rsplit(')').next().unwrap_or_default();
-        rest.trim_start().chars().next().ok_or_else(|| io::Error::other("empty stat"))
+        Ok(rest.split_whitespace().map(str::to_owned).collect())
     }
 }
 
@@ -261,6 +284,16 @@ mod tests {
         let id = process.id();
         drop(process);
         assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn a_busy_process_uses_cpu_time_and_an_idle_one_does_not() {
+        let (busy, idle) = (shell("while :; do :; done"), shell("exec sleep 60"));
+        wait_for(PATIENCE, "200 ms of work", || {
+            let used = busy.cpu_time().expect("a time");
+            if used >= Duration::from_millis(200) { Ok(()) } else { Err(used) }
+        });
+        assert!(idle.cpu_time().expect("a time") < Duration::from_millis(100));
     }
 
     #[test]

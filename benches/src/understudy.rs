@@ -35,6 +35,16 @@ impl Understudy {
     pub fn run<A: AsRef<OsStr>>(binary: &Path, arguments: &[A]) -> Self {
         let mut command = Command::new(binary);
         command.args(arguments);
+        Self::start(command)
+    }
+
+    /// The same for a command that ends by running the balancer, for example under a limit.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn start(command: Command) -> Self {
         let mut process = Process::start("understudy", command);
         let mut address = |prefix| {
             let text = process.wait_line(prefix);

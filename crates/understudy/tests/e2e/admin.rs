@@ -1,15 +1,12 @@
 //! The admin listener and the command line, as an operator meets them.
 
-use std::net::TcpStream;
 use std::process::Command;
-use std::thread;
 
-use benches::condition::wait_for;
 use benches::fetch::get;
 use benches::origin::Origin;
 use benches::understudy::Understudy;
 
-use crate::stage::{PATIENCE, Stage, alone, binary, origin_binary};
+use crate::stage::{Stage, alone, binary, origin_binary};
 
 #[test]
 fn flags_alone_make_a_running_service() {
@@ -57,36 +54,6 @@ fn health_endpoints_and_status_describe_the_service() {
         assert_eq!(backend["admin"], "ready");
         assert!(backend["url"].as_str().is_some_and(|u| u.starts_with(url.as_str())), "{backend}");
     }
-    let on_traffic = get(stage.understudy.address(), "/metrics").expect("an answer");
-    assert!(!on_traffic.text().contains("understudy_build_info"), "metrics on the public listener");
-}
-
-#[test]
-fn a_termination_signal_lets_running_requests_finish() {
-    let mut stage = Stage::with_defaults();
-    let address = stage.understudy.address();
-    let slow = thread::spawn(move || get(address, "/slow?ms=400"));
-    stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
-    stage.understudy.process.signal("TERM");
-    let answer = slow.join().expect("no panic").expect("an answer");
-    assert_eq!(answer.status, 200, "a running request finishes");
-    assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0));
-}
-
-#[test]
-fn a_second_termination_signal_does_not_wait() {
-    let mut stage = Stage::with_defaults();
-    let address = stage.understudy.address();
-    let endless = thread::spawn(move || get(address, "/slow?ms=60000"));
-    stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
-    stage.understudy.process.signal("TERM");
-    wait_for(PATIENCE, "no new clients", || {
-        TcpStream::connect(address).err().ok_or("it still accepts")
-    });
-    assert!(stage.understudy.process.is_running(), "it waits for the request");
-    stage.understudy.process.signal("TERM");
-    stage.understudy.process.wait_exit(PATIENCE / 3);
-    assert!(endless.join().expect("no panic").is_err(), "the request was cut off");
 }
 
 #[test]

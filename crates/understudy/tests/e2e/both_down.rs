@@ -6,7 +6,7 @@ use benches::condition::wait_for;
 use benches::fetch;
 use benches::load::{Load, Plan};
 
-use crate::stage::{PATIENCE, Stage, assert_none_failed};
+use crate::stage::{PATIENCE, Stage, assert_none_failed, wait_served};
 
 const HOLD: Duration = Duration::from_secs(3);
 const SERVICE: &str = "health: { http: { path: /healthz }, interval: 200ms, confirm_interval: 20ms }\n\
@@ -54,6 +54,29 @@ fn the_first_to_come_back_serves_what_is_held() {
         assert_none_failed(&report);
         assert_eq!(report.origins(), [(first.to_owned(), report.samples.len())]);
         assert!(stage.metric("understudy_requests_held_total", &[]) >= 50);
+        stage.assert_metrics_agree(&report);
+    }
+}
+
+/// The standby has been ill for a while when the primary dies.
+#[test]
+fn a_primary_that_dies_without_a_standby_is_waited_for() {
+    for first in ["a", "b"] {
+        let mut stage = Stage::new(SERVICE);
+        let load = Load::start(Plan::gets(stage.understudy.address(), 100));
+        wait_served(&load, "a", 50);
+        stage.b.process.kill();
+        stage.understudy.wait_health("b", "down");
+        wait_served(&load, "a", 50);
+        stage.a.process.kill();
+        stage.understudy.wait_service("nobody is active", |service| service["active"].is_null());
+        stage.understudy.wait_metric("understudy_requests_held", &[], |held| held >= 20.0);
+        let back = if first == "a" { &mut stage.a } else { &mut stage.b };
+        back.revive();
+        wait_served(&load, first, 100);
+        let report = load.finish();
+        eprintln!("no standby, {first} came back: {report}");
+        assert_none_failed(&report);
         stage.assert_metrics_agree(&report);
     }
 }

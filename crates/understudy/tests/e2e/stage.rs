@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use benches::condition::wait_for;
@@ -33,15 +34,26 @@ impl Stage {
 
     /// With these lines for the service, and `a` active.
     pub(crate) fn new(service: &str) -> Self {
+        let plain = |folder: &Path, name: &str| Origin::start(&origin_binary(), folder, name);
+        Self::built(service, plain, |config| {
+            let mut command = Command::new(binary());
+            command.args(["run", "-c"]).arg(config);
+            command
+        })
+    }
+
+    /// The same with origins of another kind, and with another command than `run -c <config>`.
+    pub(crate) fn built(
+        service: &str,
+        origin: impl Fn(&Path, &str) -> Origin,
+        command: impl FnOnce(&Path) -> Command,
+    ) -> Self {
         let alone = alone();
         let folder = tempfile::tempdir().expect("a folder");
-        let origin = origin_binary();
-        let a = Origin::start(&origin, folder.path(), "a");
-        let b = Origin::start(&origin, folder.path(), "b");
+        let (a, b) = (origin(folder.path(), "a"), origin(folder.path(), "b"));
         let config = folder.path().join("understudy.yaml");
         fs::write(&config, yaml(&[&a, &b], service)).expect("a config");
-        let understudy =
-            Understudy::run(binary(), &["run".as_ref(), "-c".as_ref(), config.as_os_str()]);
+        let understudy = Understudy::start(command(&config));
         understudy.wait_active("a");
         understudy.wait_health("b", "up");
         Self { understudy, a, b, config, folder, _alone: alone }
@@ -55,6 +67,20 @@ impl Stage {
     /// No request has reached the standby, and the first change of the active was the start.
     pub(crate) fn assert_primary_only(&self) {
         assert_eq!(self.b.journal(), [], "the standby got traffic before the switch");
+    }
+
+    /// Waits until `count` more probes of this backend have passed.
+    pub(crate) fn wait_passes(&self, backend: &str, count: u64) {
+        let labels = [("backend", backend), ("verdict", "pass")];
+        let goal = (self.metric("understudy_probes_total", &labels) + count) as f64;
+        self.understudy.wait_metric("understudy_probes_total", &labels, |sum| sum >= goal);
+    }
+
+    /// The first active is still the active, and was never left for a moment.
+    pub(crate) fn assert_never_moved(&self) {
+        assert_eq!(self.understudy.active().as_deref(), Some("a"));
+        assert_eq!(self.metric("understudy_service_transitions_total", &[]), 1, "only the start");
+        self.assert_primary_only();
     }
 
     /// What the metrics say of the answers is what the clients saw, and nothing is in flight.
@@ -79,11 +105,48 @@ impl Stage {
     }
 }
 
+/// The balancer alone, before whatever the test has made.
+pub(crate) struct Scene {
+    pub(crate) understudy: Understudy,
+    _folder: TempDir,
+    // Last, as above.
+    _alone: File,
+}
+
+impl Scene {
+    /// Before backends with these names and URLs; nobody needs to be up.
+    pub(crate) fn new(backends: &[(&str, String)], service: &str) -> Self {
+        Self::with_log(backends, service, "info")
+    }
+
+    /// The same with this filter for the log.
+    pub(crate) fn with_log(backends: &[(&str, String)], service: &str, log: &str) -> Self {
+        let alone = alone();
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("understudy.yaml");
+        fs::write(&config, yaml_of(backends, service)).expect("a config");
+        let mut command = Command::new(binary());
+        command.args(["run", "--log", log, "-c"]).arg(&config);
+        Self { understudy: Understudy::start(command), _folder: folder, _alone: alone }
+    }
+
+    /// What the balancer has counted.
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.understudy.metrics().sum(name, labels) as u64
+    }
+}
+
 /// A configuration of one service with these backends; `service` is lines of the service.
 pub(crate) fn yaml(backends: &[&Origin], service: &str) -> String {
+    let backends: Vec<_> = backends.iter().map(|origin| (origin.name(), origin.url())).collect();
+    yaml_of(&backends, service)
+}
+
+/// The same with names and URLs.
+pub(crate) fn yaml_of(backends: &[(&str, String)], service: &str) -> String {
     let backends: String = backends
         .iter()
-        .map(|origin| format!("      - {{ name: {}, url: \"{}\" }}\n", origin.name(), origin.url()))
+        .map(|(name, url)| format!("      - {{ name: {name}, url: \"{url}\" }}\n"))
         .collect();
     let service: String = service.lines().map(|line| format!("    {line}\n")).collect();
     format!(
