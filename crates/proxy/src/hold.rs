@@ -45,6 +45,14 @@ impl Hold {
         failed: Option<(&Rc<Backend>, Moment)>,
         bytes: usize,
     ) -> Result<(), Refused> {
+        let is_over = || {
+            let has_news = failed.is_none_or(|(_, moment)| service.moment() != moment);
+            has_news && service.active().is_some()
+        };
+        // Whoever need not wait takes nobody's place: at a failover the hold may be full.
+        if is_over() {
+            return Ok(());
+        }
         let first = self.since.is_none();
         let since = *self.since.get_or_insert_with(Instant::now);
         let slot = Slot::take(service, bytes).ok_or(Refused::Full)?;
@@ -56,8 +64,7 @@ impl Hold {
             if flight.client_gone() {
                 return Poll::Ready(Err(Refused::ClientGone));
             }
-            let news = failed.is_none_or(|(_, moment)| service.moment() != moment);
-            if news && service.active().is_some() {
+            if is_over() {
                 return Poll::Ready(Ok(()));
             }
             match flight.signal() {

@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 use super::rig::{PATIENCE, until};
 
 /// What becomes of the connection after a request.
@@ -79,6 +81,11 @@ impl Exchange {
             }
         }
         Some(body)
+    }
+
+    /// Reads on until the proxy closes the connection.
+    pub(crate) fn body_until_closed(&mut self) {
+        while self.fill().is_some() {}
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<String> {
@@ -177,7 +184,7 @@ impl Backend {
     /// Reads whole requests and never answers; ends with the proxy's end.
     pub(crate) fn silent() -> Self {
         Self::start(|exchange| {
-            while exchange.fill().is_some() {}
+            exchange.body_until_closed();
             Then::Close
         })
     }
@@ -211,6 +218,36 @@ impl Drop for Backend {
 /// An address nobody listens at.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A host that drops whoever wants to connect: its queue is full, and nobody accepts.
+pub(crate) struct Deaf {
+    pub(crate) address: SocketAddr,
+    _listener: Socket,
+    _queued: Vec<Socket>,
+}
+
+impl Deaf {
+    pub(crate) fn start() -> Self {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        let listener = socket();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        // Those that get no answer within this time are not in the queue: it is full.
+        let patience = Duration::from_millis(200);
+        loop {
+            let client = socket();
+            let connected = client.connect_timeout(&address.into(), patience).is_ok();
+            queued.push(client);
+            if !connected {
+                break;
+            }
+            assert!(queued.len() < 100, "a queue without an end");
+        }
+        Self { address, _listener: listener, _queued: queued }
+    }
 }
 
 /// Closed until it is opened, once.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use proxy::Leave;
 
-use crate::backend::{Backend, Gate, Ledger, Then};
+use crate::backend::{Backend, Deaf, Gate, Ledger, Then};
 use crate::rig::{Client, PATIENCE, Plan, Rig, served, until};
 
 /// Two workers, many connections, many moves: once an order is acknowledged, nothing is sent to the
@@ -158,6 +158,49 @@ fn a_post_may_still_be_answered_while_it_settles() {
     gate.open();
     assert_eq!(served(&client.answer()), "a");
     assert_eq!((a.journal.count(), b.journal.count()), (1, 1));
+    rig.at_rest();
+}
+
+/// A backend that does not even take connections: who still tries turns to the new active.
+#[test]
+fn whoever_is_still_connecting_turns_away() {
+    let (a, b) = (Deaf::start(), Backend::named("b"));
+    let mut rig = Rig::active(Plan::default(), &[a.address, b.address]);
+    let mut client = rig.client();
+    client.send_body("POST", "", b"once");
+    rig.await_metric("requests_in_flight", 1.0);
+    rig.activate(2, Leave::Finish);
+    assert_eq!(served(&client.answer()), "b");
+    assert_eq!(rig.metric("requests_replayed_total"), 0.0, "it was never sent");
+    rig.at_rest();
+}
+
+/// Whoever need not wait is not turned away because others do: at a failover, as many as allowed
+/// may be waiting at the very moment when those in flight are moved.
+#[test]
+fn a_full_hold_is_no_reason_not_to_move() {
+    let a = Backend::start(|exchange| {
+        if exchange.head.starts_with("GET /break ") {
+            return Then::Close;
+        }
+        // Not before the proxy closes it.
+        exchange.body_until_closed();
+        Then::Close
+    });
+    let b = Backend::named("b");
+    let mut plan = Plan::default();
+    plan.hold.requests = 1;
+    let mut rig = Rig::active(plan, &[a.address, b.address]);
+    let (mut waiting, mut hanging) = (rig.client(), rig.client());
+    waiting.send_get("/break");
+    rig.await_metric("requests_held", 1.0);
+    hanging.send_get("/hang");
+    a.journal.await_requests(2);
+    rig.activate(2, Leave::Abandon);
+    assert_eq!(served(&hanging.answer()), "b");
+    assert_eq!(served(&waiting.answer()), "b");
+    assert_eq!(rig.metric("requests_held_total"), 1.0);
+    assert_eq!(rig.metric("requests_rejected_total"), 0.0);
     rig.at_rest();
 }
 

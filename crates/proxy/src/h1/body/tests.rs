@@ -22,7 +22,8 @@ fn run<'a>(
     let mut input = BytesMut::new();
     let (mut data, mut trailers, mut complete) = (Vec::new(), Vec::new(), false);
     let (mut fed, mut calls) = (0, 0);
-    for piece in pieces {
+    // In the end once more, so that what has no bytes is looked at, too.
+    for piece in pieces.into_iter().chain([&[][..]]) {
         input.extend_from_slice(piece);
         fed += piece.len();
         loop {
