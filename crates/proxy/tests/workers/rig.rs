@@ -49,7 +49,7 @@ impl Default for Plan {
             workers: 1,
             hold: Hold { timeout: far, requests: 1000, bytes: 16 << 20 },
             replay: Replay { buffer: 64 << 10, attempts: 1, settle: far },
-            timeouts: UpstreamTimeouts { connect: PATIENCE, response: far, idle: far },
+            timeouts: UpstreamTimeouts { connect: far, response: far, idle: far },
             stall_after: far,
             limits: DownstreamLimits {
                 connections: 1000,

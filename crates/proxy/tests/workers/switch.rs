@@ -220,6 +220,25 @@ fn half_an_answer_is_cut_off() {
     rig.at_rest();
 }
 
+/// Nobody reads the rest: the backend need not send it.
+#[test]
+fn a_client_that_leaves_in_the_answer_ends_it() {
+    let a = Backend::start(|exchange| {
+        exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+        exchange.body_until_closed();
+        Then::Close
+    });
+    let rig = Rig::active(Plan::default(), &[a.address]);
+    let mut client = rig.client();
+    client.send_get("/");
+    rig.await_metric("requests_total 2xx", 1.0);
+    assert_eq!(rig.metric("requests_in_flight"), 1.0);
+    drop(client);
+    until("the connection to be closed", || a.journal.closed() == 1);
+    rig.await_metric("requests_failed_total downstream", 1.0);
+    rig.at_rest();
+}
+
 #[test]
 fn no_answer_in_time() {
     let a = Backend::silent();
