@@ -152,6 +152,11 @@ impl Board {
         self.books().log.record(Some(service.clone()), kind);
     }
 
+    /// The config of the start is in force: it counts as the first that was taken.
+    pub(crate) fn loaded(&self) {
+        self.metrics.reload(true, now());
+    }
+
     pub(crate) fn reloaded(&self, reloaded: &Reloaded) {
         self.metrics.reload(true, now());
         for warning in &reloaded.warnings {

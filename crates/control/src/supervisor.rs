@@ -87,6 +87,7 @@ pub(crate) async fn start(
     // Clients may connect from here on; their requests are held until the first verdicts.
     supervisor.workers.configure(supervisor.running.snapshot.clone(), bound).await?;
     supervisor.drive(&supervisor.running.clone()).await;
+    supervisor.board.loaded();
     tokio::spawn(hand_over(suspicions, supervisor.drivers.clone()));
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (drivers, listening) = (supervisor.drivers.clone(), supervisor.listening.clone());

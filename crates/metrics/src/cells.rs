@@ -240,7 +240,7 @@ pub struct ListenerCells {
     pub accepted: Counter,
     /// Client connections open.
     pub connections: Gauge,
-    /// Client connections turned away because too many were open.
+    /// Times the limit on open connections was reached; further clients wait until one leaves.
     pub over_limit: Counter,
     /// `accept` failed, for example for want of file descriptors.
     pub accept_errors: Counter,

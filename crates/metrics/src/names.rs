@@ -120,7 +120,7 @@ declare! {
     Accepted: Counter "understudy_listener_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OverLimit: Counter "understudy_listener_connections_over_limit_total" ["listener"]
-        "Client connections turned away because too many were open.";
+        "Times the limit on client connections was reached; further clients wait until one leaves.";
     AcceptErrors: Counter "understudy_listener_accept_errors_total" ["listener"]
         "Failures to accept a connection, for example for want of file descriptors.";
     BadRequests: Counter "understudy_listener_bad_requests_total" ["listener"]
