@@ -79,8 +79,8 @@ impl Failure {
             Self::GatewayTimeout => {
                 "the server did not answer in time; it may or may not have done what was asked"
             }
-            Self::NobodyActive => "no server is available; nothing was done",
-            Self::HoldFull => "too many requests are waiting for a server; nothing was done",
+            Self::NobodyActive => "no server is available at the moment",
+            Self::HoldFull => "too many requests are waiting for a server",
             Self::Exhausted => "the proxy is out of sockets; nothing was done",
         }
     }

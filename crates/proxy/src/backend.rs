@@ -10,7 +10,7 @@ use config::model::UpstreamConnections;
 use metrics::cells::BackendCells;
 
 use crate::exchange::Connection;
-use crate::spec::BackendSpec;
+use crate::spec::{BackendSpec, Symptom};
 
 /// One backend of a service, with this worker's connections to it.
 #[derive(Debug)]
@@ -21,8 +21,9 @@ pub(crate) struct Backend {
     pub(crate) abandoned: Cell<bool>,
     /// A suspicion is on its way and has not been settled.
     pub(crate) suspected: Cell<bool>,
-    /// When a held request last asked for a verdict.
-    pub(crate) suspected_at: Cell<Option<Instant>>,
+    /// What live traffic last met, and when control was last told.
+    pub(crate) symptom: Cell<Option<Symptom>>,
+    pub(crate) told_at: Cell<Option<Instant>>,
     /// When a stall was last reported.
     pub(crate) stall_suspected_at: Cell<Option<Instant>>,
     idle: RefCell<VecDeque<Idle>>,
@@ -42,7 +43,8 @@ impl Backend {
             cells,
             abandoned: Cell::new(false),
             suspected: Cell::new(false),
-            suspected_at: Cell::new(None),
+            symptom: Cell::new(None),
+            told_at: Cell::new(None),
             stall_suspected_at: Cell::new(None),
             idle: RefCell::new(VecDeque::new()),
         })

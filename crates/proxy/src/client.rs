@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use std::time::Instant;
 use bytes::{Buf, BufMut, BytesMut};
 use config::model::DownstreamLimits;
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::h1;
@@ -44,6 +44,8 @@ struct State {
     clock: Arc<Clock>,
     order: AtomicU8,
     ended: AtomicBool,
+    /// Whether somebody wants to know of the end even while nobody reads.
+    watched: AtomicBool,
     /// Interim responses on their way to the client; hyper cannot send them.
     interim: Mutex<BytesMut>,
     has_interim: AtomicBool,
@@ -54,6 +56,13 @@ struct State {
 pub(crate) struct Clock {
     started: Instant,
     now_ms: AtomicU64,
+}
+
+/// Whether the end of a client's sending is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    Yes,
+    No,
 }
 
 // Stages of a connection.
@@ -107,6 +116,7 @@ impl Client {
             clock,
             order: AtomicU8::new(GO_ON),
             ended: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             interim: Mutex::default(),
             has_interim: AtomicBool::new(false),
         });
@@ -145,9 +155,16 @@ impl Client {
         self.socket.enter(IDLE);
     }
 
-    /// Whether the client has closed its sending side.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.socket.ended.load(Relaxed)
+    /// Whether the client has left: it has closed its sending side, and is not one that may do so
+    /// and still wait for its answer.
+    pub(crate) fn has_left(&self) -> bool {
+        self.socket.ended.load(Relaxed) && !self.limits().half_close
+    }
+
+    /// Looks for the client's leaving, at every wake-up, even while there are bytes that nobody
+    /// reads: a request that waits must not keep its place for a client that is gone.
+    pub(crate) fn watch(&self, watched: Watched) {
+        self.socket.watched.store(watched == Watched::Yes, Relaxed);
     }
 
     /// Sends an interim response (RFC 9110 15.2) before the final one. A 100 is not passed on: we
@@ -229,6 +246,15 @@ pub(crate) struct ClientSocket {
 }
 
 impl ClientSocket {
+    /// The kernel says that the client has closed its sending side, whatever is still unread.
+    fn look_for_end(&self) {
+        let quiet = &mut Context::from_waker(Waker::noop());
+        let ready = pin!(self.stream.ready(Interest::READABLE)).poll(quiet);
+        if matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed()) {
+            self.state.ended.store(true, Relaxed);
+        }
+    }
+
     /// Sends interim responses. hyper flushes when it has written everything it has, so this is
     /// between two messages; what is left over goes before anything hyper writes next.
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -302,6 +328,10 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes at every wake-up.
+        if self.state.watched.load(Relaxed) {
+            self.look_for_end();
+        }
         ready!(self.poll_interim(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }

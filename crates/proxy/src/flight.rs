@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use crate::backend::Backend;
-use crate::client::Client;
+use crate::client::{Client, Watched};
 use crate::service::Service;
 
 /// From one sweep to the next, and so the grain of every timeout of the data plane.
@@ -132,14 +132,15 @@ impl Flights {
 
     /// Tells requests of `service` that are at a backend other than `active` that it has been left.
     /// Those still connecting always turn away; those that wait for a response head do so when
-    /// their backend was given up on.
-    pub(crate) fn abandon_others(&self, service: &Rc<Service>, active: &Rc<Backend>) {
+    /// their backend was given up on. Without an active, they are held.
+    pub(crate) fn abandon_others(&self, service: &Rc<Service>, active: Option<&Rc<Backend>>) {
         for (_, entry) in self.entries.borrow().iter() {
             if !Rc::ptr_eq(&entry.service, service) {
                 continue;
             }
             let backend = entry.backend.borrow();
-            let Some(backend) = backend.as_ref().filter(|b| !Rc::ptr_eq(b, active)) else {
+            let is_left = |at: &&Rc<Backend>| active.is_none_or(|active| !Rc::ptr_eq(at, active));
+            let Some(backend) = backend.as_ref().filter(is_left) else {
                 continue;
             };
             let leaves = match entry.phase.get() {
@@ -178,10 +179,14 @@ impl Entry {
             (Phase::Held, _) => {
                 if waited > spec.hold.timeout {
                     self.leave_signal(Signal::Expired);
-                } else if let Some(backend) = self.backend.borrow().as_ref() {
+                    return;
+                }
+                if let Some(backend) = self.backend.borrow().as_ref() {
                     // The suspicion that asked for the verdict may have been lost; ask again.
                     self.service.suspect_again(backend, now);
                 }
+                // Has its client left?
+                self.client.wake();
             }
             (Phase::Awaiting | Phase::Settling, Turn::Downstream) => {
                 if waited > client_limit {
@@ -276,9 +281,14 @@ impl Flight {
         self.with(|entry| entry.turn.get() == Turn::Downstream)
     }
 
-    /// Whether the client has closed its sending side.
+    /// Whether the client has left.
     pub(crate) fn client_gone(&self) -> bool {
-        self.with(|entry| entry.client.has_ended())
+        self.with(|entry| entry.client.has_left())
+    }
+
+    /// Looks for the client's leaving while its request waits.
+    pub(crate) fn watch_client(&self, watched: Watched) {
+        self.with(|entry| entry.client.watch(watched));
     }
 
     /// The time of the last sweep.

@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::Uri;
@@ -316,10 +317,8 @@ fn is_forged(name: &[u8]) -> bool {
 
 /// Fields that a `Connection` field cannot take out of a message.
 pub(crate) fn is_end_to_end(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "host" | "content-length" | "content-type" | "authorization" | "cookie" | "cache-control"
-    ) || name == CONTENT_LENGTH
+    [HOST, CONTENT_LENGTH, CONTENT_TYPE, AUTHORIZATION, COOKIE, CACHE_CONTROL, IDEMPOTENCY_KEY]
+        .contains(name)
 }
 
 /// The elements of a comma-separated list (RFC 9110 5.6.1), empty ones left out.

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use crate::backend::Backend;
+use crate::client::Watched;
 use crate::flight::{Flight, Phase, Signal};
 use crate::service::{Moment, Service};
 
@@ -29,6 +30,7 @@ pub(crate) struct Hold {
 /// Counts a waiting request for as long as it waits.
 struct Slot<'a> {
     service: &'a Service,
+    flight: &'a Flight,
     bytes: usize,
 }
 
@@ -55,7 +57,7 @@ impl Hold {
         }
         let first = self.since.is_none();
         let since = *self.since.get_or_insert_with(Instant::now);
-        let slot = Slot::take(service, bytes).ok_or(Refused::Full)?;
+        let slot = Slot::take(service, flight, bytes).ok_or(Refused::Full)?;
         if first {
             service.cells.held_total.inc();
         }
@@ -81,7 +83,7 @@ impl Hold {
 // === impl Slot ===
 
 impl<'a> Slot<'a> {
-    fn take(service: &'a Service, bytes: usize) -> Option<Self> {
+    fn take(service: &'a Service, flight: &'a Flight, bytes: usize) -> Option<Self> {
         if !service.may_hold(bytes) {
             return None;
         }
@@ -89,12 +91,14 @@ impl<'a> Slot<'a> {
         service.held_bytes.set(service.held_bytes.get() + bytes);
         service.cells.held.inc();
         service.cells.held_bytes.add(bytes as u64);
-        Some(Self { service, bytes })
+        flight.watch_client(Watched::Yes);
+        Some(Self { service, flight, bytes })
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
+        self.flight.watch_client(Watched::No);
         self.service.held.set(self.service.held.get() - 1);
         self.service.held_bytes.set(self.service.held_bytes.get() - self.bytes);
         self.service.cells.held.dec();

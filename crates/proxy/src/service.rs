@@ -134,10 +134,12 @@ impl Service {
             previous.suspected.set(false);
             previous.purge();
         }
-        if let Some(next) = next {
+        if let Some(next) = &next {
             next.abandoned.set(false);
             next.suspected.set(false);
-            flights.abandon_others(self, &next);
+        }
+        flights.abandon_others(self, next.as_ref());
+        if next.is_some() {
             flights.wake_held(self);
         }
     }
@@ -155,7 +157,9 @@ impl Service {
     /// the verdict on the last.
     pub(crate) fn suspect(&self, backend: &Backend, symptom: Symptom) {
         backend.cells.suspicions[symptom as usize].inc();
+        backend.symptom.set(Some(symptom));
         if !backend.suspected.get() {
+            backend.told_at.set(Some(Instant::now()));
             self.tell(backend, symptom);
         }
     }
@@ -172,8 +176,10 @@ impl Service {
     /// A request still waits for the verdict on `backend`. Its suspicion may have been lost on the
     /// way, when control had too much to do; so it is repeated once a second.
     pub(crate) fn suspect_again(&self, backend: &Backend, now: Instant) {
-        if is_due(&backend.suspected_at, now) {
-            self.tell(backend, Symptom::Reset);
+        if is_due(&backend.told_at, now)
+            && let Some(symptom) = backend.symptom.get()
+        {
+            self.tell(backend, symptom);
         }
     }
 

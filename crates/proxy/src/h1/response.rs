@@ -117,6 +117,10 @@ impl Fields {
                 if fields.length.replace(length).is_some() {
                     return Err(Malformed("more than one content-length"));
                 }
+                // RFC 9110 8.6: these have none, and must not say they had.
+                if status == StatusCode::NO_CONTENT || status.is_informational() {
+                    continue;
+                }
             } else if name == TRANSFER_ENCODING {
                 if fields.is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
                     return Err(Malformed("transfer-encoding"));

@@ -286,7 +286,6 @@ fn how_clients_are_called() {
 
 /// The key is why a POST may be repeated, so a client cannot take it out of the message on the way.
 #[test]
-#[ignore = "is_end_to_end does not list idempotency-key yet"]
 fn the_idempotency_key_reaches_the_backend() {
     let fields = [("host", "h"), ("connection", "idempotency-key"), ("idempotency-key", "7")];
     let parts = parts("POST", "/", Version::HTTP_11, &fields);

@@ -145,13 +145,11 @@ fn a_client_that_leaves_with_its_body_unread_frees_its_slot() {
 }
 
 #[test]
-#[ignore = "the end of a connection is not noticed behind bytes that wait to be read"]
 fn a_client_that_leaves_in_its_body_frees_its_slot() {
     gone_while_waiting("POST /1 HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhe");
 }
 
 #[test]
-#[ignore = "the end of a connection is not noticed behind bytes that wait to be read"]
 fn a_client_that_leaves_with_another_request_behind_frees_its_slot() {
     let request = "GET /1 HTTP/1.1\r\nhost: h\r\n\r\n";
     gone_while_waiting(&request.repeat(2));
