@@ -1,9 +1,11 @@
 //! The network between the balancer and the primary: closed ports, packets that disappear, names.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use benches::condition::wait_for;
 use benches::fetch::get;
 use benches::journal::Entry;
 use benches::load::{Load, Plan};
@@ -12,7 +14,7 @@ use benches::process::{free_address, installed};
 use benches::report::Report;
 
 use crate::stage::{
-    Scene, Stage, assert_none_failed, assert_one_switch, origin_binary, wait_served,
+    PATIENCE, Scene, Stage, assert_none_failed, assert_one_switch, origin_binary, wait_served,
 };
 
 const QUICK: &str = "health: { http: { path: /healthz }, interval: 200ms, timeout: 300ms, \
@@ -115,6 +117,11 @@ fn an_order_on_its_way_to_a_primary_that_is_cut_off_is_executed_once_at_most() {
     wait_served(&load, "a", 100);
     let hole = firewall.drop_packets_to(&stage.a, &[]);
     wait_served(&load, "b", 100);
+    wait_for(PATIENCE, "an order is given up", || {
+        let samples = load.samples();
+        let given_up = samples.iter().any(|sample| sample.status == Some(504));
+        if given_up { Ok(()) } else { Err(samples.len()) }
+    });
     // What the network swallowed is sent again by the system, and may be executed late.
     drop(hole);
     stage.understudy.wait_health("a", "up");
@@ -147,7 +154,8 @@ impl Firewall {
     fn new() -> Option<Self> {
         let usable = installed("iptables").is_some() && iptables("-L", &[String::from("INPUT")]);
         if !usable {
-            eprintln!("SKIPPED: this test needs iptables and the rights of root");
+            // Not `eprintln!`, which is not shown when the test passes.
+            let _ = writeln!(io::stderr(), "SKIPPED: this test needs iptables and root's rights");
         }
         usable.then_some(Self)
     }
