@@ -204,6 +204,8 @@ impl Relay {
     fn complete(&mut self) {
         if let Some(mut connection) = self.connection.take()
             && connection.finish()
+            // One that has been left gets no further requests.
+            && self.service.is_active(&self.backend)
         {
             let spec = self.service.spec();
             self.backend.keep(connection, self.flight.now(), &spec.connections);

@@ -154,10 +154,12 @@ impl Flights {
         }
     }
 
-    /// Looks at every request once: ends what is overdue, and raises suspicions.
-    pub(crate) fn sweep(&self, now: Instant) {
+    /// Looks at every request once: ends what is overdue, and raises suspicions. Time that we have
+    /// `lost`, because we did not run, is nobody's delay and does not count.
+    pub(crate) fn sweep(&self, now: Instant, lost: Duration) {
         self.now.set(now);
         for (_, entry) in self.entries.borrow().iter() {
+            entry.since.set(entry.since.get() + lost);
             entry.sweep(now);
         }
     }

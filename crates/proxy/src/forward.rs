@@ -231,6 +231,8 @@ impl Job {
         })
         .await;
         if matches!(outcome, Err(Lost::Unsent | Lost::Broken)) {
+            // The other idle connections are likely to go the same way, one attempt each.
+            backend.purge();
             self.service.suspect(backend, Symptom::Reset);
         }
         outcome

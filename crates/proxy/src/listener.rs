@@ -148,6 +148,7 @@ impl Drop for Seat {
 /// Accepts connections until the listener closes. Ends by itself for no other reason.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: TcpListener) {
     let mut was_full = false;
+    let mut was_failing = false;
     loop {
         // At the limit, clients wait in the kernel's queue instead of being turned away.
         if listener.is_full() && !listener.is_closing() {
@@ -167,13 +168,18 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: T
         };
         match accepted {
             Ok((stream, peer)) => {
+                was_failing = false;
                 listener.cells.accepted.inc();
                 worker.place(&listener, stream, peer);
             }
             Err(error) => {
                 listener.cells.accept_errors.inc();
                 if !is_about_one_connection(&error) {
-                    tracing::warn!(address = %listener.address, %error, "cannot accept connections");
+                    // Once per episode; the metric counts them all.
+                    if !was_failing {
+                        tracing::warn!(address = %listener.address, %error, "cannot accept connections");
+                    }
+                    was_failing = true;
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -2,18 +2,21 @@
 //!
 //! Knows nothing of what is in them.
 
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use crate::exchange::Connection;
 use crate::flight::Flight;
 use crate::service::Service;
 
-/// Bytes buffered per direction.
-const BUFFER: usize = 16 * 1024;
+/// How long the second side may take to end after the first.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 
 /// Relays between the client (once the 101 has been sent) and the backend on `connection`. The
 /// tunnel belongs to the worker's runtime and ends with it; `flight` counts it until then.
@@ -25,17 +28,34 @@ pub(crate) fn start(
 ) {
     tokio::task::spawn_local(async move {
         let _counted = (Open::new(service), flight);
-        let (mut backend, early) = connection.into_stream();
+        let (backend, early) = connection.into_stream();
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
         // What the backend sent right behind its 101.
         if client.write_all(&early).await.is_err() {
             return;
         }
-        // Ends by end-of-file or error on either side; there is nobody left to tell.
-        let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER)
-            .await;
+        relay(client, backend).await;
     });
+}
+
+/// Relays until both sides have ended, or one has and the other does not follow.
+async fn relay(client: impl AsyncRead + AsyncWrite, backend: impl AsyncRead + AsyncWrite) {
+    let (client_reads, client_writes) = tokio::io::split(client);
+    let (backend_reads, backend_writes) = tokio::io::split(backend);
+    let mut upwards = pin!(pass_on(client_reads, backend_writes));
+    let mut downwards = pin!(pass_on(backend_reads, client_writes));
+    tokio::select! {
+        () = &mut upwards => { let _ = timeout(FOLLOW_WITHIN, downwards).await; }
+        () = &mut downwards => { let _ = timeout(FOLLOW_WITHIN, upwards).await; }
+    }
+}
+
+/// One direction. Ends by end-of-file or error on either side; there is nobody left to tell.
+async fn pass_on(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    // It flushes whenever there is nothing to read, which a TLS stream needs.
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
 }
 
 /// Counts an open tunnel.

@@ -352,11 +352,16 @@ impl Worker {
     async fn sweep_forever(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last = Instant::now();
+        let mut lost_so_far = Duration::ZERO;
         loop {
             ticks.tick().await;
             let now = Instant::now();
-            self.clock.set(now);
-            self.flights.sweep(now);
+            let lost = (now - last).saturating_sub(LATE);
+            last = now;
+            lost_so_far += lost;
+            self.clock.set(now - lost_so_far);
+            self.flights.sweep(now, lost);
             for (_, client) in self.clients.borrow().iter() {
                 client.sweep();
             }
@@ -366,6 +371,10 @@ impl Worker {
         }
     }
 }
+
+/// A sweep that comes later than this was not late by itself: the whole process, or the machine, stood
+/// still.
+const LATE: Duration = Duration::from_secs(1);
 
 /// hyper's own limit; naming another one costs an allocation per request.
 const HYPER_MAX_HEADERS: usize = 100;
