@@ -55,7 +55,6 @@ impl Backend {
     pub(crate) fn take_idle(&self) -> Option<Box<Connection>> {
         let idle = self.idle.borrow_mut().pop_back()?;
         self.cells.idle.dec();
-        self.cells.reuses.inc();
         Some(idle.connection)
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     upload: Option<Upload>,
     body: Decoder,
     progress: Progress,
+    /// Interim responses of this exchange so far.
+    interims: usize,
     keeps_open: bool,
     /// Whether it has served an exchange before this one.
     used: bool,
@@ -52,6 +54,8 @@ enum Progress {
     Some,
     /// The backend takes no more. Its response may still come.
     Refused,
+    /// The backend took nothing at all.
+    RefusedAll,
 }
 
 /// Bytes on their way out, in this order.
@@ -100,6 +104,7 @@ impl Connection {
             upload: None,
             body: Decoder::length(0),
             progress: Progress::Nothing,
+            interims: 0,
             keeps_open: true,
             used: false,
         })
@@ -117,6 +122,7 @@ impl Connection {
         write_head(&mut self.output.front);
         self.upload = source.map(|source| Upload { source, given: 0, framing });
         self.progress = Progress::Nothing;
+        self.interims = 0;
     }
 
     /// Sends what there is to send until the response head is there. `interim` is given every 1xx
@@ -141,7 +147,6 @@ impl Connection {
             return Poll::Pending;
         }
         self.poll_send(context);
-        let mut interims = 0;
         loop {
             if !self.input.is_empty()
                 && let Parsed::Head(head) = h1::parse(&mut self.input, method)?
@@ -153,17 +158,17 @@ impl Connection {
                     self.keeps_open = head.keeps_open;
                     return Poll::Ready(Ok(head));
                 }
-                interims += 1;
-                if interims > MAX_INTERIM {
+                self.interims += 1;
+                if self.interims > MAX_INTERIM {
                     return Poll::Ready(Err(Malformed("too many interim responses").into()));
                 }
                 interim(&head);
                 continue;
             }
             match ready!(self.poll_fill(context)) {
-                Ok(0) => return Poll::Ready(Err(Broken::Io(io::ErrorKind::UnexpectedEof.into()))),
+                Ok(0) => return Poll::Ready(Err(self.broken(io::ErrorKind::UnexpectedEof.into()))),
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(Broken::Io(error))),
+                Err(error) => return Poll::Ready(Err(self.broken(error))),
             }
         }
     }
@@ -232,7 +237,9 @@ impl Connection {
 
     /// Sends as much as the socket and the client allow. `context` is woken when there can be more.
     fn poll_send(&mut self, context: &mut Context<'_>) {
-        if self.progress == Progress::Refused || (self.output.is_empty() && self.upload.is_none()) {
+        if matches!(self.progress, Progress::Refused | Progress::RefusedAll)
+            || (self.output.is_empty() && self.upload.is_none())
+        {
             return;
         }
         while let Some(more) = self.poll_output(context) {
@@ -242,8 +249,33 @@ impl Connection {
         }
         // A TLS stream keeps what it has encrypted until it is told to send it.
         if let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context) {
-            self.progress = Progress::Refused;
+            self.refuse();
         }
+    }
+
+    fn refuse(&mut self) {
+        self.progress = match self.progress {
+            Progress::Nothing | Progress::RefusedAll => Progress::RefusedAll,
+            Progress::Some | Progress::Refused => Progress::Refused,
+        };
+    }
+
+    /// The end of an exchange without a response: whether anything was sent decides what it means.
+    fn broken(&self, error: io::Error) -> Broken {
+        match self.progress {
+            Progress::Nothing | Progress::RefusedAll => Broken::Unsent,
+            Progress::Some | Progress::Refused => Broken::Io(error),
+        }
+    }
+
+    /// Whether it has served an exchange before this one.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Whether not a single byte of the request has left.
+    pub(crate) fn has_sent_nothing(&self) -> bool {
+        self.progress == Progress::Nothing
     }
 
     /// One step of sending: whether there may be more to do, or `None` when the socket is full.
@@ -258,7 +290,7 @@ impl Connection {
                 self.output.advance(written);
             }
             Poll::Ready(_) => {
-                self.progress = Progress::Refused;
+                self.refuse();
                 return Some(false);
             }
         }
@@ -290,7 +322,7 @@ impl Connection {
             }
             // The client broke off in the middle: what has been sent must not look complete.
             Some(Err(_)) => {
-                self.progress = Progress::Refused;
+                self.refuse();
                 return false;
             }
         }

@@ -16,6 +16,7 @@ use http::header::UPGRADE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
+use metrics::cells::Blame;
 
 use crate::answer::Failure;
 use crate::backend::Backend;
@@ -59,21 +60,37 @@ pub(crate) async fn forward(
     let flight = worker.flights.begin(Rc::clone(&service), Rc::clone(&client), begun);
     let spec = service.spec();
     let source = (!incoming.is_end_stream()).then(|| Source::new(incoming, spec.replay.buffer));
+    let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
     let job = Job { head, source, service, spec, client, flight, begun };
-    let (service, begun) = (Rc::clone(&job.service), job.begun);
 
     let response = match job.deliver().await {
         Ok(delivered) => job.relay(delivered, upgrade),
         Err(failure) => Err(failure),
     };
+    unanswered.is_answered = true;
+    let cells = &unanswered.service.cells;
     let response = response.unwrap_or_else(|failure| {
-        service.cells.fail(failure.blame());
+        cells.fail(failure.blame());
         failure.response()
     });
     let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
-    service.cells.requests[class].inc();
-    service.cells.latency.observe(begun.elapsed());
+    cells.requests[class].inc();
+    cells.latency.observe(begun.elapsed());
     Ok(response)
+}
+
+/// A request whose client has not been answered. It is dropped that way when the client leaves.
+struct Unanswered {
+    service: Rc<Service>,
+    is_answered: bool,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.service.cells.fail(Blame::Downstream);
+        }
+    }
 }
 
 /// One request and all that belongs to it.
@@ -97,8 +114,9 @@ struct Delivered {
 
 /// Why an attempt brought no response head.
 enum Lost {
-    /// The backend had closed this idle connection before; nothing was sent.
-    Stale,
+    /// Nothing was sent and nothing is wrong: the connection had been closed while idle, or the
+    /// traffic has just moved.
+    Again,
     /// The backend cannot have seen the request.
     Unsent,
     /// The backend's answer cannot be understood in one way only.
@@ -120,21 +138,26 @@ impl Job {
     /// and repeating.
     async fn deliver(&self) -> Result<Delivered, Failure> {
         let mut hold = Hold::default();
-        let mut sent = 0;
+        let mut repeats = 0;
+        let mut since = self.begun;
         loop {
             let moment = self.service.moment();
             let Some(backend) = self.service.active() else {
                 self.wait(hold.wait(&self.service, &self.flight, None, self.kept_bytes())).await?;
+                since = Instant::now();
                 continue;
             };
-            let lost = match self.connection_to(&backend).await? {
-                // Opening a connection takes time; the active may be another by now.
-                Some(_) if !self.service.is_active(&backend) => continue,
+            let connection = match backend.take_idle() {
+                Some(connection) => Some(connection),
+                None => {
+                    let opened = self.connect(&backend, since).await?;
+                    since = Instant::now();
+                    opened
+                }
+            };
+            let lost = match connection {
                 Some(mut connection) => {
-                    if sent > 0 {
-                        self.service.cells.replayed.inc();
-                    }
-                    match self.attempt(&mut connection, &backend, sent).await {
+                    match self.attempt(&mut connection, &backend, since, repeats).await {
                         Ok(response) => return Ok(Delivered { response, connection, backend }),
                         Err(lost) => lost,
                     }
@@ -142,11 +165,11 @@ impl Job {
                 None => Lost::Unsent,
             };
             match lost {
-                Lost::Stale => continue,
+                Lost::Again => continue,
                 Lost::Unsent => {}
                 Lost::Broken | Lost::Abandoned => {
-                    sent += 1;
-                    if sent > self.spec.replay.attempts || !self.may_repeat() {
+                    repeats += 1;
+                    if repeats > self.spec.replay.attempts || !self.may_repeat() {
                         return Err(Failure::BadGateway);
                     }
                 }
@@ -159,19 +182,18 @@ impl Job {
             }
             let failed = Some((&backend, moment));
             self.wait(hold.wait(&self.service, &self.flight, failed, self.kept_bytes())).await?;
+            since = Instant::now();
         }
     }
 
-    /// A connection to `backend`, used or new; `None` when it takes none. That is a reason for
-    /// suspicion, and no more.
-    async fn connection_to(
+    /// A new connection to `backend`; `None` when it takes none. That is a reason for suspicion, and
+    /// no more.
+    async fn connect(
         &self,
         backend: &Rc<Backend>,
+        since: Instant,
     ) -> Result<Option<Box<Connection>>, Failure> {
-        if let Some(connection) = backend.take_idle() {
-            return Ok(Some(connection));
-        }
-        self.flight.enter(Phase::Connecting, Some(backend), self.begun);
+        self.flight.enter(Phase::Connecting, Some(backend), since);
         // Boxed: a rare path should not make every request's future larger.
         let mut opening = pin!(Box::pin(connect(&backend.spec, self.spec.timeouts.connect)));
         let opened = poll_fn(|context| match opening.as_mut().poll(context) {
@@ -197,15 +219,14 @@ impl Job {
         }
     }
 
-    /// Sends the request on `connection` and awaits the response head.
+    /// Sends the request on `connection`, if `backend` is still active, and awaits the response head.
     async fn attempt(
         &self,
         connection: &mut Box<Connection>,
         backend: &Rc<Backend>,
-        sent: u32,
+        since: Instant,
+        repeats: u32,
     ) -> Result<h1::Head, Lost> {
-        backend.cells.attempts.inc();
-        let since = if sent == 0 { self.begun } else { Instant::now() };
         self.flight.enter(Phase::Awaiting, Some(backend), since);
         let framing = self.source.as_ref().map_or(Framing::None, |source| source.framing());
         let authority = || authority(&backend.spec.url);
@@ -215,6 +236,11 @@ impl Job {
             framing,
         );
         let outcome = poll_fn(|context| {
+            // Until the first byte has left, the traffic may move elsewhere: opening a connection
+            // takes time, and so may a full socket.
+            if connection.has_sent_nothing() && !self.service.is_active(backend) {
+                return Poll::Ready(Err(Lost::Again));
+            }
             let head = connection.poll_head(context, self.head.method(), |interim| {
                 self.client.send_interim(interim, &self.head);
             });
@@ -230,6 +256,19 @@ impl Job {
             }
         })
         .await;
+        match &outcome {
+            Err(Lost::Again) => return outcome,
+            Err(Lost::Unsent) => {}
+            _ => {
+                backend.cells.attempts.inc();
+                if connection.is_used() {
+                    backend.cells.reuses.inc();
+                }
+                if repeats > 0 {
+                    self.service.cells.replayed.inc();
+                }
+            }
+        }
         if matches!(outcome, Err(Lost::Unsent | Lost::Broken)) {
             // The other idle connections are likely to go the same way, one attempt each.
             backend.purge();
@@ -245,7 +284,7 @@ impl Job {
             return Lost::BodyBroken;
         }
         match broken {
-            Broken::Stale => Lost::Stale,
+            Broken::Stale => Lost::Again,
             Broken::Unsent => Lost::Unsent,
             Broken::Io(_) => Lost::Broken,
             Broken::Malformed(_) => Lost::Malformed,

@@ -237,7 +237,7 @@ impl<'a> Seen<'a> {
             } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
                 return Err(Failure::ExpectationFailed);
             } else if name == IDEMPOTENCY_KEY {
-                seen.has_idempotency_key = true;
+                seen.has_idempotency_key |= !value.is_empty();
             }
         }
         Ok(seen)

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::client::Watched;
@@ -21,10 +21,11 @@ pub(crate) enum Refused {
     ClientGone,
 }
 
-/// A request's time in the queue. It lasts over several waits: the limit is on their sum.
+/// A request's time in the queue: the limit is on the sum of its waits.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
-    since: Option<Instant>,
+    /// What earlier waits took; `None` before the first.
+    spent: Option<Duration>,
 }
 
 /// Counts a waiting request for as long as it waits.
@@ -55,10 +56,10 @@ impl Hold {
         if is_over() {
             return Ok(());
         }
-        let first = self.since.is_none();
-        let since = *self.since.get_or_insert_with(Instant::now);
+        let began = Instant::now();
+        let since = began - self.spent.unwrap_or_default();
         let slot = Slot::take(service, flight, bytes).ok_or(Refused::Full)?;
-        if first {
+        if self.spent.is_none() {
             service.cells.held_total.inc();
         }
         flight.enter(Phase::Held, failed.map(|(backend, _)| backend), since);
@@ -76,6 +77,7 @@ impl Hold {
         })
         .await;
         drop(slot);
+        self.spent = Some(since.elapsed());
         outcome
     }
 }

@@ -100,7 +100,7 @@ impl Service {
         Rc::clone(&self.spec.borrow())
     }
 
-    /// The active and the epoch that made it so.
+    /// The active, if any.
     pub(crate) fn active(&self) -> Option<Rc<Backend>> {
         self.active.borrow().clone()
     }

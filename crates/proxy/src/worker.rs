@@ -48,6 +48,8 @@ pub(crate) enum Order {
     Drain {
         timeout: Duration,
     },
+    /// End, with whatever is still being served.
+    Stop,
     /// From another worker: a connection that it has no need of.
     Adopt {
         listener: SocketAddr,
@@ -117,42 +119,49 @@ pub(crate) fn run(
             clients: RefCell::default(),
             draining: Cell::new(false),
         });
-        tokio::task::spawn_local(Rc::clone(&worker).sweep_forever());
-        while let Some(Mail { order, done }) = mailbox.recv().await {
-            let is_last = matches!(order, Order::Drain { .. });
-            let cut = worker.carry_out(order).await;
-            if let Some(done) = done {
-                // Control may have stopped waiting.
-                let _ = done.send(cut);
+        let mut sweeping = tokio::task::spawn_local(Rc::clone(&worker).sweep_forever());
+        loop {
+            let mail = tokio::select! {
+                mail = mailbox.recv() => mail,
+                // Without it no timeout works any more. A worker that is gone is noticed.
+                _ = &mut sweeping => {
+                    tracing::error!(worker = index, "the sweep has ended: so does the worker");
+                    return;
+                }
+            };
+            let Some(Mail { order, done }) = mail else { return };
+            match order {
+                Order::Drain { timeout } => {
+                    tokio::task::spawn_local(Rc::clone(&worker).drain(timeout, done));
+                    continue;
+                }
+                Order::Stop => {
+                    acknowledge(done, 0);
+                    return;
+                }
+                Order::Configure { snapshot, sockets } => worker.configure(snapshot, sockets),
+                Order::Activate { service, epoch, active, leave } => {
+                    worker.activate(service, epoch, active, leave);
+                }
+                Order::Cleared { service, backend } => worker.cleared(service, backend),
+                Order::Adopt { listener, stream, peer } => worker.adopt(listener, stream, peer),
             }
-            if is_last {
-                return;
-            }
+            acknowledge(done, 0);
         }
     });
+    // A look-up that hangs in the resolver must not keep the thread.
+    runtime.shutdown_background();
     Ok(())
 }
 
-impl Worker {
-    async fn carry_out(self: &Rc<Self>, order: Order) -> usize {
-        match order {
-            Order::Configure { snapshot, sockets } => self.configure(snapshot, sockets),
-            Order::Activate { service, epoch, active, leave } => {
-                if let Some(service) = self.service(service) {
-                    service.activate(epoch, active, leave, &self.flights);
-                }
-            }
-            Order::Cleared { service, backend } => {
-                if let Some(service) = self.service(service) {
-                    service.cleared(backend, &self.flights);
-                }
-            }
-            Order::Drain { timeout } => return self.drain(timeout).await,
-            Order::Adopt { listener, stream, peer } => self.adopt(listener, stream, peer),
-        }
-        0
+fn acknowledge(done: Option<oneshot::Sender<usize>>, unfinished: usize) {
+    if let Some(done) = done {
+        // Control may have stopped waiting.
+        let _ = done.send(unfinished);
     }
+}
 
+impl Worker {
     /// The service for a host and path, if any.
     pub(crate) fn route(&self, host: &str, path: &str) -> Option<Rc<Service>> {
         let snapshot = self.snapshot.borrow();
@@ -169,6 +178,18 @@ impl Worker {
     }
 
     // --- orders ---
+
+    fn activate(&self, id: ServiceId, epoch: u64, active: Option<BackendId>, leave: Leave) {
+        if let Some(service) = self.service(id) {
+            service.activate(epoch, active, leave, &self.flights);
+        }
+    }
+
+    fn cleared(&self, id: ServiceId, backend: BackendId) {
+        if let Some(service) = self.service(id) {
+            service.cleared(backend, &self.flights);
+        }
+    }
 
     fn configure(
         self: &Rc<Self>,
@@ -231,7 +252,7 @@ impl Worker {
     }
 
     /// Stops accepting and waits for running requests.
-    async fn drain(&self, timeout: Duration) -> usize {
+    async fn drain(self: Rc<Self>, timeout: Duration, done: Option<oneshot::Sender<usize>>) {
         self.draining.set(true);
         for listener in self.listeners.borrow().iter() {
             listener.close();
@@ -242,7 +263,7 @@ impl Worker {
         while !is_done() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        self.flights.len()
+        acknowledge(done, self.flights.len());
     }
 
     // --- connections ---
@@ -262,7 +283,8 @@ impl Worker {
             .enumerate()
             .min_by_key(|(_, count)| *count)
             .unwrap_or((self.index, mine));
-        if mine <= 2 * theirs + HAND_OVER_MARGIN {
+        // A listener that closes may have been closed there already.
+        if mine <= 2 * theirs + HAND_OVER_MARGIN || listener.is_closing() {
             return self.serve(listener, stream, peer);
         }
         let Ok(stream) = stream.into_std() else { return };

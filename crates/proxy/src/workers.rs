@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::listener::Bound;
 use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
@@ -117,47 +118,68 @@ impl Workers {
         self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
-    /// Stops accepting, lets running requests finish until `timeout`, then ends the threads.
-    /// Returns how many requests were cut off.
-    pub async fn shut_down(self, timeout: Duration) -> usize {
+    /// Stops accepting and lets running requests finish until `timeout`. Other orders are still
+    /// carried out meanwhile: a request that is held needs an active to finish. Returns how many
+    /// requests were not finished.
+    pub async fn drain(&self, timeout: Duration) -> usize {
         let orders = self.threads.iter().map(|_| Order::Drain { timeout });
-        let cut = self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await;
-        let Self { team, threads } = self;
-        drop(team);
-        match cut {
-            Ok(cut) => {
-                // Each has acknowledged as its last act.
-                for thread in threads {
-                    let _ = thread.join();
-                }
-                cut
-            }
-            Err(lost) => {
-                tracing::error!(%lost, "not waiting for it");
-                0
-            }
-        }
+        self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
+            tracing::error!(%lost, "not waiting for it");
+            0
+        })
     }
 
-    /// Sends one order to each worker, all at once, and awaits all answers.
+    /// Ends the threads, and what they still serve.
+    pub async fn stop(self) {
+        let orders = self.threads.iter().map(|_| Order::Stop);
+        if let Err(lost) = self.tell(orders, ACKNOWLEDGE_WITHIN).await {
+            tracing::error!(%lost, "not waiting for it");
+            return;
+        }
+        // Each has acknowledged as its last act but one.
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(|| {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+        let _ = tokio::time::timeout(ACKNOWLEDGE_WITHIN, joined).await;
+    }
+
+    /// [`drain`](Self::drain), then [`stop`](Self::stop).
+    pub async fn shut_down(self, timeout: Duration) -> usize {
+        let unfinished = self.drain(timeout).await;
+        self.stop().await;
+        unfinished
+    }
+
+    /// Sends one order to each worker and awaits all answers, all at once and all within one
+    /// deadline: a worker that is lost keeps no other from hearing of it.
     async fn tell(
         &self,
         orders: impl Iterator<Item = Order>,
         within: Duration,
     ) -> Result<usize, Lost> {
+        let deadline = Instant::now() + within;
         let mut answers = Vec::with_capacity(self.count());
-        for (worker, (mailbox, order)) in self.team.mailboxes.iter().zip(orders).enumerate() {
+        for (mailbox, order) in self.team.mailboxes.iter().zip(orders) {
             let (done, answer) = oneshot::channel();
-            let mail = Mail { order, done: Some(done) };
-            let sent = tokio::time::timeout(within, mailbox.send(mail)).await;
-            sent.map_err(|_| Lost { worker })?.map_err(|_| Lost { worker })?;
-            answers.push(answer);
+            // A full mailbox belongs to a worker that does not read it.
+            let sent = mailbox.try_send(Mail { order, done: Some(done) }).is_ok();
+            answers.push(sent.then_some(answer));
         }
         let mut sum = 0;
+        let mut lost = None;
         for (worker, answer) in answers.into_iter().enumerate() {
-            let answered = tokio::time::timeout(within, answer).await;
-            sum += answered.map_err(|_| Lost { worker })?.map_err(|_| Lost { worker })?;
+            let answered = match answer {
+                Some(answer) => timeout_at(deadline, answer).await.ok().and_then(Result::ok),
+                None => None,
+            };
+            match answered {
+                Some(count) => sum += count,
+                None => lost = lost.or(Some(Lost { worker })),
+            }
         }
-        Ok(sum)
+        lost.map_or(Ok(sum), Err)
     }
 }
