@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::model::{BackendUrl, Config, Scheme, Service};
-use health::Target;
+use health::Subject;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, ServiceSpec, Snapshot};
 use routing::failover::{BackendId, Policy};
 use routing::table::Table;
@@ -90,35 +90,36 @@ pub(crate) struct Plan {
 pub(crate) struct BackendPlan {
     pub(crate) id: BackendId,
     pub(crate) url: Arc<str>,
-    pub(crate) target: Target,
+    pub(crate) subject: Subject,
     /// How long the first probe waits for its turn.
     pub(crate) delay: Duration,
 }
 
 impl BackendPlan {
     pub(crate) fn name(&self) -> &Arc<str> {
-        &self.target.backend
+        &self.subject.backend
     }
 
     fn full_name(&self) -> String {
-        format!("{}/{}", self.target.service, self.target.backend)
+        format!("{}/{}", self.subject.service, self.subject.backend)
     }
 
     /// Whether `other` goes by the same name, which does not make it the same one.
     fn named(&self, other: &Self) -> bool {
-        self.target.service == other.target.service && self.target.backend == other.target.backend
+        self.subject.service == other.subject.service
+            && self.subject.backend == other.subject.backend
     }
 
     /// Whether a prober of `other` would do exactly the same.
     pub(crate) fn probes_like(&self, other: &Self) -> bool {
-        let tls = match (&self.target.tls, &other.target.tls) {
+        let tls = match (&self.subject.tls, &other.subject.tls) {
             (None, None) => true,
             (Some(a), Some(b)) => {
                 Arc::ptr_eq(&a.config, &b.config) && a.server_name == b.server_name
             }
             (Some(_), None) | (None, Some(_)) => false,
         };
-        tls && self.target.url == other.target.url && self.target.health == other.target.health
+        tls && self.subject.url == other.subject.url && self.subject.health == other.subject.health
     }
 }
 
@@ -252,7 +253,7 @@ impl Shared<'_> {
         let mut backends = Vec::new();
         for backend in &service.backends {
             let number = self.ids.backend(id, Identity::of(service, backend), self.old_ids);
-            let target = Target {
+            let subject = Subject {
                 id: number.0,
                 service: service.name.clone(),
                 backend: backend.name.clone(),
@@ -261,7 +262,7 @@ impl Shared<'_> {
                 health: service.health.clone(),
             };
             let url = url(&backend.url).into();
-            backends.push(BackendPlan { id: number, url, target, delay: Duration::ZERO });
+            backends.push(BackendPlan { id: number, url, subject, delay: Duration::ZERO });
         }
         Ok(Plan { id, name: service.name.clone(), backends, policy: service.policy.clone() })
     }
@@ -289,8 +290,8 @@ fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
     let backends = plan.backends.iter().map(|backend| BackendSpec {
         id: backend.id,
         name: backend.name().clone(),
-        url: backend.target.url.clone(),
-        tls: backend.target.tls.as_ref().map(|tls| proxy::Tls {
+        url: backend.subject.url.clone(),
+        tls: backend.subject.tls.as_ref().map(|tls| proxy::Tls {
             config: tls.config.clone(),
             server_name: tls.server_name.clone(),
         }),
@@ -315,7 +316,7 @@ fn spread(services: &mut [Plan]) {
     }
     let backends = services.iter_mut().flat_map(|service| &mut service.backends);
     for (place, backend) in backends.enumerate() {
-        let interval = backend.target.health.interval.min(Duration::from_secs(1));
+        let interval = backend.subject.health.interval.min(Duration::from_secs(1));
         backend.delay = interval.mul_f64(place as f64 / count as f64);
     }
 }

@@ -72,7 +72,7 @@ struct Watched {
 
 impl Watched {
     fn start(plan: BackendPlan, reports: mpsc::Sender<Report>) -> Self {
-        let prober = Prober::start(plan.target.clone(), plan.delay, reports);
+        let prober = Prober::start(plan.subject.clone(), plan.delay, reports);
         Self { plan, prober, in_doubt: None, evidence: Evidence::default() }
     }
 }
@@ -223,7 +223,7 @@ impl Driver {
             .map(|watched| (watched.plan.id, watched.plan.name().clone()))
             .collect();
         leaving.retain(|(id, _)| !backends.contains(id));
-        let patience = plan.backends.iter().map(|backend| backend.target.health.timeout).max();
+        let patience = plan.backends.iter().map(|backend| backend.subject.health.timeout).max();
         let patience =
             if leaving.is_empty() { Duration::ZERO } else { patience.unwrap_or_default() };
 

@@ -11,5 +11,5 @@ mod probe;
 mod prober;
 mod report;
 
-pub use prober::{Prober, Target, Tls};
+pub use prober::{Prober, Subject, Tls};
 pub use report::{Cause, Outcome, Report};

@@ -19,7 +19,7 @@ use crate::report::{Cause, Outcome, Report};
 
 /// What to probe.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct Subject {
     /// The backend's number; comes back in every [`Report`].
     pub id: u32,
     /// The service's name, for logs.
@@ -60,9 +60,9 @@ impl Prober {
     ///
     /// Outside of a tokio runtime.
     #[must_use]
-    pub fn start(target: Target, delay: Duration, reports: mpsc::Sender<Report>) -> Self {
+    pub fn start(subject: Subject, delay: Duration, reports: mpsc::Sender<Report>) -> Self {
         let wishes = Arc::new(Wishes::default());
-        let driver = Driver::new(target, delay, reports, Arc::clone(&wishes));
+        let driver = Driver::new(subject, delay, reports, Arc::clone(&wishes));
         Self { wishes, task: tokio::spawn(driver.run()) }
     }
 
@@ -112,7 +112,7 @@ impl Wishes {
 
 /// The task of one prober.
 struct Driver {
-    target: Arc<Target>,
+    subject: Arc<Subject>,
     destination: Arc<Destination>,
     wishes: Arc<Wishes>,
     cadence: Cadence,
@@ -126,17 +126,17 @@ struct Driver {
 
 impl Driver {
     fn new(
-        target: Target,
+        subject: Subject,
         delay: Duration,
         reports: mpsc::Sender<Report>,
         wishes: Arc<Wishes>,
     ) -> Self {
         let now = Instant::now();
         Self {
-            destination: Arc::new(Destination::new(&target.url)),
-            cadence: Cadence::new(&target.health, now + delay),
-            lateness: Lateness::new(target.health.timeout, now),
-            target: Arc::new(target),
+            destination: Arc::new(Destination::new(&subject.url)),
+            cadence: Cadence::new(&subject.health, now + delay),
+            lateness: Lateness::new(subject.health.timeout, now),
+            subject: Arc::new(subject),
             wishes,
             order: Order::default(),
             running: JoinSet::new(),
@@ -176,7 +176,7 @@ impl Driver {
             match ended {
                 Some(Ok((number, report))) => self.end(number, report),
                 Some(Err(error)) => {
-                    let Target { service, backend, .. } = &*self.target;
+                    let Subject { service, backend, .. } = &*self.subject;
                     tracing::error!(%service, %backend, %error, "a probe did not end as it should");
                 }
                 None => {}
@@ -198,13 +198,13 @@ impl Driver {
 
     fn begin(&mut self) {
         let number = self.order.next_number();
-        let (target, destination) = (Arc::clone(&self.target), Arc::clone(&self.destination));
+        let (subject, destination) = (Arc::clone(&self.subject), Arc::clone(&self.destination));
         let started = Instant::now();
         self.cadence.began(started, fastrand::f64() * 2.0 - 1.0);
         self.running.spawn(async move {
-            let deadline = started + target.health.timeout;
-            let outcome = probe::run(&target, &destination, deadline.into()).await;
-            (number, Report { id: target.id, outcome, started, took: started.elapsed() })
+            let deadline = started + subject.health.timeout;
+            let outcome = probe::run(&subject, &destination, deadline.into()).await;
+            (number, Report { id: subject.id, outcome, started, took: started.elapsed() })
         });
     }
 
@@ -218,7 +218,7 @@ impl Driver {
             self.cadence.concluded(report.started);
         }
         let counts = self.order.counts(number, &report.outcome);
-        let Target { service, backend, .. } = &*self.target;
+        let Subject { service, backend, .. } = &*self.subject;
         let (outcome, took) = (&report.outcome, report.took);
         tracing::debug!(%service, %backend, number, ?outcome, ?took, superseded = !counts, "probed");
         if counts {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// One probe that ended.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Whose: [`Target::id`](crate::Target::id).
+    /// Whose: [`Subject::id`](crate::Subject::id).
     pub id: u32,
     /// How it ended.
     pub outcome: Outcome,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::{
-    DEADLINE, OK, UNAVAILABLE, answering, backend, outcome, read_request, start, target,
+    DEADLINE, OK, UNAVAILABLE, answering, backend, outcome, read_request, start, subject,
     until_closed, with_probe,
 };
 
@@ -36,14 +36,14 @@ async fn request(change: impl FnOnce(&mut config::model::HttpProbe)) -> (String,
         }
     })
     .await;
-    let (_prober, _reports) = start(with_probe(target(address), change));
+    let (_prober, _reports) = start(with_probe(subject(address), change));
     let request = timeout(DEADLINE, requests.recv()).await.expect("in time").unwrap();
     (request.to_ascii_lowercase(), address.to_string())
 }
 
 #[tokio::test]
 async fn a_good_answer_passes() {
-    assert_eq!(outcome(target(answering(OK).await)).await, Outcome::Pass);
+    assert_eq!(outcome(subject(answering(OK).await)).await, Outcome::Pass);
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn the_request_is_as_configured() {
 
 #[tokio::test]
 async fn a_bad_status_fails_but_answers() {
-    let outcome = outcome(target(answering(UNAVAILABLE).await)).await;
+    let outcome = outcome(subject(answering(UNAVAILABLE).await)).await;
     assert_eq!(outcome, Outcome::Fail(Cause::Status(503)));
     assert!(Cause::Status(503).answers() && !Cause::Timeout.answers());
 }
@@ -86,16 +86,16 @@ async fn a_bad_status_fails_but_answers() {
 #[tokio::test]
 async fn the_config_says_what_passes() {
     let address = answering(UNAVAILABLE).await;
-    let odd = with_probe(target(address), |probe| probe.status.0.push(503..=503));
+    let odd = with_probe(subject(address), |probe| probe.status.0.push(503..=503));
     assert_eq!(outcome(odd).await, Outcome::Pass);
 }
 
 #[tokio::test]
 async fn an_answer_without_a_body_is_complete() {
     let address = answering("HTTP/1.1 204 No Content\r\n\r\n").await;
-    assert_eq!(outcome(target(address)).await, Outcome::Pass);
+    assert_eq!(outcome(subject(address)).await, Outcome::Pass);
     let head = with_probe(
-        target(answering("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await),
+        subject(answering("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await),
         |probe| probe.method = Method::HEAD,
     );
     assert_eq!(outcome(head).await, Outcome::Pass);
@@ -111,7 +111,7 @@ async fn a_slow_body_passes_within_the_deadline() {
         let _ = stream.write_all(body.as_bytes()).await;
     })
     .await;
-    assert_eq!(outcome(target(address)).await, Outcome::Pass);
+    assert_eq!(outcome(subject(address)).await, Outcome::Pass);
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_body_that_does_not_end_is_no_answer() {
         until_closed(&mut stream).await;
     })
     .await;
-    assert_eq!(outcome(target(address)).await, TIMEOUT);
+    assert_eq!(outcome(subject(address)).await, TIMEOUT);
 }
 
 #[tokio::test]
@@ -134,13 +134,13 @@ async fn a_trickle_of_bytes_does_not_extend_the_deadline() {
         }
     })
     .await;
-    assert_eq!(outcome(target(address)).await, TIMEOUT);
+    assert_eq!(outcome(subject(address)).await, TIMEOUT);
 }
 
 #[tokio::test]
 async fn silence_is_a_timeout() {
     let address = backend(|_, mut stream| async move { until_closed(&mut stream).await }).await;
-    assert_eq!(outcome(target(address)).await, TIMEOUT);
+    assert_eq!(outcome(subject(address)).await, TIMEOUT);
 }
 
 #[tokio::test]
@@ -148,27 +148,27 @@ async fn a_closed_port_refuses() {
     // Bound but not listening: nobody else gets the port meanwhile.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let mut target = target(socket.local_addr().unwrap());
-    for probe in [target.health.probe.clone(), Probe::Tcp] {
-        target.health.probe = probe;
-        let outcome = outcome(target.clone()).await;
+    let mut subject = subject(socket.local_addr().unwrap());
+    for probe in [subject.health.probe.clone(), Probe::Tcp] {
+        subject.health.probe = probe;
+        let outcome = outcome(subject.clone()).await;
         assert!(matches!(outcome, Outcome::Fail(Cause::Refused(_))), "{outcome:?}");
     }
 }
 
 #[tokio::test]
 async fn what_is_not_http_is_broken() {
-    assert_broken(&outcome(target(answering("SSH-2.0-OpenSSH_9.6\r\n").await)).await);
+    assert_broken(&outcome(subject(answering("SSH-2.0-OpenSSH_9.6\r\n").await)).await);
 }
 
 #[tokio::test]
 async fn an_early_end_is_broken() {
-    assert_broken(&outcome(target(answering("").await)).await);
-    assert_broken(&outcome(target(answering("HTTP/1.1 200 OK\r\ncont").await)).await);
+    assert_broken(&outcome(subject(answering("").await)).await);
+    assert_broken(&outcome(subject(answering("HTTP/1.1 200 OK\r\ncont").await)).await);
     let cut_off = answering("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
-    assert_broken(&outcome(target(cut_off)).await);
+    assert_broken(&outcome(subject(cut_off)).await);
     let unread = backend(|_, stream| async move { drop(stream) }).await;
-    assert_broken(&outcome(target(unread)).await);
+    assert_broken(&outcome(subject(unread)).await);
 }
 
 #[tokio::test]
@@ -186,33 +186,33 @@ async fn an_endless_body_is_judged_by_its_head() {
             "200 OK" => Outcome::Pass,
             _ => Outcome::Fail(Cause::Status(500)),
         };
-        assert_eq!(outcome(target(address)).await, expected);
+        assert_eq!(outcome(subject(address)).await, expected);
     }
 }
 
 #[tokio::test]
 async fn tcp_asks_for_a_connection_only() {
     let address = backend(|_, mut stream| async move { until_closed(&mut stream).await }).await;
-    let mut target = target(address);
-    target.health.probe = Probe::Tcp;
-    assert_eq!(outcome(target.clone()).await, Outcome::Pass);
-    target.url.scheme = Scheme::Https;
-    assert_eq!(outcome(target).await, Outcome::Pass, "whatever is spoken there");
+    let mut subject = subject(address);
+    subject.health.probe = Probe::Tcp;
+    assert_eq!(outcome(subject.clone()).await, Outcome::Pass);
+    subject.url.scheme = Scheme::Https;
+    assert_eq!(outcome(subject).await, Outcome::Pass, "whatever is spoken there");
 }
 
 #[tokio::test]
 async fn a_name_is_resolved_and_each_address_tried() {
-    let mut target = target(answering(OK).await);
-    target.url.host = "localhost".into();
-    assert_eq!(outcome(target).await, Outcome::Pass);
+    let mut subject = subject(answering(OK).await);
+    subject.url.host = "localhost".into();
+    assert_eq!(outcome(subject).await, Outcome::Pass);
 }
 
 #[tokio::test]
 async fn a_name_without_an_address_does_not_resolve() {
-    let mut target = target(answering(OK).await);
+    let mut subject = subject(answering(OK).await);
     // A label may have 63 octets (RFC 1035 section 2.3.4); so nobody is asked.
-    target.url.host = format!("{}.invalid", "x".repeat(64)).into();
-    target.health.timeout = DEADLINE;
-    let outcome = outcome(target).await;
+    subject.url.host = format!("{}.invalid", "x".repeat(64)).into();
+    subject.health.timeout = DEADLINE;
+    let outcome = outcome(subject).await;
     assert!(matches!(outcome, Outcome::Fail(Cause::Resolve(_))), "{outcome:?}");
 }

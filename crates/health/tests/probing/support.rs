@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::model::{BackendUrl, Health, HttpProbe, Probe, Scheme, StatusSet};
-use health::{Outcome, Prober, Report, Target};
+use health::{Outcome, Prober, Report, Subject};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -78,7 +78,7 @@ pub(crate) fn at_least(count: &watch::Sender<usize>, least: usize) -> impl Futur
 }
 
 /// `GET /`, any 2xx passes; every 50 ms with a timeout of 400 ms.
-pub(crate) fn target(address: SocketAddr) -> Target {
+pub(crate) fn subject(address: SocketAddr) -> Subject {
     let probe = HttpProbe {
         method: Method::GET,
         path: PathAndQuery::from_static("/"),
@@ -86,7 +86,7 @@ pub(crate) fn target(address: SocketAddr) -> Target {
         headers: HeaderMap::new(),
         status: StatusSet(vec![200..=299]),
     };
-    Target {
+    Subject {
         id: 7,
         service: "s".into(),
         backend: "b".into(),
@@ -106,19 +106,19 @@ pub(crate) fn target(address: SocketAddr) -> Target {
     }
 }
 
-/// Changes the probe of a target.
-pub(crate) fn with_probe(mut target: Target, change: impl FnOnce(&mut HttpProbe)) -> Target {
-    match &mut target.health.probe {
+/// Changes the probe of a subject.
+pub(crate) fn with_probe(mut subject: Subject, change: impl FnOnce(&mut HttpProbe)) -> Subject {
+    match &mut subject.health.probe {
         Probe::Http(probe) => change(probe),
         Probe::Tcp => unreachable!("it begins as HTTP"),
     }
-    target
+    subject
 }
 
 /// Starts at once, with room for some reports.
-pub(crate) fn start(target: Target) -> (Prober, mpsc::Receiver<Report>) {
+pub(crate) fn start(subject: Subject) -> (Prober, mpsc::Receiver<Report>) {
     let (sender, reports) = mpsc::channel(64);
-    (Prober::start(target, Duration::ZERO, sender), reports)
+    (Prober::start(subject, Duration::ZERO, sender), reports)
 }
 
 pub(crate) async fn next(reports: &mut mpsc::Receiver<Report>) -> Report {
@@ -127,8 +127,8 @@ pub(crate) async fn next(reports: &mut mpsc::Receiver<Report>) -> Report {
 }
 
 /// Probes until a probe passes or fails. An inconclusive one is no surprise on a busy machine.
-pub(crate) async fn outcome(target: Target) -> Outcome {
-    let (_prober, mut reports) = start(target);
+pub(crate) async fn outcome(subject: Subject) -> Outcome {
+    let (_prober, mut reports) = start(subject);
     loop {
         let report = next(&mut reports).await;
         assert_eq!(report.id, 7);

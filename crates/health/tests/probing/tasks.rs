@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::support::{
     DEADLINE, NEVER, OK, UNAVAILABLE, answering, at_least, backend, next, read_request, start,
-    target, until_closed,
+    subject, until_closed,
 };
 
 /// A backend that never answers; counts the connections that are open.
@@ -33,7 +33,7 @@ async fn silent() -> (std::net::SocketAddr, Arc<watch::Sender<usize>>) {
 
 #[tokio::test]
 async fn settled_probes_keep_coming() {
-    let (_prober, mut reports) = start(target(answering(OK).await));
+    let (_prober, mut reports) = start(subject(answering(OK).await));
     let mut last = None;
     for _ in 0..4 {
         let report = next(&mut reports).await;
@@ -50,17 +50,17 @@ async fn the_first_probe_waits_for_the_delay() {
     let (sender, mut reports) = mpsc::channel(1);
     let before = std::time::Instant::now();
     let delay = Duration::from_millis(60);
-    let _prober = Prober::start(target(answering(OK).await), delay, sender);
+    let _prober = Prober::start(subject(answering(OK).await), delay, sender);
     assert!(next(&mut reports).await.started - before >= delay);
 }
 
 #[tokio::test]
 async fn probes_in_doubt_overlap() {
     let (address, open) = silent().await;
-    let mut target = target(address);
-    target.health.interval = NEVER;
-    target.health.timeout = NEVER;
-    let (prober, mut reports) = start(target);
+    let mut subject = subject(address);
+    subject.health.interval = NEVER;
+    subject.health.timeout = NEVER;
+    let (prober, mut reports) = start(subject);
     at_least(&open, 1).await;
     prober.in_doubt(true);
     at_least(&open, 3).await;
@@ -70,9 +70,9 @@ async fn probes_in_doubt_overlap() {
 #[tokio::test]
 async fn a_hung_backend_is_confirmed_within_little_more_than_one_timeout() {
     let (address, _) = silent().await;
-    let mut target = target(address);
-    target.health.interval = NEVER;
-    let (prober, mut reports) = start(target);
+    let mut subject = subject(address);
+    subject.health.interval = NEVER;
+    let (prober, mut reports) = start(subject);
     prober.in_doubt(true);
     let mut begun = Vec::new();
     while begun.len() < 3 {
@@ -88,9 +88,9 @@ async fn a_hung_backend_is_confirmed_within_little_more_than_one_timeout() {
 
 #[tokio::test]
 async fn a_suspicion_does_not_wait_for_the_interval() {
-    let mut target = target(answering(OK).await);
-    target.health.interval = NEVER;
-    let (prober, mut reports) = start(target);
+    let mut subject = subject(answering(OK).await);
+    subject.health.interval = NEVER;
+    let (prober, mut reports) = start(subject);
     let mut last = next(&mut reports).await.started;
     for _ in 0..3 {
         let suspected = std::time::Instant::now();
@@ -120,12 +120,12 @@ async fn a_suspicion_outlives_the_answer_to_an_older_probe() {
         }
     })
     .await;
-    let mut target = target(address);
-    target.health.interval = NEVER;
-    target.health.timeout = NEVER;
+    let mut subject = subject(address);
+    subject.health.interval = NEVER;
+    subject.health.timeout = NEVER;
     // The suspicion comes less than half of it after the first probe, so its own probe must wait.
-    target.health.confirm_interval = Duration::from_millis(600);
-    let (prober, mut reports) = start(target);
+    subject.health.confirm_interval = Duration::from_millis(600);
+    let (prober, mut reports) = start(subject);
     at_least(&begun, 1).await;
     prober.suspect();
     release.notify_one();
@@ -159,10 +159,10 @@ async fn what_a_younger_probe_has_overtaken_is_not_reported() {
         }
     })
     .await;
-    let mut target = target(address);
-    target.health.interval = NEVER;
-    target.health.timeout = NEVER;
-    let (prober, mut reports) = start(target);
+    let mut subject = subject(address);
+    subject.health.interval = NEVER;
+    subject.health.timeout = NEVER;
+    let (prober, mut reports) = start(subject);
     at_least(&begun, 1).await;
 
     prober.suspect();
@@ -190,7 +190,7 @@ async fn a_full_channel_delays_and_loses_nothing() {
         }
     })
     .await;
-    let mut ignored = target(address);
+    let mut ignored = subject(address);
     ignored.health.interval = Duration::from_millis(1);
     // At most three run at a time.
     ignored.health.timeout = DEADLINE;
@@ -200,7 +200,7 @@ async fn a_full_channel_delays_and_loses_nothing() {
     at_least(&served, 2).await;
 
     // Meanwhile another prober, which is listened to, goes on and on.
-    let mut other = target(answering(OK).await);
+    let mut other = subject(answering(OK).await);
     other.health.interval = Duration::from_millis(1);
     let (_other, mut other_reports) = start(other);
     for _ in 0..50 {
@@ -220,9 +220,9 @@ async fn a_full_channel_delays_and_loses_nothing() {
 #[tokio::test]
 async fn dropping_stops_at_once() {
     let (address, open) = silent().await;
-    let mut target = target(address);
-    target.health.timeout = NEVER;
-    let (prober, mut reports) = start(target);
+    let mut subject = subject(address);
+    subject.health.timeout = NEVER;
+    let (prober, mut reports) = start(subject);
     prober.in_doubt(true);
     at_least(&open, 2).await;
     drop(prober);
@@ -251,10 +251,10 @@ async fn a_timeout_while_we_were_late_is_inconclusive() {
             });
         }
     });
-    let mut target = target(address);
-    target.health.interval = NEVER;
-    let timeout_of_probe = target.health.timeout;
-    let (_prober, mut reports) = start(target);
+    let mut subject = subject(address);
+    subject.health.interval = NEVER;
+    let timeout_of_probe = subject.health.timeout;
+    let (_prober, mut reports) = start(subject);
     timeout(DEADLINE, connected.recv()).await.unwrap().unwrap();
     thread::sleep(timeout_of_probe / 3);
     let report = next(&mut reports).await;
@@ -264,14 +264,14 @@ async fn a_timeout_while_we_were_late_is_inconclusive() {
 
 #[tokio::test]
 async fn many_probers_share_one_thread() {
-    let mut template = target(answering(OK).await);
+    let mut template = subject(answering(OK).await);
     template.health.interval = NEVER;
     template.health.timeout = DEADLINE;
     let (sender, mut reports) = mpsc::channel(1);
     let probers: Vec<_> = (0..200)
         .map(|id| {
-            let target = health::Target { id, ..template.clone() };
-            Prober::start(target, Duration::from_micros(u64::from(id) * 500), sender.clone())
+            let subject = health::Subject { id, ..template.clone() };
+            Prober::start(subject, Duration::from_micros(u64::from(id) * 500), sender.clone())
         })
         .collect();
     let mut seen = vec![false; probers.len()];

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use config::model::Scheme;
-use health::{Cause, Outcome, Target, Tls};
+use health::{Cause, Outcome, Subject, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -14,7 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{OK, UNAVAILABLE, backend, outcome, read_request, target, until_closed};
+use crate::support::{OK, UNAVAILABLE, backend, outcome, read_request, subject, until_closed};
 
 /// A private certificate authority.
 struct Authority {
@@ -82,12 +82,12 @@ async fn serve(config: ServerConfig) -> SocketAddr {
 }
 
 /// Connects to `address` and expects `name` there.
-fn https(address: SocketAddr, name: &str, config: ClientConfig) -> Target {
-    let mut target = target(address);
-    target.url.scheme = Scheme::Https;
+fn https(address: SocketAddr, name: &str, config: ClientConfig) -> Subject {
+    let mut subject = subject(address);
+    subject.url.scheme = Scheme::Https;
     let server_name = ServerName::try_from(name.to_owned()).unwrap();
-    target.tls = Some(Tls { config: Arc::new(config), server_name });
-    target
+    subject.tls = Some(Tls { config: Arc::new(config), server_name });
+    subject
 }
 
 #[track_caller]
@@ -113,16 +113,16 @@ async fn a_private_authority_passes() {
 #[tokio::test]
 async fn another_authority_is_not_believed() {
     let address = Authority::new("company").backend("lm1.example").await;
-    let target = https(address, "lm1.example", Authority::new("other").client());
-    assert_tls(&outcome(target).await, "UnknownIssuer");
+    let subject = https(address, "lm1.example", Authority::new("other").client());
+    assert_tls(&outcome(subject).await, "UnknownIssuer");
 }
 
 #[tokio::test]
 async fn another_name_is_not_believed() {
     let authority = Authority::new("company");
     let address = authority.backend("lm1.example").await;
-    let target = https(address, "lm2.example", authority.client());
-    assert_tls(&outcome(target).await, "lm2.example");
+    let subject = https(address, "lm2.example", authority.client());
+    assert_tls(&outcome(subject).await, "lm2.example");
 }
 
 #[tokio::test]
@@ -144,17 +144,17 @@ async fn plain_text_fails_the_handshake() {
         until_closed(&mut stream).await;
     })
     .await;
-    let target = https(address, "lm1.example", Authority::new("company").client());
-    assert_tls(&outcome(target).await, "");
+    let subject = https(address, "lm1.example", Authority::new("company").client());
+    assert_tls(&outcome(subject).await, "");
 }
 
 #[tokio::test]
 async fn https_without_settings_fails() {
     let authority = Authority::new("company");
-    let mut target =
+    let mut subject =
         https(authority.backend("lm1.example").await, "lm1.example", authority.client());
-    target.tls = None;
-    assert_tls(&outcome(target).await, "settings");
+    subject.tls = None;
+    assert_tls(&outcome(subject).await, "settings");
 }
 
 #[tokio::test]
@@ -169,8 +169,8 @@ async fn a_backend_that_wants_a_certificate_of_us_refuses_by_tls() {
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    let target = https(serve(config).await, "lm1.example", authority.client());
-    assert_tls(&outcome(target).await, "CertificateRequired");
+    let subject = https(serve(config).await, "lm1.example", authority.client());
+    assert_tls(&outcome(subject).await, "CertificateRequired");
 }
 
 /// Stands for `insecure: true`.
