@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use config::model::UpstreamConnections;
 use metrics::cells::BackendCells;
+use routing::failover::BackendId;
 
+use crate::connect::Names;
 use crate::exchange::Connection;
 use crate::spec::{BackendSpec, Symptom};
 
 /// One backend of a service, with this worker's connections to it.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    pub(crate) spec: BackendSpec,
+    pub(crate) id: BackendId,
+    spec: RefCell<Rc<BackendSpec>>,
     pub(crate) cells: Arc<BackendCells>,
     /// It was left because it does not answer: what waits for it should not.
     pub(crate) abandoned: Cell<bool>,
@@ -26,6 +29,7 @@ pub(crate) struct Backend {
     pub(crate) told_at: Cell<Option<Instant>>,
     /// When a stall was last reported.
     pub(crate) stall_suspected_at: Cell<Option<Instant>>,
+    pub(crate) names: Names,
     idle: RefCell<VecDeque<Idle>>,
 }
 
@@ -39,15 +43,35 @@ struct Idle {
 impl Backend {
     pub(crate) fn new(spec: BackendSpec, cells: Arc<BackendCells>) -> Rc<Self> {
         Rc::new(Self {
-            spec,
+            id: spec.id,
+            spec: RefCell::new(Rc::new(spec)),
             cells,
             abandoned: Cell::new(false),
             suspected: Cell::new(false),
             symptom: Cell::new(None),
             told_at: Cell::new(None),
             stall_suspected_at: Cell::new(None),
+            names: Names::default(),
             idle: RefCell::new(VecDeque::new()),
         })
+    }
+
+    pub(crate) fn spec(&self) -> Rc<BackendSpec> {
+        Rc::clone(&self.spec.borrow())
+    }
+
+    /// Takes over a new specification of the same backend. Idle connections made by other TLS
+    /// settings are not trusted any more.
+    pub(crate) fn configure(&self, spec: &BackendSpec) {
+        let old = self.spec.replace(Rc::new(spec.clone()));
+        let is_same = match (&old.tls, &spec.tls) {
+            (Some(old), Some(new)) => Arc::ptr_eq(&old.config, &new.config),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_same {
+            self.purge();
+        }
     }
 
     /// The idle connection used last: it is the least likely to have been closed by the backend.

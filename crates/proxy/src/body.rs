@@ -148,7 +148,7 @@ impl Kept {
         if !self.whole {
             return;
         }
-        if self.bytes + chunk.len() > self.limit {
+        if self.bytes + chunk.len() > self.limit || self.chunks.len() == MAX_CHUNKS {
             self.whole = false;
             self.chunks = Vec::new();
             self.bytes = 0;
@@ -156,10 +156,18 @@ impl Kept {
             return;
         }
         self.bytes += chunk.len();
-        self.chunks.push(chunk.clone());
+        // A small piece must not keep the whole buffer it was read into.
+        let is_small = chunk.len() < SMALL_CHUNK;
+        self.chunks.push(if is_small { Bytes::copy_from_slice(chunk) } else { chunk.clone() });
         *given += 1;
     }
 }
+
+/// Most pieces kept of one body: each costs something besides its bytes.
+const MAX_CHUNKS: usize = 1024;
+
+/// A piece below this size is copied.
+const SMALL_CHUNK: usize = 2 * 1024;
 
 /// A response body on its way to the client.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use crate::h1;
 use crate::head::{Head, Identity};
 use crate::listener::Listener;
+use crate::worker::Counted;
 
 /// One client connection, as its requests and the sweep see it.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
     pub(crate) identity: Identity,
     waker: RefCell<Waker>,
+    counted: RefCell<Weak<Counted>>,
     socket: Arc<State>,
 }
 
@@ -124,6 +126,7 @@ impl Client {
             listener,
             identity: Identity::new(peer.ip()),
             waker: RefCell::new(Waker::noop().clone()),
+            counted: RefCell::default(),
             socket: Arc::clone(&socket),
         });
         (client, ClientSocket { stream, state: socket })
@@ -143,6 +146,15 @@ impl Client {
 
     pub(crate) fn wake(&self) {
         self.waker.borrow().wake_by_ref();
+    }
+
+    pub(crate) fn counted_by(&self, counted: &Rc<Counted>) {
+        *self.counted.borrow_mut() = Rc::downgrade(counted);
+    }
+
+    /// Keeps the connection counted for as long as this lives: a tunnel outlives the conversation.
+    pub(crate) fn keep_counted(&self) -> Option<Rc<Counted>> {
+        self.counted.borrow().upgrade()
     }
 
     /// A request has arrived.

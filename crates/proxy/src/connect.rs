@@ -6,12 +6,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use config::model::BackendUrl;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::spec::{BackendSpec, Symptom};
+use crate::backend::Backend;
+use crate::spec::Symptom;
 
 /// An open connection to a backend, plain or TLS.
 #[derive(Debug)]
@@ -52,18 +57,19 @@ impl ConnectError {
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub(crate) async fn connect(
-    backend: &BackendSpec,
-    limit: Duration,
-) -> Result<Stream, ConnectError> {
-    tokio::time::timeout(limit, open(backend)).await.unwrap_or(Err(ConnectError::Timeout(limit)))
+pub(crate) async fn connect(backend: &Backend, limit: Duration) -> Result<Stream, ConnectError> {
+    let deadline = Instant::now() + limit;
+    let opened = timeout_at(deadline, open(backend, deadline)).await;
+    opened.unwrap_or(Err(ConnectError::Timeout(limit)))
 }
 
-async fn open(backend: &BackendSpec) -> Result<Stream, ConnectError> {
-    let tcp = open_tcp(backend).await.map_err(refused_or_exhausted)?;
+async fn open(backend: &Backend, deadline: Instant) -> Result<Stream, ConnectError> {
+    let spec = backend.spec();
+    let tcp = open_tcp(backend, &spec.url, deadline).await.map_err(refused_or_exhausted)?;
     // A request is written whole; waiting to fill a packet would only delay it.
     tcp.set_nodelay(true).map_err(ConnectError::Refused)?;
-    match &backend.tls {
+    keep_alive(&tcp);
+    match &spec.tls {
         None => Ok(Stream::Plain(tcp)),
         Some(tls) => {
             let connector = TlsConnector::from(tls.config.clone());
@@ -74,12 +80,61 @@ async fn open(backend: &BackendSpec) -> Result<Stream, ConnectError> {
     }
 }
 
-async fn open_tcp(backend: &BackendSpec) -> io::Result<TcpStream> {
-    let url = &backend.url;
+/// Tries the addresses in the resolver's order and gives each an equal share of the time, as probes
+/// do, so that one that is silent does not hide the next.
+async fn open_tcp(backend: &Backend, url: &BackendUrl, deadline: Instant) -> io::Result<TcpStream> {
     if let Ok(ip) = url.host.parse() {
         return TcpStream::connect(SocketAddr::new(ip, url.port)).await;
     }
-    TcpStream::connect((&*url.host, url.port)).await
+    let addresses = backend.names.look_up(&url.host, url.port).await?;
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    backend.names.forget().await;
+    Err(failed)
+}
+
+/// Has the kernel find out, in time, that the other side is gone without a word.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10));
+    // A connection without it still works.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
+}
+
+/// How long addresses are used before the name is looked up again.
+const ADDRESSES_HOLD: Duration = Duration::from_secs(5);
+
+/// The addresses of a backend that is named. One look-up at a time: each blocks a thread, for as
+/// long as the name servers like, and cannot be cancelled.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<Option<(Vec<SocketAddr>, Instant)>>);
+
+impl Names {
+    async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let mut known = self.0.lock().await;
+        if let Some((addresses, since)) = &*known
+            && since.elapsed() < ADDRESSES_HOLD
+        {
+            return Ok(addresses.clone());
+        }
+        let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+        *known = Some((addresses.clone(), Instant::now()));
+        Ok(addresses)
+    }
+
+    /// None of them took a connection: they may be old.
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
 }
 
 fn refused_or_exhausted(error: io::Error) -> ConnectError {

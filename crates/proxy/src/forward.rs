@@ -195,7 +195,7 @@ impl Job {
     ) -> Result<Option<Box<Connection>>, Failure> {
         self.flight.enter(Phase::Connecting, Some(backend), since);
         // Boxed: a rare path should not make every request's future larger.
-        let mut opening = pin!(Box::pin(connect(&backend.spec, self.spec.timeouts.connect)));
+        let mut opening = pin!(Box::pin(connect(backend, self.spec.timeouts.connect)));
         let opened = poll_fn(|context| match opening.as_mut().poll(context) {
             Poll::Ready(opened) => Poll::Ready(Some(opened)),
             Poll::Pending if self.flight.signal() == Signal::Abandon => Poll::Ready(None),
@@ -229,7 +229,7 @@ impl Job {
     ) -> Result<h1::Head, Lost> {
         self.flight.enter(Phase::Awaiting, Some(backend), since);
         let framing = self.source.as_ref().map_or(Framing::None, |source| source.framing());
-        let authority = || authority(&backend.spec.url);
+        let authority = || authority(&backend.spec().url);
         connection.begin(
             |out| self.head.write(out, framing, &self.client.identity, authority),
             self.source.clone(),
@@ -279,7 +279,7 @@ impl Job {
 
     /// What a broken exchange means for the request.
     fn lost(&self, broken: &Broken, backend: &Backend) -> Lost {
-        tracing::debug!(backend = %backend.spec.name, %broken, "exchange broke");
+        tracing::debug!(backend = %backend.spec().name, %broken, "exchange broke");
         if self.is_body_broken() {
             return Lost::BodyBroken;
         }
@@ -323,7 +323,8 @@ impl Job {
                 return Err(Failure::BadGateway);
             };
             self.flight.proceed(Phase::Tunnel);
-            tunnel::start(upgrade, connection, self.service, self.flight);
+            let counted = self.client.keep_counted();
+            tunnel::start(upgrade, connection, self.service, counted, self.flight);
             ResponseBody::Done
         } else {
             self.flight.proceed(Phase::Relaying);

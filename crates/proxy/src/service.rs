@@ -85,8 +85,11 @@ impl Service {
         *self.backends.borrow_mut() = spec
             .backends
             .iter()
-            .map(|backend| match old.iter().find(|known| known.spec.id == backend.id) {
-                Some(known) => Rc::clone(known),
+            .map(|backend| match old.iter().find(|known| known.id == backend.id) {
+                Some(known) => {
+                    known.configure(backend);
+                    Rc::clone(known)
+                }
                 None => Backend::new(
                     backend.clone(),
                     metrics.backend(worker, &spec.name, &backend.name),
@@ -122,9 +125,8 @@ impl Service {
         leave: Leave,
         flights: &Flights,
     ) {
-        let next = id.and_then(|id| {
-            self.backends.borrow().iter().find(|backend| backend.spec.id == id).cloned()
-        });
+        let next = id
+            .and_then(|id| self.backends.borrow().iter().find(|backend| backend.id == id).cloned());
         let previous = self.active.replace(next.clone());
         self.epoch.set(epoch);
         if let Some(previous) =
@@ -146,7 +148,7 @@ impl Service {
 
     /// A suspected backend has answered a probe.
     pub(crate) fn cleared(self: &Rc<Self>, id: BackendId, flights: &Flights) {
-        if let Some(backend) = self.backends.borrow().iter().find(|backend| backend.spec.id == id) {
+        if let Some(backend) = self.backends.borrow().iter().find(|backend| backend.id == id) {
             backend.suspected.set(false);
         }
         self.verdicts.set(self.verdicts.get() + 1);
@@ -184,7 +186,7 @@ impl Service {
     }
 
     fn tell(&self, backend: &Backend, symptom: Symptom) {
-        let suspicion = Suspicion { service: self.id, backend: backend.spec.id, symptom };
+        let suspicion = Suspicion { service: self.id, backend: backend.id, symptom };
         backend.suspected.set(self.suspicions.try_send(suspicion).is_ok());
     }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::exchange::Connection;
 use crate::flight::Flight;
 use crate::service::Service;
+use crate::worker::Counted;
 
 /// How long the second side may take to end after the first.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
@@ -24,10 +25,11 @@ pub(crate) fn start(
     client: OnUpgrade,
     connection: Box<Connection>,
     service: Rc<Service>,
+    client_counted: Option<Rc<Counted>>,
     flight: Flight,
 ) {
     tokio::task::spawn_local(async move {
-        let _counted = (Open::new(service), flight);
+        let _counted = (Open::new(service), flight, client_counted);
         let (backend, early) = connection.into_stream();
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::client::{Client, ClientSocket, Clock};
+use crate::connect::keep_alive;
 use crate::flight::{Flights, SWEEP};
 use crate::forward::forward;
 use crate::listener::{Listener, Seat, accept};
@@ -317,10 +318,12 @@ impl Worker {
     fn serve(self: &Rc<Self>, listener: &Rc<Listener>, stream: TcpStream, peer: SocketAddr) {
         // Without it, the last packet of an answer may wait for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
+        keep_alive(&stream);
         let (client, socket) =
             Client::new(stream, peer, Rc::clone(listener), Arc::clone(&self.clock));
         // Counted now, not when its task first runs: until then more would be accepted than allowed.
-        let counted = (listener.seat(), Present::new(self, &client));
+        let counted = Rc::new((listener.seat(), Present::new(self, &client)));
+        client.counted_by(&counted);
         tokio::task::spawn_local(Rc::clone(self).converse(client, socket, counted));
     }
 
@@ -329,7 +332,7 @@ impl Worker {
         self: Rc<Self>,
         client: Rc<Client>,
         socket: ClientSocket,
-        _counted: (Seat, Present),
+        _counted: Rc<Counted>,
     ) {
         let listener = Rc::clone(&client.listener);
         let limits = listener.limits();
@@ -401,8 +404,12 @@ const LATE: Duration = Duration::from_secs(1);
 /// hyper's own limit; naming another one costs an allocation per request.
 const HYPER_MAX_HEADERS: usize = 100;
 
+/// What an open connection is counted by, until it and any tunnel it has become are gone.
+pub(crate) type Counted = (Seat, Present);
+
 /// A client's place among the open connections of its worker.
-struct Present {
+#[derive(Debug)]
+pub(crate) struct Present {
     worker: Rc<Worker>,
     key: usize,
 }
