@@ -1,8 +1,8 @@
 //! Notices that we were late ourselves. Pure: the caller brings the time.
 //!
-//! A probe that timed out while this process did not get to run (a starved core, a stopped process,
-//! a paused virtual machine, a blocked runtime) says nothing of the backend: its answer may have
-//! been there all the time, unread.
+//! A probe that timed out or was broken off while this process did not get to run (a starved core, a
+//! stopped process, a paused virtual machine, a blocked runtime) says nothing of the backend: its
+//! answer may have been there all the time, unread, or it gave up waiting for us.
 
 use std::time::{Duration, Instant};
 

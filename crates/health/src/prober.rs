@@ -15,7 +15,7 @@ use crate::cadence::Cadence;
 use crate::connect::Destination;
 use crate::lateness::Lateness;
 use crate::probe;
-use crate::report::{Cause, Outcome, Report};
+use crate::report::{Outcome, Report};
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -211,7 +211,7 @@ impl Driver {
     fn end(&mut self, number: u64, mut report: Report) {
         // Only now, because the stall that delayed this probe delayed us as well.
         self.lateness.look(Instant::now());
-        if report.outcome == Outcome::Fail(Cause::Timeout) && self.lateness.since(report.started) {
+        if report.outcome.may_be_our_delay() && self.lateness.since(report.started) {
             report.outcome = Outcome::Inconclusive;
         }
         if report.outcome.is_conclusive() {
@@ -274,6 +274,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Cause;
 
     #[test]
     fn an_older_probe_does_not_overtake_a_younger_one() {

@@ -34,6 +34,17 @@ impl Outcome {
             Self::Inconclusive => false,
         }
     }
+
+    /// Whether it could be due to our not getting to run: then the time was up before we looked, or
+    /// the backend, tired of waiting for us, closed on us.
+    pub(crate) fn may_be_our_delay(&self) -> bool {
+        match self {
+            Self::Fail(Cause::Timeout | Cause::Broken(_) | Cause::Tls(_)) => true,
+            Self::Fail(Cause::Refused(_) | Cause::Resolve(_) | Cause::Status(_))
+            | Self::Pass
+            | Self::Inconclusive => false,
+        }
+    }
 }
 
 /// Why a probe failed.

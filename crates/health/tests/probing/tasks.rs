@@ -263,6 +263,30 @@ async fn a_timeout_while_we_were_late_is_inconclusive() {
 }
 
 #[tokio::test]
+async fn a_backend_that_closed_on_us_while_we_were_late_proves_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, mut connected) = mpsc::channel(1);
+    let (close, told_to_close) = std::sync::mpsc::channel::<()>();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        accepted.blocking_send(()).unwrap();
+        told_to_close.recv().unwrap();
+        drop(stream);
+    });
+    let mut subject = subject(address);
+    subject.health.interval = NEVER;
+    let timeout_of_probe = subject.health.timeout;
+    let (_prober, mut reports) = start(subject);
+    timeout(DEADLINE, connected.recv()).await.unwrap().unwrap();
+    // From here on until it has slept this thread, which the prober shares, sees nothing.
+    close.send(()).unwrap();
+    thread::sleep(timeout_of_probe / 3);
+    assert_eq!(next(&mut reports).await.outcome, Outcome::Inconclusive);
+}
+
+#[tokio::test]
 async fn many_probers_share_one_thread() {
     let mut template = subject(answering(OK).await);
     template.health.interval = NEVER;
