@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
 
+mod account;
 mod backend;
 mod hold;
 mod listener;

@@ -69,10 +69,10 @@ const SERVICE: ServiceId = ServiceId(7);
 /// Workers with one listener and one service, whose backends are numbered from 1.
 pub(crate) struct Rig {
     runtime: Runtime,
-    workers: Option<Workers>,
+    workers: Option<Arc<Workers>>,
     pub(crate) suspicions: mpsc::Receiver<Suspicion>,
     metrics: Arc<Metrics>,
-    snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot,
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     epoch: u64,
@@ -112,7 +112,7 @@ impl Rig {
             services: vec![Arc::new(service)],
             listeners: vec![ListenerSpec { address: configured, limits: plan.limits }],
         };
-        let workers = Some(workers);
+        let workers = Some(Arc::new(workers));
         let rig = Self { runtime, workers, suspicions, metrics, snapshot, address, epoch: 0 };
         rig.configure(vec![bound]);
         rig
@@ -129,7 +129,7 @@ impl Rig {
         self.workers.as_ref().expect("not shut down")
     }
 
-    fn configure(&self, bound: Vec<Bound>) {
+    pub(crate) fn configure(&self, bound: Vec<Bound>) {
         let snapshot = Arc::new(self.snapshot.clone());
         self.runtime.block_on(self.workers().configure(snapshot, bound)).unwrap();
     }
@@ -167,8 +167,16 @@ impl Rig {
         suspicion
     }
 
+    /// Drains on another thread; the result is how many requests were not finished.
+    pub(crate) fn drain(&self, timeout: Duration) -> thread::JoinHandle<usize> {
+        let workers = Arc::clone(self.workers.as_ref().expect("not shut down"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        thread::spawn(move || runtime.block_on(workers.drain(timeout)))
+    }
+
     pub(crate) fn shut_down(&mut self, timeout: Duration) -> usize {
         let workers = self.workers.take().expect("not shut down");
+        let workers = Arc::into_inner(workers).expect("nobody drains");
         self.runtime.block_on(workers.shut_down(timeout))
     }
 
@@ -214,7 +222,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        if let Some(workers) = self.workers.take() {
+        if let Some(workers) = self.workers.take().and_then(Arc::into_inner) {
             self.runtime.block_on(workers.shut_down(Duration::ZERO));
         }
     }

@@ -1,0 +1,139 @@
+//! What is held against whom: time, counts and places belong to the one who took them.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use proxy::Leave;
+
+use crate::backend::{Backend, Then};
+use crate::rig::{Plan, Rig, served, until};
+
+/// A backend that takes `ms` to answer.
+fn slow(ms: u64) -> Backend {
+    Backend::start(move |exchange| {
+        exchange.body();
+        sleep(Duration::from_millis(ms));
+        exchange.answer("slow")
+    })
+}
+
+#[test]
+fn the_time_a_request_was_held_is_not_the_backends() {
+    let a = slow(300);
+    let mut plan = Plan::default();
+    plan.timeouts.response = Duration::from_secs(1);
+    plan.stall_after = Duration::from_millis(800);
+    let mut rig = Rig::start(plan, &[a.address]);
+    let mut client = rig.client();
+    client.send_get("/");
+    rig.await_metric("requests_held", 1.0);
+    // Longer than the backend may take, and than it may seem to hang.
+    sleep(Duration::from_millis(1300));
+    rig.activate(1, Leave::Finish);
+    assert_eq!(served(&client.answer()), "slow");
+    assert_eq!(rig.metric("suspicions_total stalled"), 0.0);
+    assert_eq!(a.journal.count(), 1);
+}
+
+#[test]
+fn the_time_a_backend_took_is_not_spent_in_the_hold() {
+    let a = Backend::start(|exchange| {
+        exchange.body();
+        sleep(Duration::from_millis(1300));
+        Then::Close
+    });
+    let b = Backend::named("b");
+    let mut plan = Plan::default();
+    plan.hold.timeout = Duration::from_secs(1);
+    let mut rig = Rig::start(plan, &[a.address, b.address]);
+    let mut client = rig.client();
+    client.send_get("/");
+    rig.await_metric("requests_held", 1.0);
+    rig.activate(1, Leave::Finish);
+    a.journal.await_requests(1);
+    // It breaks only after the hold limit, counted from the first wait.
+    rig.await_metric("requests_held", 1.0);
+    sleep(Duration::from_millis(250));
+    rig.activate(2, Leave::Abandon);
+    assert_eq!(served(&client.answer()), "b");
+}
+
+#[test]
+fn a_known_backend_gets_its_new_specification() {
+    let (old, new) = (Backend::named("old"), Backend::named("new"));
+    let mut rig = Rig::active(Plan::default(), &[old.address]);
+    let spec = Arc::make_mut(&mut rig.snapshot.services[0]);
+    spec.backends[0].url.port = new.address.port();
+    rig.configure(Vec::new());
+    assert_eq!(served(&rig.client().get("/")), "new");
+    assert_eq!(old.journal.count(), 0);
+}
+
+#[test]
+fn a_tunnel_keeps_its_place_among_the_connections() {
+    let a = Backend::start(|exchange| {
+        exchange.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+        );
+        exchange.body_until_closed();
+        Then::Close
+    });
+    let rig = Rig::active(Plan::default(), &[a.address]);
+    let mut tunnels: Vec<_> = (0..5).map(|_| rig.client()).collect();
+    for tunnel in &mut tunnels {
+        tunnel.send("GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+        assert_eq!(tunnel.answer().status, 101);
+    }
+    rig.await_metric("streams_open", 5.0);
+    assert_eq!(rig.metric("listener_connections"), 5.0);
+    assert_eq!(rig.metric("worker_connections"), 5.0);
+    drop(tunnels);
+    rig.await_metric("streams_open", 0.0);
+    rig.await_metric("listener_connections", 0.0);
+}
+
+#[test]
+fn a_client_that_leaves_before_its_answer_is_counted() {
+    let a = Backend::silent();
+    let rig = Rig::active(Plan::default(), &[a.address]);
+    for _ in 0..5 {
+        let mut client = rig.client();
+        client.send_get("/");
+        rig.await_metric("requests_in_flight", 1.0);
+        drop(client);
+        rig.await_metric("requests_in_flight", 0.0);
+    }
+    assert_eq!(rig.metric("requests_failed_total downstream"), 5.0);
+}
+
+#[test]
+fn a_request_held_when_we_are_drained_is_still_served() {
+    let a = Backend::named("a");
+    let mut rig = Rig::start(Plan::default(), &[a.address]);
+    let mut client = rig.client();
+    client.send_get("/");
+    rig.await_metric("requests_held", 1.0);
+    let draining = rig.drain(Duration::from_secs(10));
+    until("the listener to close", || std::net::TcpStream::connect(rig.address).is_err());
+    rig.activate(1, Leave::Finish);
+    assert_eq!(served(&client.answer()), "a");
+    assert_eq!(draining.join().expect("drained"), 0);
+}
+
+#[test]
+fn many_small_pieces_of_a_body_are_not_all_kept() {
+    let a = Backend::start(|exchange| {
+        exchange.body();
+        Then::Close
+    });
+    let b = Backend::named("b");
+    let mut rig = Rig::active(Plan::default(), &[a.address, b.address]);
+    let mut client = rig.client();
+    client.send("PUT / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n");
+    client.send("1\r\nx\r\n".repeat(4_000) + "0\r\n\r\n");
+    // Too many to be kept, though they are few bytes: it cannot be sent again.
+    let answer = client.answer();
+    rig.activate(2, Leave::Abandon);
+    assert_eq!((answer.status, b.journal.count()), (502, 0));
+}
