@@ -316,7 +316,7 @@ impl Job {
         if let Some(source) = &self.source {
             source.forget();
         }
-        let h1::Head { status, headers, .. } = response;
+        let h1::Head { status, reason, headers, .. } = response;
         let body = if status == StatusCode::SWITCHING_PROTOCOLS {
             // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
             let Some((upgrade, _)) = upgrade.zip(self.head.upgrade.as_ref()) else {
@@ -333,6 +333,9 @@ impl Job {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         Ok(response)
     }
 

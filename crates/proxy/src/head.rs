@@ -42,6 +42,10 @@ impl Identity {
         };
         Self { address: address.to_string(), forwarded_for }
     }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
 }
 
 /// A request head that is understood in one way only.

@@ -362,7 +362,7 @@ impl Worker {
             if error.is_parse() {
                 listener.cells.bad_requests.inc();
             }
-            tracing::debug!(client = ?client.identity, %error, "connection ended");
+            tracing::debug!(client = client.identity.address(), %error, "connection ended");
         }
     }
 

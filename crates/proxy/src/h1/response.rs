@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 
 use super::{Decoder, Malformed};
@@ -21,6 +22,8 @@ const MAX_HEAD: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
+    /// What the backend calls a status that has no name of its own.
+    pub(crate) reason: Option<ReasonPhrase>,
     /// Ready to be passed on: end-to-end fields only. Of a 101, also what belongs to the switch.
     pub(crate) headers: HeaderMap,
     /// How the body ends.
@@ -69,6 +72,11 @@ pub(crate) fn parse(input: &mut BytesMut, method: &Method) -> Result<Parsed, Mal
     let status =
         StatusCode::from_u16(response.code.unwrap_or(0)).map_err(|_| Malformed("status"))?;
     let is_http_11 = response.version == Some(1);
+    // hyper has words of its own for a status without a name.
+    let reason = match status.canonical_reason() {
+        Some(_) => None,
+        None => Some(reason_phrase(response.reason.unwrap_or(""))?),
+    };
 
     // The fields are noted as places in the input, so that it can be cut off and shared by them.
     let start = input.as_ptr() as usize;
@@ -82,7 +90,11 @@ pub(crate) fn parse(input: &mut BytesMut, method: &Method) -> Result<Parsed, Mal
     let fields = Fields::sort(&bytes, &mut places, status)?;
     let keeps_open = !fields.says_close && (is_http_11 || fields.says_keep_alive);
     let body = fields.body(status, method, is_http_11)?;
-    Ok(Parsed::Head(Head { status, headers: fields.kept, body, keeps_open }))
+    Ok(Parsed::Head(Head { status, reason, headers: fields.kept, body, keeps_open }))
+}
+
+fn reason_phrase(text: &str) -> Result<ReasonPhrase, Malformed> {
+    ReasonPhrase::try_from(text.as_bytes().to_vec()).map_err(|_| Malformed("reason"))
 }
 
 /// The fields of a head, those for us apart from those for the client.

@@ -137,3 +137,17 @@ fn many_small_pieces_of_a_body_are_not_all_kept() {
     rig.activate(2, Leave::Abandon);
     assert_eq!((answer.status, b.journal.count()), (502, 0));
 }
+
+#[test]
+fn a_status_without_a_name_keeps_the_backends_words() {
+    let a = Backend::start(|exchange| {
+        exchange.write(b"HTTP/1.1 599 Tired\r\ncontent-length: 0\r\n\r\n");
+        Then::Next
+    });
+    let rig = Rig::active(Plan::default(), &[a.address]);
+    let mut client = rig.client();
+    client.send_get("/");
+    let mut line = [0; 20];
+    std::io::Read::read_exact(&mut client.stream, &mut line).expect("a status line");
+    assert_eq!(&line, b"HTTP/1.1 599 Tired\r\n");
+}
