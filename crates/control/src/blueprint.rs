@@ -204,6 +204,11 @@ impl Blueprint {
         any.then(|| Arc::new(overlap))
     }
 
+    /// The same, except for what the workers know.
+    pub(crate) fn with_snapshot(&self, snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, ..self.clone() }
+    }
+
     /// Whether putting this in force would change nothing.
     pub(crate) fn same_as(&self, running: &Self) -> bool {
         self.config == running.config

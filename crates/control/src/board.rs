@@ -173,8 +173,15 @@ impl Board {
     pub(crate) fn reload_failed(&self, error: &ReloadError) {
         self.metrics.reload(false, now());
         let problems = with_sources(error);
-        tracing::error!("reload refused, the running config stays:\n{problems}");
-        self.books().log.record(None, Kind::ReloadFailed { problems: problems.into() });
+        if error.is_refusal() {
+            tracing::error!("reload refused, the running config stays:\n{problems}");
+        } else {
+            tracing::error!("reload incomplete: {problems}");
+        }
+        self.books().log.record(
+            None,
+            Kind::ReloadFailed { refused: error.is_refusal(), problems: problems.into() },
+        );
     }
 }
 
@@ -214,4 +221,26 @@ fn view(status: &Status) -> ActiveView {
             .collect(),
     });
     ActiveView { services: services.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_reload_says_whether_anything_has_changed() {
+        let board = Board::new(Metrics::new());
+        let said = |error: ReloadError| {
+            board.reload_failed(&error);
+            board.events(0).pop().map(|event| event.to_string()).unwrap_or_default()
+        };
+        let lost = said(ReloadError::Lost(proxy::Lost { worker: 3 }));
+        assert!(lost.starts_with("reload incomplete: the new config is in force"), "{lost}");
+        assert!(lost.ends_with(": worker 3 does not answer"), "{lost}");
+        let late = said(ReloadError::Unfinished { service: "web".into() });
+        assert!(late.starts_with("reload incomplete: the new config is in force"), "{late}");
+        let unreadable = std::io::Error::other("no such file");
+        let read = said(ReloadError::Read { file: "u.yaml".into(), source: unreadable });
+        assert_eq!(read, "reload refused: cannot read u.yaml: no such file");
+    }
 }

@@ -133,8 +133,8 @@ impl Driver {
         let decided = Instant::now();
         let effects = self.failover.step(decided, input);
         for effect in &effects {
-            if let Effect::ActiveChanged { from, to, reason, epoch } = *effect {
-                self.move_traffic(from, to, reason, epoch).await;
+            if let Effect::ActiveChanged { from, to, epoch, .. } = *effect {
+                self.move_traffic(from, to, epoch).await;
             }
         }
         let acknowledged = Instant::now();
@@ -151,15 +151,9 @@ impl Driver {
         refused
     }
 
-    async fn move_traffic(
-        &mut self,
-        from: Option<BackendId>,
-        to: Option<BackendId>,
-        reason: Reason,
-        epoch: u64,
-    ) {
+    async fn move_traffic(&mut self, from: Option<BackendId>, to: Option<BackendId>, epoch: u64) {
         let left = from.and_then(|from| self.backends.get(&from));
-        let leave = left.map_or(Leave::Finish, |left| left.evidence.leave(reason));
+        let leave = left.map_or(Leave::Finish, |left| left.evidence.leave());
         let activated = self.workers.activate(self.id, epoch, to, leave);
         self.since = Instant::now();
         // A lost worker makes us not ready; the others have moved.
@@ -223,9 +217,7 @@ impl Driver {
             .map(|watched| (watched.plan.id, watched.plan.name().clone()))
             .collect();
         leaving.retain(|(id, _)| !backends.contains(id));
-        let patience = plan.backends.iter().map(|backend| backend.subject.health.timeout).max();
-        let patience =
-            if leaving.is_empty() { Duration::ZERO } else { patience.unwrap_or_default() };
+        let patience = if leaving.is_empty() { Duration::ZERO } else { self.patience(&plan) };
 
         // Each that leaves ranks right behind its namesake; those without one rank last.
         let mut all = Vec::new();
@@ -239,17 +231,43 @@ impl Driver {
         self.watch(plan.backends);
         let policy = plan.policy;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
-        let until = Instant::now() + patience.min(CHECKED_WITHIN);
+        let until = Instant::now() + patience;
         self.succession = Some(Succession { backends, policy, until, done });
+    }
+
+    /// How long the backends that nothing is known of may take to show themselves. A lost first probe
+    /// is not held against one: there is time for those that confirm or refute it.
+    fn patience(&self, plan: &Plan) -> Duration {
+        let known = self.failover.status().backends;
+        let is_known =
+            |id| known.iter().any(|known| known.id == id && known.health != Health::Unknown);
+        let unknown = plan.backends.iter().filter(|backend| !is_known(backend.id));
+        let needed = unknown.map(|backend| {
+            let health = &backend.subject.health;
+            let confirming = health.confirm_interval.saturating_mul(plan.policy.fall);
+            backend.delay.saturating_add(health.timeout).saturating_add(confirming)
+        });
+        needed.max().unwrap_or_default().min(CHECKED_WITHIN)
+    }
+
+    /// Whether there is nothing to wait for before a new plan takes place: every backend has a
+    /// verdict, and the one that takes over from an active that leaves is up.
+    fn is_checked(&self, next: &Succession) -> bool {
+        let status = self.failover.status();
+        let health = |id| status.backends.iter().find(|b| b.id == id).map(|b| b.health);
+        let stays = |id| next.backends.contains(&id);
+        let heir = status.active.filter(|active| !stays(*active)).and_then(|active| {
+            let name = self.name(active);
+            next.backends.iter().copied().find(|id| self.name(*id) == name)
+        });
+        heir.is_none_or(|heir| health(heir) == Some(Health::Up))
+            && next.backends.iter().all(|id| health(*id) != Some(Health::Unknown))
     }
 
     /// Completes the new plan once its backends have been checked: those that it leaves out go.
     async fn succeed(&mut self) {
         let Some(next) = &self.succession else { return };
-        let unchecked = self.failover.status().backends.into_iter().any(|backend| {
-            backend.health == Health::Unknown && next.backends.contains(&backend.id)
-        });
-        if unchecked && Instant::now() < next.until {
+        if !self.is_checked(next) && Instant::now() < next.until {
             return;
         }
         let Some(Succession { backends, policy, done, .. }) = self.succession.take() else {

@@ -80,8 +80,10 @@ pub enum Kind {
         /// What it changed, in words.
         changes: Arc<str>,
     },
-    /// A new config was refused, and nothing changed.
+    /// A new config was refused, or is not in force everywhere.
     ReloadFailed {
+        /// Whether it was refused: then nothing changed.
+        refused: bool,
         /// Every problem, in words.
         problems: Arc<str>,
     },
@@ -115,7 +117,12 @@ impl fmt::Display for Event {
             Kind::Locked => f.write_str("locked: no automatic moves until unlocked"),
             Kind::Unlocked => f.write_str("unlocked"),
             Kind::Reloaded { changes } => write!(f, "reloaded: {changes}"),
-            Kind::ReloadFailed { problems } => write!(f, "reload refused: {problems}"),
+            Kind::ReloadFailed { refused: true, problems } => {
+                write!(f, "reload refused: {problems}")
+            }
+            Kind::ReloadFailed { refused: false, problems } => {
+                write!(f, "reload incomplete: {problems}")
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use health::{Cause, Outcome, Report};
 use proxy::{Leave, Symptom};
-use routing::failover::{Reason, Verdict};
+use routing::failover::Verdict;
 
 use crate::status::{LastProbe, Since};
 
@@ -119,15 +119,12 @@ impl Evidence {
 
     /// What becomes of the requests that this backend is working on when the traffic moves away.
     ///
-    /// A planned move lets them finish, and so does a backend whose probe still gets an answer. One
-    /// that refuses, breaks off or stays silent will not finish them.
-    pub(crate) fn leave(&self, reason: Reason) -> Leave {
-        match reason {
-            Reason::Failback | Reason::Switchover | Reason::Reload => Leave::Finish,
-            Reason::Startup | Reason::Failover | Reason::Recovery => match &self.failing {
-                Some(cause) if !cause.answers() => Leave::Abandon,
-                Some(_) | None => Leave::Finish,
-            },
+    /// Whatever moves the traffic: one whose last probe got an answer may finish them; one that
+    /// refused, broke off or stayed silent will not.
+    pub(crate) fn leave(&self) -> Leave {
+        match &self.failing {
+            Some(cause) if !cause.answers() => Leave::Abandon,
+            Some(_) | None => Leave::Finish,
         }
     }
 }
@@ -195,24 +192,18 @@ mod tests {
 
     #[test]
     fn a_backend_that_still_answers_may_finish_and_a_silent_one_may_not() {
-        use Reason::{Failback, Failover, Recovery, Reload, Startup, Switchover};
         let refused = || Cause::Refused("connection refused".into());
-        for reason in [Startup, Failover, Recovery] {
-            assert_eq!(failed(Cause::Status(503)).leave(reason), Leave::Finish, "{reason:?}");
-            assert_eq!(failed(Cause::Timeout).leave(reason), Leave::Abandon, "{reason:?}");
-            assert_eq!(failed(refused()).leave(reason), Leave::Abandon, "{reason:?}");
-            assert_eq!(Evidence::default().leave(reason), Leave::Finish, "{reason:?}");
-        }
-        for reason in [Failback, Switchover, Reload] {
-            assert_eq!(failed(Cause::Timeout).leave(reason), Leave::Finish, "{reason:?}");
-        }
+        assert_eq!(failed(Cause::Status(503)).leave(), Leave::Finish);
+        assert_eq!(failed(Cause::Timeout).leave(), Leave::Abandon);
+        assert_eq!(failed(refused()).leave(), Leave::Abandon);
+        assert_eq!(Evidence::default().leave(), Leave::Finish);
     }
 
     #[test]
     fn an_old_failure_is_forgotten_after_a_pass() {
         let mut evidence = failed(Cause::Timeout);
         evidence.probe(&report(Instant::now(), Outcome::Pass));
-        assert_eq!(evidence.leave(Reason::Failover), Leave::Finish);
+        assert_eq!(evidence.leave(), Leave::Finish);
         assert_eq!(evidence.words(), "");
         assert_eq!(evidence.first_sign, None);
     }
@@ -222,7 +213,7 @@ mod tests {
         let mut evidence = failed(Cause::Timeout);
         let sign = evidence.first_sign;
         evidence.probe(&report(Instant::now(), Outcome::Inconclusive));
-        assert_eq!(evidence.leave(Reason::Failover), Leave::Abandon);
+        assert_eq!(evidence.leave(), Leave::Abandon);
         assert_eq!(evidence.first_sign, sign);
     }
 

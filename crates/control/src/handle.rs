@@ -114,7 +114,7 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// Why a reload was refused.
+/// Why a reload failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The text is not a valid config. Nothing changed.
@@ -132,12 +132,33 @@ pub enum ReloadError {
         #[source]
         source: io::Error,
     },
-    /// A worker did not take the new config. A restart is needed.
-    #[error(transparent)]
+    /// A worker did not take the new config, which is in force elsewhere. A restart is needed.
+    #[error("the new config is in force, but not everywhere: a restart is needed")]
     Lost(#[from] proxy::Lost),
+    /// A driver did not change over in time. The new config is in force, but the backends that it
+    /// leaves out are still there. Another reload, also of the same config, tries again.
+    #[error(
+        "the new config is in force, but service {service} has not changed over in time: \
+         backends that should be gone may still be in use; reload again"
+    )]
+    Unfinished {
+        /// Which service.
+        service: Arc<str>,
+    },
     /// Everything is stopping.
     #[error("stopping")]
     Stopping,
+}
+
+impl ReloadError {
+    /// Whether nothing changed: the config that was in force before still is.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Build(_) | Self::Read { .. } | Self::Stopping => true,
+            Self::Lost(_) | Self::Unfinished { .. } => false,
+        }
+    }
 }
 
 impl fmt::Debug for Control {
@@ -224,7 +245,8 @@ impl Control {
     /// in the order of the calls, also when the caller stops waiting.
     ///
     /// # Errors
-    /// When the config is refused.
+    /// When the config is refused; also when it is in force, but not everywhere: then
+    /// [`ReloadError::is_refusal`] says no.
     pub async fn reload(&self, text: String) -> Result<Reloaded, ReloadError> {
         let (reply, answer) = oneshot::channel();
         self.requests

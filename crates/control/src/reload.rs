@@ -26,18 +26,21 @@ const KUBERNETES_LINK: &str = "..data";
 #[derive(Debug)]
 pub struct Follow {
     file: PathBuf,
+    /// What the file said when it was loaded.
+    loaded: String,
     hangups: Signal,
     changed: Arc<Notify>,
     /// Watches as long as it lives; `None` when the system refuses.
     _watch: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
 }
 
-/// Begins to listen for SIGHUP and for changes of `file`. From here on SIGHUP does not end the
+/// Begins to listen for SIGHUP and for changes of `file`, which said `loaded` when the config in force
+/// was read from it. What changed in between is noticed by [`Follow::run`]. From here on SIGHUP does not end the
 /// process. Without a watch (for example because the system's limit is reached) SIGHUP remains.
 ///
 /// # Errors
 /// When the signal handler cannot be installed.
-pub fn follow(file: &Path) -> io::Result<Follow> {
+pub fn follow(file: &Path, loaded: String) -> io::Result<Follow> {
     let hangups = signal(SignalKind::hangup())?;
     let changed = Arc::new(Notify::new());
     let watch = watch(file, changed.clone())
@@ -45,13 +48,16 @@ pub fn follow(file: &Path) -> io::Result<Follow> {
             tracing::warn!("cannot watch {}, reload with SIGHUP: {error}", file.display());
         })
         .ok();
-    Ok(Follow { file: file.to_owned(), hangups, changed, _watch: watch })
+    Ok(Follow { file: file.to_owned(), loaded, hangups, changed, _watch: watch })
 }
 
 impl Follow {
     /// Reloads for as long as it is polled. Reasons that come while a reload is under way lead to
     /// one more, which reads the file anew: the newest content wins.
     pub async fn run(mut self, control: Control) {
+        if self.has_changed().await {
+            self.changed.notify_one();
+        }
         loop {
             tokio::select! {
                 Some(()) = self.hangups.recv() => {}
@@ -65,6 +71,14 @@ impl Follow {
                 }
             }
         }
+    }
+
+    /// Whether the file says something else than what was loaded, before it was watched. A file that
+    /// is gone by now is none to load; a pipe says everything only once.
+    async fn has_changed(&self) -> bool {
+        let is_file = tokio::fs::metadata(&self.file).await.is_ok_and(|file| file.is_file());
+        let text = tokio::fs::read_to_string(&self.file);
+        is_file && text.await.is_ok_and(|text| text != self.loaded)
     }
 }
 
@@ -98,4 +112,23 @@ fn concerns(event: &DebouncedEvent, name: &OsStr) -> bool {
         path.file_name().is_some_and(|file| file == name || file == KUBERNETES_LINK)
     };
     !access && (event.need_rescan() || event.paths.iter().any(ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_file_with_another_text_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("understudy.yaml");
+        let has_changed = async |file: &Path, loaded: &str| {
+            follow(file, loaded.to_owned()).unwrap().has_changed().await
+        };
+        std::fs::write(&file, "new").unwrap();
+        assert!(!has_changed(&file, "new").await);
+        assert!(has_changed(&file, "old").await);
+        assert!(!has_changed(&folder.path().join("gone"), "old").await);
+        assert!(!has_changed(Path::new("/dev/null"), "old").await);
+    }
 }

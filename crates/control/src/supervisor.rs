@@ -25,8 +25,7 @@ const SUSPICIONS: usize = 256;
 /// Reloads that wait; more wait with their callers.
 const REQUESTS: usize = 16;
 
-/// How long drivers may take to follow a plan or to stop: well above what their workers may take to
-/// acknowledge.
+/// Well above what the workers of a driver may take to acknowledge.
 const DRIVEN_WITHIN: Duration = Duration::from_secs(15);
 
 /// What the supervisor is asked for.
@@ -59,6 +58,10 @@ struct Supervisor {
     tasks: BTreeMap<ServiceId, JoinHandle<()>>,
     listening: Arc<ArcSwap<Vec<ListeningOn>>>,
     board: Arc<Board>,
+    /// What is running is not in force everywhere: the same config again is not nothing.
+    unfinished: bool,
+    /// How long drivers may take to follow a plan or to stop.
+    driven_within: Duration,
 }
 
 pub(crate) async fn start(
@@ -66,29 +69,7 @@ pub(crate) async fn start(
     source: Source,
     board: Arc<Board>,
 ) -> Result<Started, StartError> {
-    let running = Arc::new(build(config, None).await?);
-    let count = match running.config.workers {
-        WorkerCount::Count(count) => count,
-        WorkerCount::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let bound = running.bind(count, None)?;
-    let (suspect, suspicions) = mpsc::channel(SUSPICIONS);
-    let workers = Workers::start(count, board.metrics().clone(), suspect);
-    let mut supervisor = Supervisor {
-        source,
-        workers: Arc::new(workers.map_err(StartError::Workers)?),
-        drivers: Arc::default(),
-        tasks: BTreeMap::new(),
-        listening: Arc::default(),
-        board,
-        running,
-    };
-    supervisor.note_listening(&bound.iter().map(listening_on).collect::<Vec<_>>());
-    // Clients may connect from here on; their requests are held until the first verdicts.
-    supervisor.workers.configure(supervisor.running.snapshot.clone(), bound).await?;
-    supervisor.drive(&supervisor.running.clone()).await;
-    supervisor.board.loaded();
-    tokio::spawn(hand_over(suspicions, supervisor.drivers.clone()));
+    let supervisor = Supervisor::start(config, source, board).await?;
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (drivers, listening) = (supervisor.drivers.clone(), supervisor.listening.clone());
     tokio::spawn(supervisor.run(inbox));
@@ -116,6 +97,36 @@ fn listening_on(bound: &Bound) -> ListeningOn {
 }
 
 impl Supervisor {
+    async fn start(config: Config, source: Source, board: Arc<Board>) -> Result<Self, StartError> {
+        let running = Arc::new(build(config, None).await?);
+        let count = match running.config.workers {
+            WorkerCount::Count(count) => count,
+            WorkerCount::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let bound = running.bind(count, None)?;
+        let (suspect, suspicions) = mpsc::channel(SUSPICIONS);
+        let workers = Workers::start(count, board.metrics().clone(), suspect);
+        let mut supervisor = Self {
+            source,
+            workers: Arc::new(workers.map_err(StartError::Workers)?),
+            drivers: Arc::default(),
+            tasks: BTreeMap::new(),
+            listening: Arc::default(),
+            board,
+            running,
+            unfinished: false,
+            driven_within: DRIVEN_WITHIN,
+        };
+        supervisor.note_listening(&bound.iter().map(listening_on).collect::<Vec<_>>());
+        // Clients may connect from here on; their requests are held until the first verdicts.
+        supervisor.workers.configure(supervisor.running.snapshot.clone(), bound).await?;
+        // Nobody has to change over, so nobody can be late.
+        let _ = supervisor.drive(&supervisor.running.clone()).await;
+        supervisor.board.loaded();
+        tokio::spawn(hand_over(suspicions, supervisor.drivers.clone()));
+        Ok(supervisor)
+    }
+
     /// Ends on a request to shut down, or when every handle is gone.
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(request) = requests.recv().await {
@@ -145,7 +156,7 @@ impl Supervisor {
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let config = keep_until_restart(loaded.config, &self.running.config, &mut warnings);
         let next = Arc::new(build(config, Some(self.running.clone())).await?);
-        if next.same_as(&self.running) {
+        if next.same_as(&self.running) && !self.unfinished {
             return Ok(Reloaded { changes: None, warnings });
         }
         let bound = next.bind(self.workers.count(), Some(&self.running))?;
@@ -155,14 +166,23 @@ impl Supervisor {
         // A backend that goes is known to the workers until its traffic has moved away.
         let overlap = next.overlap(&self.running);
         let first = overlap.clone().unwrap_or_else(|| next.snapshot.clone());
-        let mut configured = self.configure(first, bound).await;
-        self.drive(&next).await;
-        if overlap.is_some() {
-            configured = configured.and(self.configure(next.snapshot.clone(), Vec::new()).await);
-        }
-        self.running = next;
+        let mut configured = self.configure(first, bound).await.map_err(ReloadError::from);
+        let followed = self.drive(&next).await;
+        self.running = match overlap {
+            None => next,
+            Some(_) if followed.is_ok() => {
+                let last = self.configure(next.snapshot.clone(), Vec::new()).await;
+                configured = configured.and(last.map_err(ReloadError::from));
+                next
+            }
+            // A driver may still send traffic to backends that should be gone: they stay known, also
+            // to the next reload, until it has followed.
+            Some(overlap) => Arc::new(next.with_snapshot(overlap)),
+        };
         self.note_listening(&opened);
-        configured?;
+        let finished = configured.and(followed);
+        self.unfinished = finished.is_err();
+        finished?;
         Ok(Reloaded { changes: Some(changes), warnings })
     }
 
@@ -171,7 +191,10 @@ impl Supervisor {
     }
 
     /// Has exactly the services of `next` driven, by its plans.
-    async fn drive(&mut self, next: &Blueprint) {
+    ///
+    /// # Errors
+    /// Which driver did not follow its plan in time.
+    async fn drive(&mut self, next: &Blueprint) -> Result<(), ReloadError> {
         let order: Vec<ServiceId> = next.services.iter().map(|plan| plan.id).collect();
         let (mut kept, removed): (Drivers, Drivers) = self
             .drivers
@@ -183,7 +206,7 @@ impl Supervisor {
         let mut following = Vec::new();
         for plan in &next.services {
             if let Some(driver) = kept.get(&plan.id) {
-                following.push(follow(driver.clone(), plan.clone()));
+                following.push(follow(driver.clone(), plan.clone(), self.driven_within));
             } else {
                 let (workers, board) = (self.workers.clone(), self.board.clone());
                 let (orders, task) = Driver::start(plan.clone(), workers, board);
@@ -193,19 +216,21 @@ impl Supervisor {
         }
         self.drivers.store(Arc::new(kept));
         // All at once: each may have to wait for the first verdicts on new backends.
-        let mut following: JoinSet<()> = following.into_iter().collect();
-        while following.join_next().await.is_some() {}
+        let following: JoinSet<_> = following.into_iter().collect();
+        let followed = following.join_all().await.into_iter().collect();
         self.retire(removed.into_keys().collect()).await;
         self.board.arrange(order);
+        followed
     }
 
     /// Waits for drivers that nobody can reach any more to end.
     async fn retire(&mut self, services: Vec<ServiceId>) {
-        for task in services.into_iter().filter_map(|id| self.tasks.remove(&id)) {
-            let abort = task.abort_handle();
-            if timeout(DRIVEN_WITHIN, task).await.is_err() {
+        for mut task in services.into_iter().filter_map(|id| self.tasks.remove(&id)) {
+            if timeout(self.driven_within, &mut task).await.is_err() {
                 tracing::error!("a driver did not end in time");
-                abort.abort();
+                task.abort();
+                // What it holds of the workers is let go only now.
+                let _ = task.await;
             }
         }
     }
@@ -219,30 +244,30 @@ impl Supervisor {
         self.listening.store(Arc::new(listeners.collect()));
     }
 
-    /// Ends the drivers, then the workers once their requests are done. Returns how many requests
-    /// were cut off.
+    /// Lets running requests finish while the drivers still drive, so that a failover can save them;
+    /// then ends the drivers, then the workers. Returns how many requests were cut off.
     async fn shut_down(mut self) -> usize {
         self.board.stop();
+        let cut_off = self.workers.drain(self.running.config.shutdown_timeout).await;
         self.drivers.store(Arc::default());
         let all: Vec<ServiceId> = self.tasks.keys().copied().collect();
         self.retire(all).await;
-        let Some(workers) = Arc::into_inner(self.workers) else {
-            tracing::error!("a driver did not end: running requests are cut off");
-            return 0;
-        };
-        workers.shut_down(self.running.config.shutdown_timeout).await
+        match Arc::into_inner(self.workers) {
+            Some(workers) => workers.stop().await,
+            None => tracing::error!("a driver did not end: its workers are left behind"),
+        }
+        cut_off
     }
 }
 
 /// Has a driver follow a plan, and waits until it does.
-async fn follow(driver: DriverHandle, plan: Plan) {
-    let name = plan.name.clone();
+async fn follow(driver: DriverHandle, plan: Plan, within: Duration) -> Result<(), ReloadError> {
+    let service = plan.name.clone();
     let (done, finished) = oneshot::channel();
     let order = Order::Follow { plan: Box::new(plan), done };
     let followed = async { driver.orders.send(order).await.is_ok() && finished.await.is_ok() };
-    if !timeout(DRIVEN_WITHIN, followed).await.unwrap_or(false) {
-        tracing::error!(service = %name, "the driver did not take the new config");
-    }
+    let followed = timeout(within, followed).await.unwrap_or(false);
+    if followed { Ok(()) } else { Err(ReloadError::Unfinished { service }) }
 }
 
 /// What takes effect at a start only stays as it is, with a warning.
@@ -260,3 +285,6 @@ fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<Stri
     }
     new
 }
+
+#[cfg(test)]
+mod tests;

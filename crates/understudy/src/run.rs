@@ -29,11 +29,16 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
     // Control gets the main thread; each worker has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = Source { file: text.name, base: text.base };
-    runtime.block_on(serve(config, source, text.file))
+    let file = text.file.map(|file| (file, text.text));
+    runtime.block_on(serve(config, source, file))
 }
 
-/// Runs until a signal, then lets running requests finish.
-async fn serve(config: Config, source: Source, file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+/// Runs until a signal, then lets running requests finish. `file` is what to follow, and what it said.
+async fn serve(
+    config: Config,
+    source: Source,
+    file: Option<(PathBuf, String)>,
+) -> Result<ExitCode, Failure> {
     let mut stops = Stops::new()?;
     let reloads = Reloads::new(file)?;
     let admin = config.admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
@@ -130,9 +135,9 @@ enum Reloads {
 }
 
 impl Reloads {
-    fn new(file: Option<PathBuf>) -> io::Result<Self> {
+    fn new(file: Option<(PathBuf, String)>) -> io::Result<Self> {
         Ok(match file {
-            Some(file) => Self::File(control::follow(&file)?),
+            Some((file, loaded)) => Self::File(control::follow(&file, loaded)?),
             None => Self::Never(signal(SignalKind::hangup())?),
         })
     }

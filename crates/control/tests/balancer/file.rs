@@ -15,8 +15,9 @@ const KEYS: [&str; 4] =
 
 /// Starts with what the file says, and follows it.
 async fn follow(file: &Path) -> Control {
-    let control = start_on(&fs::read_to_string(file).expect("a file"), "a").await;
-    let follow = control::follow(file).expect("a watch");
+    let text = fs::read_to_string(file).expect("a file");
+    let control = start_on(&text, "a").await;
+    let follow = control::follow(file, text).expect("a watch");
     tokio::spawn(follow.run(control.clone()));
     control
 }
@@ -63,6 +64,19 @@ async fn a_file_written_in_place_or_replaced_by_another_is_loaded() {
     wait_for_event(&control, &mut seen, "cannot read").await;
     fs::write(&file, text(3)).unwrap();
     wait_for_event(&control, &mut seen, "reloaded: settings").await;
+}
+
+#[tokio::test]
+async fn a_file_that_changed_before_it_was_watched_is_loaded() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("understudy.yaml");
+    let text = |n: usize| config(&[&a, &b], KEYS[n]);
+    let control = start_on(&text(0), "a").await;
+    fs::write(&file, text(1)).unwrap();
+    let follow = control::follow(&file, text(0)).unwrap();
+    tokio::spawn(follow.run(control.clone()));
+    wait_for_event(&control, &mut 0, "reloaded: settings").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use control::{Control, Kind, Source, Status};
@@ -20,6 +20,8 @@ pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     name: &'static str,
     status: Arc<AtomicU16>,
+    /// Whether the next answer is a 503 all the same.
+    sick: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -28,8 +30,14 @@ impl Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let status = Arc::new(AtomicU16::new(200));
-        let task = tokio::spawn(answer(listener, name, status.clone()));
-        Self { address, name, status, task }
+        let sick = Arc::default();
+        let task = tokio::spawn(answer(listener, name, status.clone(), Arc::clone(&sick)));
+        Self { address, name, status, sick, task }
+    }
+
+    /// Its next answer is a 503, whoever asks.
+    pub(crate) fn be_sick_once(&self) {
+        self.sick.store(true, Relaxed);
     }
 
     /// From now on it answers with this status.
@@ -46,7 +54,8 @@ impl Backend {
 
     pub(crate) async fn revive(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its port");
-        self.task = tokio::spawn(answer(listener, self.name, self.status.clone()));
+        self.task =
+            tokio::spawn(answer(listener, self.name, self.status.clone(), self.sick.clone()));
     }
 }
 
@@ -57,9 +66,14 @@ impl Drop for Backend {
 }
 
 /// One request per connection: nothing to keep alive, nothing to be surprised by.
-async fn answer(listener: TcpListener, name: &'static str, status: Arc<AtomicU16>) {
+async fn answer(
+    listener: TcpListener,
+    name: &'static str,
+    status: Arc<AtomicU16>,
+    sick: Arc<AtomicBool>,
+) {
     while let Ok((mut stream, _)) = listener.accept().await {
-        let status = status.load(Relaxed);
+        let status = if sick.swap(false, Relaxed) { 503 } else { status.load(Relaxed) };
         tokio::spawn(async move {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {

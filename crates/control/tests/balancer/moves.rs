@@ -1,10 +1,14 @@
 //! From verdicts and orders to traffic.
 
+use std::time::Duration;
+
 use control::{Command, CommandError, Kind};
 use routing::failover::{AdminState, Refusal};
 
+use tokio::time::timeout;
+
 use crate::harness::{
-    Backend, config, get, moves, start, start_on, wait_for, wait_for_active, web,
+    Backend, PATIENCE, config, get, moves, start, start_on, wait_for, wait_for_active, web,
 };
 
 #[tokio::test]
@@ -100,6 +104,32 @@ async fn after_the_stop_nobody_listens_and_nobody_is_ready() {
     assert!(tokio::net::TcpStream::connect(listener).await.is_err());
     assert!(control.command("web", Command::Pin).await.is_err());
     assert_eq!(control.reload(config(&[&a], "")).await.unwrap_err().to_string(), "stopping");
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_failover_is_saved_though_we_are_stopping() {
+    let (mut a, b) = (Backend::start("a").await, Backend::start("b").await);
+    // Seldom enough that the stop comes before the failover.
+    let health = "health: { http: { path: / }, interval: 10s, confirm_interval: 200ms, fall: 4 }";
+    let control = start_on(&config(&[&a, &b], health), "a").await;
+    wait_for(&control, "b is not up", |status| {
+        web(status).backends[1].health == routing::failover::Health::Up
+    })
+    .await;
+    a.kill().await;
+    let asking = control.clone();
+    let request = tokio::spawn(async move { get(&asking).await });
+    let held = async {
+        while !control.metrics().encode().contains(r#"understudy_requests_held{service="web"} 1"#) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, held).await.expect("the request is held");
+    assert_eq!(moves(&control), ["-->a Startup"]);
+    let cut_off = control.shut_down().await;
+    assert_eq!(request.await.unwrap(), (200, "b".to_owned()));
+    assert_eq!(cut_off, 0);
+    assert_eq!(moves(&control), ["-->a Startup", "a->b Failover"]);
 }
 
 #[tokio::test]

@@ -41,7 +41,9 @@ async fn a_broken_config_changes_nothing_and_says_why() {
     assert!(matches!(error, ReloadError::Config(_)), "{error}");
     assert!(error.to_string().contains("holt"), "{error}");
     let event = control.events(0).pop().unwrap();
-    assert!(matches!(&event.kind, Kind::ReloadFailed { problems } if problems.contains("holt")));
+    assert!(
+        matches!(&event.kind, Kind::ReloadFailed { refused: true, problems } if problems.contains("holt"))
+    );
     assert_eq!(get(&control).await, (200, "a".to_owned()));
 }
 
@@ -121,6 +123,39 @@ async fn a_replaced_primary_that_does_not_answer_leaves_the_traffic_to_the_stand
     control.reload(config(&[&moved, &b], "")).await.unwrap();
     assert_eq!(moves(&control), ["-->a Startup", "a->b Reload"]);
     assert_eq!(get(&control).await, (200, "b".to_owned()));
+}
+
+#[tokio::test]
+async fn one_lost_probe_of_a_replaced_primary_does_not_move_the_traffic() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let control = start_with_both_up(&config(&[&a, &b], "")).await;
+    let moved = Backend::start("a").await;
+    moved.be_sick_once();
+    control.reload(config(&[&moved, &b], "")).await.unwrap();
+    assert_eq!(moves(&control), ["-->a Startup", "a->a Reload"]);
+    assert_eq!(get(&control).await, (200, "a".to_owned()));
+    let events = control.events(0);
+    let was_sick = events.iter().any(|event| event.to_string().contains("a is down: answered 503"));
+    assert!(was_sick, "{events:#?}");
+}
+
+#[tokio::test]
+async fn a_replaced_active_is_waited_for_until_its_first_probe_had_its_turn() {
+    let a = Backend::start("a").await;
+    // Nobody listens at these; first probes of so many are spread, and that of `a` is the last.
+    let dead: String = (2..20)
+        .map(|n| {
+            format!("      - {{ name: d{n}, url: \"http://127.0.0.{n}:{}\" }}\n", a.address.port())
+        })
+        .collect();
+    let with = |path: &str| {
+        let health = "interval: 1s, timeout: 100ms, confirm_interval: 10ms, fall: 2";
+        let more = format!("health: {{ http: {{ path: {path} }}, {health} }}");
+        config(&[&a], &more).replace("backends:\n", &format!("backends:\n{dead}"))
+    };
+    let control = start_on(&with("/"), "a").await;
+    control.reload(with("/other")).await.unwrap();
+    assert_eq!(moves(&control), ["-->a Startup", "a->a Reload"]);
 }
 
 #[tokio::test]
