@@ -75,7 +75,7 @@ fn each_wrong_arrow_would_be_found() {
 fn no_file_is_too_long() {
     let mut files = Vec::new();
     for name in workspace().keys().filter(|name| *name != "benches") {
-        rust_files(&root().join("crates").join(name).join("src"), &mut files);
+        rust_files(root(), &root().join("crates").join(name).join("src"), &mut files);
     }
     assert!(files.len() > 20, "only {} files found", files.len());
     assert_eq!(too_long(&files), Vec::<String>::new());
@@ -87,10 +87,27 @@ fn a_file_that_is_too_long_would_be_found() {
     assert_eq!(too_long(&[file(LINES)]), Vec::<String>::new());
     assert_eq!(too_long(&[file(LINES), file(LINES + 1)]), ["501.rs has 501 lines"]);
     let (path, mut with_tests) = file(LINES);
-    with_tests.push_str("#[cfg(test)]\nmod tests {}\n");
+    with_tests.push_str("#[cfg(test)]\nmod tests {\n}\n");
     assert_eq!(too_long(&[(path, with_tests)]), Vec::<String>::new());
+    for before_the_code in ["#[cfg(test)]\nmod tests;\n", "    #[cfg(test)]\n    fn helper() {}\n"]
+    {
+        let (path, code) = file(LINES - 1);
+        let long = (path, format!("{before_the_code}{code}"));
+        assert_eq!(too_long(&[long]), ["499.rs has 501 lines"]);
+    }
     let tests_only = PathBuf::from("src/failover/tests/rules.rs");
     assert_eq!(too_long(&[(tests_only, file(LINES + 1).1)]), Vec::<String>::new());
+}
+
+#[test]
+fn files_are_found_also_where_the_repository_lies_in_a_folder_of_tests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("tests").join("repository");
+    std::fs::create_dir_all(root.join("src")).expect("a folder");
+    std::fs::write(root.join("src").join("a.rs"), "x\n".repeat(LINES + 1)).expect("a file");
+    let mut files = Vec::new();
+    rust_files(&root, &root.join("src"), &mut files);
+    assert_eq!(too_long(&files), ["src/a.rs has 501 lines"]);
 }
 
 fn wrong_arrows(graph: &Graph) -> Vec<String> {
@@ -124,8 +141,9 @@ fn too_long(files: &[(PathBuf, String)]) -> Vec<String> {
     let is_tests = |part: &std::ffi::OsStr| part == "tests" || part == "tests.rs";
     let code = files.iter().filter(|(path, _)| !path.iter().any(is_tests));
     let counted = code.map(|(path, text)| {
-        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]");
-        (path, lines.count())
+        // Tests in a file of their own (`mod tests;`) may be named anywhere.
+        let code = text.split("\n#[cfg(test)]\nmod tests {").next();
+        (path, code.map_or(0, |code| code.lines().count()))
     });
     counted
         .filter(|(_, lines)| *lines > LINES)
@@ -168,14 +186,17 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+/// The files of `folder` and what they say, by their paths below `root`: what lies above is none of
+/// ours, and may well be named `tests`.
+fn rust_files(root: &Path, folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            rust_files(&path, found);
+            rust_files(root, &path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("text");
-            found.push((path, text));
+            let below = path.strip_prefix(root).expect("a file below the root");
+            found.push((below.to_owned(), text));
         }
     }
 }
