@@ -26,6 +26,9 @@ const INDEX: &str = "Understudy\n\n\
     /readyz   200 when clients are served as well as they can be, else 503 and why\n\
     /status   every service and backend, as JSON\n";
 
+const FOREIGN_NAME: &str = "this name is not answered on loopback: ask for 127.0.0.1 or localhost, \
+    or set `allow_remote: true` and an address that is not loopback\n";
+
 /// No request here has a body that anybody reads.
 const BODY_BYTES: usize = 4 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -87,36 +90,42 @@ async fn harden(mut response: Response) -> Response {
 }
 
 /// On loopback, refuses requests for any name but ours: a web page elsewhere can point its own name
-/// at 127.0.0.1 and have a browser on this machine read the answers (DNS rebinding).
+/// at 127.0.0.1 and have a browser on this machine read the answers (DNS rebinding). Browsers always
+/// say the name, so a request without one, such as the health check of a balancer, is harmless.
 async fn refuse_foreign_names(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    if host.is_some_and(is_ours) {
+    if request.headers().get_all(HOST).iter().all(is_ours) {
         next.run(request).await
     } else {
-        let why = "on loopback, only localhost and IP addresses are answered as Host\n";
-        page(StatusCode::MISDIRECTED_REQUEST, TEXT, why)
+        page(StatusCode::MISDIRECTED_REQUEST, TEXT, FOREIGN_NAME)
     }
 }
 
-fn is_ours(host: &str) -> bool {
-    host.parse::<Authority>().is_ok_and(|authority| {
-        let name = authority.host().trim_matches(['[', ']']);
-        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
-    })
+fn is_ours(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    host.is_empty()
+        || host.parse::<Authority>().is_ok_and(|authority| {
+            let name = authority.host().trim_matches(['[', ']']);
+            name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_ours;
+    use super::{HeaderValue, is_ours};
+
+    fn ours(host: &str) -> bool {
+        is_ours(&HeaderValue::from_str(host).expect("a field value"))
+    }
 
     #[test]
-    fn only_localhost_and_addresses_are_ours() {
-        for host in ["localhost", "LocalHost:9900", "127.0.0.1:9900", "[::1]:9900", "192.0.2.7"] {
-            assert!(is_ours(host), "{host}");
-        }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "a b"]
+    fn only_localhost_and_addresses_are_ours_or_no_name_at_all() {
+        for host in ["localhost", "LocalHost:9900", "127.0.0.1:9900", "[::1]:9900", "192.0.2.7", ""]
         {
-            assert!(!is_ours(host), "{host}");
+            assert!(ours(host), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a b", "ä"]
+        {
+            assert!(!ours(host), "{host}");
         }
     }
 }

@@ -143,7 +143,33 @@ async fn a_name_that_is_not_ours_is_refused_on_loopback() {
         let request = format!("GET /livez HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = admin.raw(&request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
+        let says_what_to_do =
+            answer.contains("127.0.0.1 or localhost, or set `allow_remote: true`");
+        assert_eq!(says_what_to_do, status == "421", "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_request_without_a_name_is_answered() {
+    let admin = start().await;
+    for request in [
+        "GET /livez HTTP/1.0\r\n\r\n",
+        "OPTIONS /livez HTTP/1.0\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
+    ] {
+        let answer = admin.raw(request).await;
+        let expected = if request.starts_with("GET") { "200" } else { "405" };
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "{request}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_ours_does_not_excuse_another() {
+    let admin = start().await;
+    let hosts = "Host: localhost\r\nHost: rebound.example\r\n";
+    let answer = admin.raw(&format!("GET /livez HTTP/1.0\r\n{hosts}\r\n")).await;
+    assert_eq!(answer.split(' ').nth(1), Some("421"), "{answer}");
 }
 
 #[tokio::test]
