@@ -55,7 +55,8 @@ pub(crate) struct Text {
     /// Its name in messages.
     pub(crate) name: String,
     pub(crate) text: String,
-    /// What relative paths in it start from.
+    /// What relative paths in it start from; absolute, so that `--print-config` means the same in
+    /// another folder.
     pub(crate) base: PathBuf,
     /// The file, unless it is standard input or the flags.
     pub(crate) file: Option<PathBuf>,
@@ -71,15 +72,16 @@ impl Text {
             let mut text = String::new();
             let read = io::stdin().read_to_string(&mut text);
             read.map_err(|error| unreadable("the config on standard input", error))?;
-            return Ok(Self::without_file("standard input", text));
+            let base = std::env::current_dir()?;
+            return Ok(Self { base, ..Self::without_file("standard input", text) });
         }
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| unreadable(&name, error))?;
-        let base = file.parent().unwrap_or(Path::new("")).to_owned();
+        let base = std::path::absolute(file)?.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self { name, text, base, file: Some(file.to_owned()) })
     }
 
-    /// A config that is in no file. Relative paths start from the working folder.
+    /// A config that is in no file, and without relative paths.
     pub(crate) fn without_file(name: &str, text: String) -> Self {
         Self { name: name.to_owned(), text, base: PathBuf::new(), file: None }
     }

@@ -182,6 +182,26 @@ fn flags_and_the_file_printed_from_them_are_the_same_config() {
 }
 
 #[test]
+fn a_printed_config_means_the_same_in_another_folder() {
+    let text = GOOD.replace("http:", "https:");
+    let text = text.replace("    backends:", "    tls: { ca: certs/company.pem }\n    backends:");
+    let (folder, path) = file("tls.yaml", &text);
+    let folder = folder.path().canonicalize().expect("a folder");
+    let absolute = folder.join("certs/company.pem").to_str().expect("UTF-8").to_owned();
+    let mut from_file = understudy(&["run", "-c", "tls.yaml", "--print-config"]);
+    let (code, printed, _) = outcome(&from_file.current_dir(&folder).output().expect("it starts"));
+    assert_eq!(code, Some(0));
+    assert!(printed.contains(&absolute), "{printed}");
+
+    let mut from_stdin = understudy(&["run", "-c", "-", "--print-config"]);
+    from_stdin.current_dir(&folder).stdin(std::fs::File::open(&path).expect("the file"));
+    let again = outcome(&from_stdin.output().expect("it starts"));
+    assert_eq!(again, (Some(0), printed.clone(), String::new()));
+    let elsewhere = with_input(&["run", "-c", "-", "--print-config"], &printed);
+    assert_eq!(outcome(&elsewhere), (Some(0), printed, String::new()));
+}
+
+#[test]
 fn a_bad_flag_is_a_bad_config() {
     let (code, _, stderr) = run(&["run", "--listen", "nowhere", "--primary", "http://127.0.0.1:1"]);
     assert_eq!(code, Some(2));
