@@ -83,9 +83,6 @@ const CUT: u8 = 3; // Fail both directions.
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Most bytes that are copied together to be written at once.
-const SMALL_WRITE: usize = 2 * 1024;
-
 /// Interim responses kept for a client that does not take them; further ones are left out.
 const MAX_INTERIM_BYTES: usize = 16 * 1024;
 
@@ -132,7 +129,7 @@ impl Client {
             counted: RefCell::default(),
             socket: Arc::clone(&socket),
         });
-        (client, ClientSocket { stream, state: socket, scratch: Vec::new() })
+        (client, ClientSocket { stream, state: socket })
     }
 
     pub(crate) fn limits(&self) -> Rc<DownstreamLimits> {
@@ -258,8 +255,6 @@ impl State {
 pub(crate) struct ClientSocket {
     stream: TcpStream,
     state: Arc<State>,
-    /// Room to put small pieces together.
-    scratch: Vec<u8>,
 }
 
 impl ClientSocket {
@@ -337,14 +332,7 @@ impl AsyncWrite for ClientSocket {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         ready!(self.poll_interim(context))?;
-        // A head with a small body is copied together: the kernel takes one piece faster than two.
-        let this = &mut *self;
-        if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SMALL_WRITE {
-            this.scratch.clear();
-            slices.iter().for_each(|slice| this.scratch.extend_from_slice(slice));
-            return Pin::new(&mut this.stream).poll_write(context, &this.scratch);
-        }
-        Pin::new(&mut this.stream).poll_write_vectored(context, slices)
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
