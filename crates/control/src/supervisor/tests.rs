@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::handle::Command;
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,18 +70,34 @@ async fn what_a_driver_has_not_left_stays_until_it_has() {
         (*id, DriverHandle { name: driver.name.clone(), orders: orders.clone() })
     });
     supervisor.drivers.store(Arc::new(deaf.collect()));
-    let only_b = config(&b);
+    let only_a = config(&a);
     for _ in 0..2 {
-        let error = supervisor.reload(&only_b).await.unwrap_err();
+        let error = supervisor.reload(&only_a).await.unwrap_err();
         assert!(matches!(&error, ReloadError::Unfinished { service } if &**service == "web"));
         assert!(!error.is_refusal());
-        assert_eq!(get(&supervisor).await, Some('a'), "nobody told the driver to leave it");
     }
+    // The driver knows nothing of the new plan: it may well move to a backend of the old one.
+    let driver = &obedient.values().next().unwrap().orders;
+    timeout(PATIENCE, switch_over(driver, "b")).await.unwrap();
+    assert_eq!(get(&supervisor).await, Some('b'));
 
     supervisor.drivers.store(obedient);
-    supervisor.reload(&only_b).await.unwrap();
-    assert_eq!(get(&supervisor).await, Some('b'));
-    assert_eq!(supervisor.reload(&only_b).await.unwrap().changes, None);
+    supervisor.reload(&only_a).await.unwrap();
+    assert_eq!(get(&supervisor).await, Some('a'));
+    assert_eq!(supervisor.reload(&only_a).await.unwrap().changes, None);
+}
+
+/// Asks until it is done: until the backend is up it is refused.
+async fn switch_over(driver: &mpsc::Sender<Order>, backend: &str) {
+    loop {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Switchover(backend.to_owned());
+        driver.send(Order::Command { command, reply }).await.unwrap();
+        if answer.await.unwrap().is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
