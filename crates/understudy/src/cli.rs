@@ -104,9 +104,9 @@ impl Flags {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().map_err(|error| error.to_string())?;
-    parsed.try_into().map_err(|_| "a duration cannot be negative".to_owned())
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    parsed.and_then(|parsed| parsed.try_into().ok()).ok_or("write `20s` or `1m30s`")
 }
 
 #[cfg(test)]
@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn a_play_has_a_duration_with_a_unit() {
         assert!(parse("demo --for 20s").is_ok());
-        assert!(parse("demo --for 20").is_err());
-        assert!(parse("demo --for=-20s").is_err());
+        for bad in ["20", "abc", "-20s"] {
+            let error = parse(&format!("demo --for={bad}")).expect_err(bad).to_string();
+            assert!(error.contains("--for <DURATION>': write `20s` or `1m30s`"), "{error}");
+        }
     }
 }

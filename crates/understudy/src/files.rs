@@ -103,14 +103,8 @@ pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
     control::check(&config).map_err(|error| Failure::Config(format!("{}: {error}", text.name)))?;
     let services = config.services.len();
     let backends: usize = config.services.iter().map(|service| service.backends.len()).sum();
-    writeln!(
-        io::stdout(),
-        "{}: ok, {}, {}",
-        text.name,
-        counted(services, "service"),
-        counted(backends, "backend")
-    )?;
-    Ok(ExitCode::SUCCESS)
+    let (services, backends) = (counted(services, "service"), counted(backends, "backend"));
+    print(&format!("{}: ok, {services}, {backends}", text.name))
 }
 
 /// `explain`: the policy in words.
@@ -124,10 +118,12 @@ pub(crate) fn schema() -> Result<ExitCode, Failure> {
     print(&format!("{:#}", config::schema()))
 }
 
-/// Writes to standard output; fails like anything else when nobody reads it.
+/// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
 pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
-    writeln!(io::stdout(), "{}", text.trim_end())?;
-    Ok(ExitCode::SUCCESS)
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn counted(count: usize, what: &str) -> String {

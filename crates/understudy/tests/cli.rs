@@ -154,6 +154,18 @@ fn the_schema_is_json() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (_folder, path) = file("good.yaml", GOOD);
+    for args in [&["schema"][..], &["check", "-c", &path], &["demo", "--for", "10s"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = understudy(args).stdout(writer).stderr(Stdio::piped()).output();
+        let (code, _, stderr) = outcome(&output.expect("it starts"));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
 fn explain_names_the_backends() {
     let (_folder, path) = file("good.yaml", GOOD);
     let (code, stdout, _) = run(&["explain", "-c", &path]);

@@ -40,21 +40,29 @@ const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
 /// Runs the demo: for a person when there is a terminal and no `play_for`, else as a script. The
 /// script exits with 0 only if no request failed and the traffic moved away and back, and with 2 if
-/// `play_for` is too short for that.
+/// `play_for` is too short for that. It ends with 0, too, when its reader (`head`) has seen enough.
 ///
 /// # Errors
-/// When a port or a thread cannot be had, or the output is gone.
+/// When a port or a thread cannot be had, or nothing can be printed.
 pub(crate) fn run(play_for: Option<Duration>) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     match play_for {
         None if terminal => watch(),
         _ => match Plan::new(play_for.unwrap_or(USUAL_PLAY)) {
-            Ok(plan) => play(&plan),
+            Ok(plan) => play(&plan).or_else(unless_unread),
             Err(too_short) => {
                 eprintln!("understudy: {too_short}");
                 Ok(ExitCode::from(WRONG_USE))
             }
         },
+    }
+}
+
+/// Ends well after all when the reader of standard output is gone.
+fn unless_unread(error: anyhow::Error) -> anyhow::Result<ExitCode> {
+    match error.downcast_ref::<io::Error>() {
+        Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Some(_) | None => Err(error),
     }
 }
 
