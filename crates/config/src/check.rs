@@ -26,7 +26,9 @@ pub(crate) fn admin(section: &Section<'_>, place: &Place, address: SocketAddr, a
         return;
     }
     let message = format!("the admin listener on {address} could be reached from other machines");
-    let advice = "use 127.0.0.1, or set `allow_remote: true` when a firewall protects it";
+    // There is no flag for it, and this is said about the flag `--admin` too.
+    let advice =
+        "use 127.0.0.1, or a config file with `allow_remote: true` when a firewall protects it";
     section.report().error(place, Complaint::new(message).advice(advice));
 }
 

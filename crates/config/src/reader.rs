@@ -304,8 +304,7 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         self.required.push(key);
         if !self.has(key) && !self.muted {
-            let missing = Complaint::new(format!("key {} is missing", quoted(key)));
-            self.report.error(&self.place, missing.advice(about));
+            self.report.error(&self.place, Complaint::new(missing(key)).advice(about));
         }
         self.optional(key, about, read)
     }
@@ -387,7 +386,11 @@ impl<'a> Section<'a> {
                 continue;
             }
             let advice = match closest(&entry.key, self.keys.iter().copied()) {
-                Some(key) => format!("did you mean {}?", quoted(key)),
+                Some(key) => {
+                    // A slip of the finger is one mistake, not two.
+                    self.report.retract(&self.place, &missing(key));
+                    format!("did you mean {}?", quoted(key))
+                }
                 None => self.list_keys(),
             };
             let place = Place { path: join(&self.place.path, &entry.key), mark: entry.mark };
@@ -419,6 +422,11 @@ impl<'a> Section<'a> {
         }
         schema
     }
+}
+
+/// What is said when a required key is not there.
+fn missing(key: &str) -> String {
+    format!("key {} is missing", quoted(key))
 }
 
 /// Key under which a kind leaves its range for the description; not part of the schema.

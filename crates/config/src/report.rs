@@ -82,6 +82,12 @@ impl<'a> Report<'a> {
         self.error(&place, Complaint { message: fault.message, advice: fault.advice });
     }
 
+    /// Takes back what was said about a place, for when the cause is found to be another mistake.
+    pub(crate) fn retract(&self, place: &Place, message: &str) {
+        let mut problems = self.problems.borrow_mut();
+        problems.retain(|problem| problem.path != place.path || problem.message != message);
+    }
+
     fn add(&self, severity: Severity, place: &Place, complaint: Complaint) {
         self.problems.borrow_mut().push(Problem {
             severity,

@@ -53,6 +53,16 @@ fn admin_can_be_switched_off() {
 }
 
 #[test]
+fn an_admin_address_for_everybody_needs_a_file() {
+    let flags = Flags { admin: Some("0.0.0.0:9900".to_owned()), ..flags() };
+    let problems = load("command line", &flags.to_yaml(), Path::new("")).unwrap_err();
+    let [problem] = problems.problems.as_slice() else { panic!("{problems}") };
+    assert_eq!(problem.path, "admin.address");
+    let advice = problem.advice.as_deref().unwrap_or_default();
+    assert!(advice.contains("a config file with `allow_remote: true`"), "{advice}");
+}
+
+#[test]
 fn wrong_values_are_refused_and_cannot_smuggle_keys() {
     let flags = Flags {
         listen: vec!["8080".to_owned()],
