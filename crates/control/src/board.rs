@@ -32,6 +32,9 @@ struct Books {
     stopping: bool,
 }
 
+/// The worst that can be said of a service; a word for whoever searches the log.
+const NOBODY: &str = "nobody can serve: requests wait for a backend, then get 503";
+
 impl Board {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         let status = watch::Sender::new(Arc::default());
@@ -121,14 +124,22 @@ impl Board {
         self.status.send_replace(Arc::new(Status { services: services.collect() }));
     }
 
+    /// Every backend has been checked since the start, and none can serve.
+    pub(crate) fn nobody_yet(&self, service: &Arc<str>) {
+        tracing::error!(%service, "{NOBODY}");
+    }
+
     /// Keeps an event, counts it, and tells the operator.
     pub(crate) fn record(&self, service: &Arc<str>, kind: Kind) {
         match &kind {
             Kind::ActiveChanged { from, to, reason, epoch, evidence, .. } => {
                 self.metrics.transition(service, reason_word(*reason));
+                let nobody = to.is_none();
                 let (from, to) = (name(from.as_deref()), name(to.as_deref()));
                 let reason = reason_word(*reason);
-                if reason == "failover" {
+                if nobody {
+                    tracing::error!(%service, from, reason, epoch, %evidence, "{NOBODY}");
+                } else if reason == "failover" {
                     tracing::warn!(%service, from, to, reason, epoch, %evidence, "active changed");
                 } else {
                     tracing::info!(%service, from, to, reason, epoch, %evidence, "active changed");

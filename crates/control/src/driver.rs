@@ -345,6 +345,7 @@ impl Driver {
                 let watched = self.backends.get(&backend);
                 let evidence = watched.map(|watched| watched.evidence.verdict_words());
                 let evidence = evidence.unwrap_or_default();
+                self.say_if_nobody_yet(health);
                 Kind::HealthChanged { backend: self.name(backend), health, evidence }
             }
             Effect::AdminChanged { backend, admin } => {
@@ -356,6 +357,15 @@ impl Driver {
         };
         self.board.record(&self.name, kind);
         None
+    }
+
+    /// A service that nobody has served since the start has no move to report.
+    fn say_if_nobody_yet(&self, health: Health) {
+        let status = self.failover.status();
+        let all_down = status.backends.iter().all(|backend| backend.health == Health::Down);
+        if health == Health::Down && all_down && status.epoch == 0 {
+            self.board.nobody_yet(&self.name);
+        }
     }
 
     fn name(&self, backend: BackendId) -> Arc<str> {
