@@ -1,9 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// An active-passive HTTP load balancer: all traffic to the primary, to a standby when the primary
 /// fails, and back when it has recovered.
@@ -38,16 +40,47 @@ pub(crate) enum Command {
     },
 }
 
-/// Which config file.
+impl Cli {
+    /// Reads the arguments, the name of the program first.
+    ///
+    /// # Errors
+    /// When they make no sense, or ask for help.
+    pub(crate) fn read(
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(args)?;
+        match &cli.command {
+            Command::Run(run) if !run.says_what() => Err(nothing_to_run()),
+            Command::Run(_)
+            | Command::Check { .. }
+            | Command::Explain { .. }
+            | Command::Schema
+            | Command::Demo { .. } => Ok(cli),
+        }
+    }
+}
+
+/// Which config file: named by itself or by the flag that `run` has.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct ConfigFile {
     /// The config file; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    alone: Option<PathBuf>,
+    /// The same.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    flag: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    pub(crate) fn path(&self) -> &Path {
+        self.alone.as_ref().or(self.flag.as_ref()).expect("one of them is required")
+    }
 }
 
 /// What to run: a file, or what the flags say.
 #[derive(Debug, Args)]
+#[command(override_usage = RUN_USAGE)]
 pub(crate) struct Run {
     /// The config file; `-` reads standard input. Reloaded when it changes, and on SIGHUP.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
@@ -62,14 +95,34 @@ pub(crate) struct Run {
     pub(crate) log: Option<String>,
 }
 
+const RUN_USAGE: &str = "understudy run -c FILE [OPTIONS]
+       understudy run --listen ADDRESS --primary URL [OPTIONS]";
+
+impl Run {
+    fn says_what(&self) -> bool {
+        let flags = !self.flags.listen.is_empty() && self.flags.primary.is_some();
+        self.file.is_some() || flags
+    }
+}
+
+/// clap would name the two flags only, as if there were no files.
+fn nothing_to_run() -> clap::Error {
+    let message = "nothing to run: give -c FILE, or --listen and --primary";
+    let mut cli = Cli::command();
+    match cli.find_subcommand_mut("run") {
+        Some(run) => run.error(ErrorKind::MissingRequiredArgument, message),
+        None => cli.error(ErrorKind::MissingRequiredArgument, message),
+    }
+}
+
 /// A config without a file, for one service.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     /// Where to accept clients; may be given several times.
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "file", conflicts_with = "file")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "file")]
     pub(crate) listen: Vec<String>,
     /// The URL of the primary.
-    #[arg(long, value_name = "URL", required_unless_present = "file", conflicts_with = "file")]
+    #[arg(long, value_name = "URL", conflicts_with = "file")]
     pub(crate) primary: Option<String>,
     /// The URL of a standby; may be given several times, in priority order.
     #[arg(long, value_name = "URL", conflicts_with = "file")]
@@ -114,12 +167,11 @@ mod tests {
     use super::*;
 
     fn parse(args: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(["understudy"].into_iter().chain(args.split_whitespace()))
+        Cli::read(["understudy"].into_iter().chain(args.split_whitespace()))
     }
 
     #[test]
     fn the_definition_is_sound() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 
@@ -127,8 +179,11 @@ mod tests {
     fn a_file_excludes_the_flags_and_one_of_them_is_needed() {
         assert!(parse("run -c a.yaml").is_ok());
         assert!(parse("run --listen 127.0.0.1:0 --primary http://127.0.0.1:1").is_ok());
-        assert!(parse("run").is_err());
-        assert!(parse("run --listen 127.0.0.1:0").is_err());
+        for too_little in ["run", "run --listen 127.0.0.1:0", "run --primary http://127.0.0.1:1"] {
+            let error = parse(too_little).expect_err(too_little).to_string();
+            assert!(error.contains("give -c FILE, or --listen and --primary"), "{error}");
+            assert!(error.contains("understudy run -c FILE"), "{error}");
+        }
         for flag in [
             "--listen 127.0.0.1:0",
             "--primary http://a",
@@ -139,6 +194,22 @@ mod tests {
             "--workers 1",
         ] {
             assert!(parse(&format!("run -c a.yaml {flag}")).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_with_or_without_the_flag_but_once() {
+        for command in ["check", "explain"] {
+            for file in ["a.yaml", "-c a.yaml", "--config a.yaml", "--config=a.yaml"] {
+                let parsed = parse(&format!("{command} {file}")).expect(file).command;
+                let (Command::Check { config } | Command::Explain { config }) = parsed else {
+                    panic!("{command} {file} is {parsed:?}")
+                };
+                assert_eq!(config.path(), Path::new("a.yaml"));
+            }
+            for wrong in ["", "a.yaml b.yaml", "a.yaml -c b.yaml", "-c a.yaml -c b.yaml"] {
+                assert!(parse(&format!("{command} {wrong}")).is_err(), "{command} {wrong}");
+            }
         }
     }
 

@@ -98,7 +98,7 @@ impl Text {
 
 /// `check`: says everything that is wrong, also what the text alone does not show.
 pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
-    let text = Text::read(&file.file)?;
+    let text = Text::read(file.path())?;
     let config = text.load()?;
     control::check(&config).map_err(|error| Failure::Config(format!("{}: {error}", text.name)))?;
     let services = config.services.len();
@@ -109,7 +109,7 @@ pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
 
 /// `explain`: the policy in words.
 pub(crate) fn explain(file: &ConfigFile) -> Result<ExitCode, Failure> {
-    let config = Text::read(&file.file)?.load()?;
+    let config = Text::read(file.path())?.load()?;
     print(&config::explain(&config))
 }
 

@@ -11,8 +11,6 @@ mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::{Cli, Command};
 use crate::files::Failure;
 
@@ -22,7 +20,8 @@ use crate::files::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check { config } => files::check(&config),
         Command::Explain { config } => files::explain(&config),

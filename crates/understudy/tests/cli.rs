@@ -82,8 +82,12 @@ fn a_good_file_is_said_to_be_good() {
     let (code, stdout, stderr) = run(&["check", "-c", &path]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert_eq!(stdout, format!("{path}: ok, 1 service, 2 backends\n"));
-    let (code, stdout, _) = outcome(&with_input(&["check", "-c", "-"], GOOD));
-    assert_eq!((code, stdout.as_str()), (Some(0), "standard input: ok, 1 service, 2 backends\n"));
+    assert_eq!(run(&["check", &path]), (Some(0), stdout, String::new()));
+    for args in [&["check", "-c", "-"][..], &["check", "-"]] {
+        let (code, stdout, _) = outcome(&with_input(args, GOOD));
+        let expected = "standard input: ok, 1 service, 2 backends\n";
+        assert_eq!((code, stdout.as_str()), (Some(0), expected));
+    }
 }
 
 #[test]
