@@ -15,6 +15,9 @@ use tokio::time::timeout;
 /// Far more than anything here takes, so that only a hang runs into it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// In place of a status: no answer.
+const SILENT: u16 = 0;
+
 /// A server that answers every request with its name, until it is broken.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
@@ -43,6 +46,11 @@ impl Backend {
     /// From now on it answers with this status.
     pub(crate) fn answer_with(&self, status: u16) {
         self.status.store(status, Relaxed);
+    }
+
+    /// From now on it takes requests and says nothing.
+    pub(crate) fn hang(&self) {
+        self.status.store(SILENT, Relaxed);
     }
 
     /// From now on nobody listens there.
@@ -81,6 +89,9 @@ async fn answer(
                     Ok(byte) => head.push(byte),
                     Err(_) => return,
                 }
+            }
+            if status == SILENT {
+                return std::future::pending().await;
             }
             let length = name.len();
             let answer = format!(

@@ -95,6 +95,29 @@ async fn orders_are_carried_out_or_refused_with_a_reason() {
 }
 
 #[tokio::test]
+async fn an_ordered_move_away_from_a_hung_backend_takes_its_requests_along() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    // It never goes down, so only the order moves the traffic.
+    let health = "health: { http: { path: / }, interval: 200ms, timeout: 200ms, fall: 100 }";
+    let control = start_on(&config(&[&a, &b], health), "a").await;
+    a.hang();
+    let asking = control.clone();
+    let request = tokio::spawn(async move { get(&asking).await });
+    wait_for(&control, "no probe of a timed out", |status| {
+        let backends = &web(status).backends;
+        let last = backends[0].last_probe.as_ref();
+        last.is_some_and(|probe| probe.outcome.contains("in time"))
+            && backends[1].health == routing::failover::Health::Up
+    })
+    .await;
+    let sent = r#"understudy_requests_in_flight{service="web"} 1"#;
+    assert!(control.metrics().encode().contains(sent), "{}", control.metrics().encode());
+    control.command("web", Command::Switchover("b".into())).await.unwrap();
+    assert_eq!(request.await.unwrap(), (200, "b".to_owned()));
+    assert_eq!(moves(&control), ["-->a Startup", "a->b Switchover"]);
+}
+
+#[tokio::test]
 async fn after_the_stop_nobody_listens_and_nobody_is_ready() {
     let a = Backend::start("a").await;
     let control = start_on(&config(&[&a], ""), "a").await;
