@@ -138,7 +138,7 @@ declare! {
     Reloads: Counter "understudy_reloads_total" ["result"]
         "Configurations loaded, the one at start included, by result: success, failure.";
     ReloadSuccessful: Gauge "understudy_config_last_reload_successful" []
-        "1 if the latest configuration was taken, 0 if it was refused and the one before it is in force.";
+        "1 if the latest configuration is in force, 0 if it was refused or is not in force everywhere.";
     ReloadTimestamp: Gauge "understudy_config_last_reload_success_timestamp_seconds" []
         "When the configuration in force was taken, in seconds since the Unix epoch.";
     BuildInfo: Gauge "understudy_build_info" ["version"]

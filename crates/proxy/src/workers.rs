@@ -146,13 +146,6 @@ impl Workers {
         let _ = tokio::time::timeout(ACKNOWLEDGE_WITHIN, joined).await;
     }
 
-    /// [`drain`](Self::drain), then [`stop`](Self::stop).
-    pub async fn shut_down(self, timeout: Duration) -> usize {
-        let unfinished = self.drain(timeout).await;
-        self.stop().await;
-        unfinished
-    }
-
     /// Sends one order to each worker and awaits all answers, all at once and all within one
     /// deadline: a worker that is lost keeps no other from hearing of it.
     async fn tell(

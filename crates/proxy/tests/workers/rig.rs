@@ -177,7 +177,11 @@ impl Rig {
     pub(crate) fn shut_down(&mut self, timeout: Duration) -> usize {
         let workers = self.workers.take().expect("not shut down");
         let workers = Arc::into_inner(workers).expect("nobody drains");
-        self.runtime.block_on(workers.shut_down(timeout))
+        self.runtime.block_on(async {
+            let unfinished = workers.drain(timeout).await;
+            workers.stop().await;
+            unfinished
+        })
     }
 
     /// A metric of the service or the listener, without its prefix: `requests_held`, or
@@ -223,7 +227,7 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         if let Some(workers) = self.workers.take().and_then(Arc::into_inner) {
-            self.runtime.block_on(workers.shut_down(Duration::ZERO));
+            self.runtime.block_on(workers.stop());
         }
     }
 }
