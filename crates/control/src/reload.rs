@@ -3,7 +3,7 @@
 //! Watches the folder, not the file: editors and Kubernetes replace a file by renaming another one
 //! over it, and a watch on the file would stay with the old one.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,14 +86,12 @@ fn watch(
     file: &Path,
     changed: Arc<Notify>,
 ) -> notify::Result<Debouncer<RecommendedWatcher, RecommendedCache>> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let name = file.file_name().unwrap_or_default().to_owned();
+    // A file that is a link changes in two places: where the link is, and where it leads today.
+    let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let names = [file, &target].map(|path| path.file_name().unwrap_or_default().to_owned());
     let heard = move |result: DebounceEventResult| match result {
         Ok(events) => {
-            if events.iter().any(|event| concerns(event, &name)) {
+            if events.iter().any(|event| concerns(event, &names)) {
                 changed.notify_one();
             }
         }
@@ -101,15 +99,26 @@ fn watch(
         Err(_) => changed.notify_one(),
     };
     let mut watch = notify_debouncer_full::new_debouncer(QUIET, None, heard)?;
-    watch.watch(folder, RecursiveMode::NonRecursive)?;
+    watch.watch(folder(file), RecursiveMode::NonRecursive)?;
+    if folder(&target) != folder(file) {
+        watch.watch(folder(&target), RecursiveMode::NonRecursive)?;
+    }
     Ok(watch)
 }
 
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
 /// Whether an event may have changed what the file says. Reading it is an event too.
-fn concerns(event: &DebouncedEvent, name: &OsStr) -> bool {
+fn concerns(event: &DebouncedEvent, names: &[OsString]) -> bool {
     let access = matches!(event.kind, EventKind::Access(_));
     let ours = |path: &PathBuf| {
-        path.file_name().is_some_and(|file| file == name || file == KUBERNETES_LINK)
+        path.file_name()
+            .is_some_and(|file| names.iter().any(|name| name == file) || file == KUBERNETES_LINK)
     };
     !access && (event.need_rescan() || event.paths.iter().any(ours))
 }

@@ -98,3 +98,16 @@ async fn a_mounted_config_map_is_loaded_when_its_link_is_swapped() {
     fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
     wait_for_event(&control, &mut 0, "reloaded: settings").await;
 }
+
+#[tokio::test]
+async fn a_change_where_a_link_leads_is_loaded() {
+    let (a, b) = (Backend::start("a").await, Backend::start("b").await);
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("checkout").join("web.yaml");
+    fs::create_dir(folder.path().join("checkout")).unwrap();
+    fs::write(&target, config(&[&a, &b], KEYS[0])).unwrap();
+    symlink(&target, folder.path().join("understudy.yaml")).unwrap();
+    let control = follow(&folder.path().join("understudy.yaml")).await;
+    fs::write(&target, config(&[&a, &b], KEYS[1])).unwrap();
+    wait_for_event(&control, &mut 0, "reloaded: settings").await;
+}
