@@ -5,6 +5,7 @@
 
 mod account;
 mod backend;
+mod deadlines;
 mod hold;
 mod listener;
 mod replay;
