@@ -176,3 +176,27 @@ impl Workers {
         lost.map_or(Ok(sum), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two workers, of which the first is gone; the second acknowledges and says what it was told.
+    #[tokio::test]
+    async fn a_lost_worker_keeps_no_other_from_being_told_and_awaited() {
+        let (gone, _) = mpsc::channel(1);
+        let (mailbox, mut mail) = mpsc::channel(1);
+        let connections = vec![AtomicUsize::new(0), AtomicUsize::new(0)];
+        let team = Arc::new(Team { mailboxes: vec![gone, mailbox], connections });
+        let workers = Workers { team, threads: Vec::new() };
+        let alive = tokio::spawn(async move {
+            let Mail { order, done } = mail.recv().await.expect("an order");
+            // Fails when nobody waits for the answer any more.
+            matches!(order, Order::Stop) && done.expect("an answer is wanted").send(0).is_ok()
+        });
+        let orders = [Order::Stop, Order::Stop].into_iter();
+        let told = workers.tell(orders, Duration::from_secs(5)).await;
+        assert_eq!(told.map_err(|lost| lost.worker), Err(0));
+        assert!(alive.await.expect("no panic"), "the second was told, and waited for");
+    }
+}
