@@ -197,6 +197,8 @@ mod tests {
         let orders = [Order::Stop, Order::Stop].into_iter();
         let told = workers.tell(orders, Duration::from_secs(5)).await;
         assert_eq!(told.map_err(|lost| lost.worker), Err(0));
+        // Without senders, a worker that was told nothing waits no longer.
+        drop(workers);
         assert!(alive.await.expect("no panic"), "the second was told, and waited for");
     }
 }
