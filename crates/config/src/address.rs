@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::Uri;
 use routing::table::HostPattern;
 
-use crate::model::{BackendUrl, Scheme};
+use crate::model::{BackendAddress, BackendUrl, ListenAddress, Scheme};
 use crate::problem::quoted;
 use crate::report::Complaint;
 
@@ -83,7 +83,7 @@ pub(crate) fn parse_url(text: &str) -> Result<BackendUrl, Complaint> {
             .filter(|port| *port > 0)
             .ok_or_else(|| bad().advice("ports are 1 to 65535"))?,
     };
-    Ok(BackendUrl { scheme, host: Arc::from(host), port })
+    Ok(BackendUrl::tcp(scheme, &host, port))
 }
 
 /// The port of a scheme.
@@ -92,23 +92,6 @@ pub(crate) fn default_port(scheme: Scheme) -> u16 {
         Scheme::Http => 80,
         Scheme::Https => 443,
     }
-}
-
-/// `host:port`, with brackets around an IPv6 address.
-pub(crate) fn show_authority(url: &BackendUrl) -> String {
-    match url.host.parse::<Ipv6Addr>() {
-        Ok(address) => format!("[{address}]:{}", url.port),
-        Err(_) => format!("{}:{}", url.host, url.port),
-    }
-}
-
-/// The URL as a user would write it, always with its port.
-pub(crate) fn show_url(url: &BackendUrl) -> String {
-    let scheme = match url.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    format!("{scheme}://{}", show_authority(url))
 }
 
 /// A URL's host without brackets, lower case, addresses in their usual form.
@@ -218,7 +201,8 @@ pub(crate) fn parse_route_path(text: &str) -> Result<String, Complaint> {
 }
 
 /// Whether two listening sockets would compete for the same clients. Port 0 never does.
-pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: &ListenAddress, b: &ListenAddress) -> bool {
+    let (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) = (a, b) else { return a == b };
     let covers =
         |wide: IpAddr, other: IpAddr| wide.is_unspecified() && wide.is_ipv4() == other.is_ipv4();
     a.port() == b.port()
@@ -228,13 +212,14 @@ pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 
 /// Whether a connection to `url` would certainly arrive at a socket listening on `address`.
 pub(crate) fn leads_to(url: &BackendUrl, address: SocketAddr) -> bool {
-    if url.port != address.port() {
+    let BackendAddress::Tcp { host, port } = &url.address else { return false };
+    if *port != address.port() {
         return false;
     }
-    if url.host.as_ref() == "localhost" {
+    if host.as_ref() == "localhost" {
         return address.ip().is_loopback() || address.ip().is_unspecified();
     }
-    url.host.parse::<IpAddr>().is_ok_and(|host| {
+    host.parse::<IpAddr>().is_ok_and(|host| {
         host == address.ip()
             || (address.ip().is_unspecified()
                 && (host.is_loopback() || host.is_unspecified())
@@ -278,7 +263,7 @@ mod tests {
     #[test]
     fn urls() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(parse_url(text).map(|url| show_url(&url)).ok().as_deref(), Some(expected));
+            assert_eq!(parse_url(text).map(|url| url.to_string()).ok().as_deref(), Some(expected));
         };
         check("http://10.0.0.1", "http://10.0.0.1:80");
         check("https://App.Example.com", "https://app.example.com:443");

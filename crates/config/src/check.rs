@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use routing::failover::Damping;
 
-use crate::address::{leads_to, overlap, show_host, show_url};
+use crate::address::{leads_to, overlap, show_host};
 use crate::kinds::show_duration;
 use crate::model::Listener;
 use crate::problem::quoted;
@@ -40,7 +40,7 @@ pub(crate) fn backends(section: &Section<'_>, backends: &[DraftBackend]) {
         // The same URL written twice without names is one mistake, not two.
         if let Some(line) = urls.insert(url.clone(), draft.url.mark.line) {
             let message =
-                format!("{} is already a backend of this service (line {line})", show_url(url));
+                format!("{} is already a backend of this service (line {line})", url);
             let advice =
                 "a standby must be another server, otherwise it fails together with the primary";
             report.error(&draft.url, Complaint::new(message).advice(advice));
@@ -77,11 +77,11 @@ pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
 
 fn sockets(report: &Report<'_>, draft: &Draft) {
     for (index, listener) in draft.listeners.iter().enumerate() {
-        let address = listener.value.address;
+        let address = &listener.value.address;
         let earlier =
-            draft.listeners[..index].iter().find(|other| overlap(other.value.address, address));
+            draft.listeners[..index].iter().find(|other| overlap(&other.value.address, address));
         if let Some(other) = earlier {
-            let (taken, line) = (other.value.address, other.place.mark.line);
+            let (taken, line) = (&other.value.address, other.place.mark.line);
             let (message, advice) = if taken == address {
                 (format!("{address} is already a listener (line {line})"), "remove one of the two")
             } else {
@@ -94,7 +94,8 @@ fn sockets(report: &Report<'_>, draft: &Draft) {
         }
     }
     let Some(admin) = &draft.admin else { return };
-    let clash = |listener: &&At<Listener>| overlap(listener.value.address, admin.value.address);
+    let taken = admin.value.address.into();
+    let clash = |listener: &&At<Listener>| overlap(&listener.value.address, &taken);
     if let Some(listener) = draft.listeners.iter().find(clash) {
         let message = format!(
             "{} is taken by the admin listener ({})",
@@ -158,7 +159,7 @@ fn routes(report: &Report<'_>, draft: &Draft) {
 }
 
 fn loops(report: &Report<'_>, draft: &Draft) {
-    let own = draft.listeners.iter().map(|listener| listener.value.address);
+    let own = draft.listeners.iter().filter_map(|listener| listener.value.address.tcp());
     let own: Vec<SocketAddr> =
         own.chain(draft.admin.iter().map(|admin| admin.value.address)).collect();
     for backend in draft.services.iter().flat_map(|service| &service.backends) {
@@ -166,7 +167,7 @@ fn loops(report: &Report<'_>, draft: &Draft) {
         {
             let message = format!(
                 "{} is this program itself: it listens on {address}",
-                show_url(&backend.backend.url)
+                backend.backend.url
             );
             report.error(
                 &backend.url,

@@ -27,6 +27,36 @@ pub(crate) const BODY_TIMEOUT: &str = "30s";
 pub(crate) const HEADER_BYTES: &str = "32KiB";
 /// Browsers send about twenty; the parser's own limit is the same.
 pub(crate) const HEADERS: &str = "100";
+/// One address may not take all; behind most gateways there are fewer people than this.
+pub(crate) const CONNECTIONS_PER_CLIENT: &str = "2000";
+/// A handshake is two round trips; this is for the far end of a bad line.
+pub(crate) const HANDSHAKE_TIMEOUT: &str = "10s";
+/// A body that drips more slowly than this ties us up on purpose.
+pub(crate) const BODY_PROGRESS: &str = "1KiB";
+/// Longer than any URL that browsers and other proxies agree on.
+pub(crate) const URI_BYTES: &str = "8KiB";
+/// Bodies stream through: their size costs nothing here. The backend knows what it can take.
+pub(crate) const BODY_BYTES: &str = "off";
+/// RFC 9113 6.5.2 advises at least 100; more only helps floods.
+pub(crate) const STREAMS: &str = "128";
+/// Connections do not wear out.
+pub(crate) const REQUESTS: &str = "off";
+/// Connections find their way to a new process, address or policy within the hour.
+pub(crate) const CONNECTION_AGE: &str = "1h";
+/// Whoever speaks TLS can speak HTTP/2.
+pub(crate) const HTTP2: &str = "true";
+/// Nobody speaks it in the clear by accident; those who do know that they do.
+pub(crate) const H2C: &str = "false";
+/// Versions that all living clients speak, and nothing weak in them.
+pub(crate) const TLS_POLICY: &str = "intermediate";
+/// Who asks for client certificates means it.
+pub(crate) const CLIENT_AUTH_MODE: &str = "required";
+/// The port of `https`.
+pub(crate) const REDIRECT_PORT: &str = "443";
+/// Keeps the method and may be remembered.
+pub(crate) const REDIRECT_STATUS: &str = "308";
+/// A year, as the lists of browsers ask for.
+pub(crate) const HSTS_MAX_AGE: &str = "8760h";
 /// As nginx: a client that closes its side has usually gone away.
 pub(crate) const HALF_CLOSE: &str = "false";
 
@@ -100,3 +130,25 @@ pub(crate) const BODY_IDLE: &str = "60s";
 pub(crate) const IDLE_CONNECTIONS: &str = "64";
 /// Below the 5 s after which Node.js closes, the shortest common keep-alive.
 pub(crate) const IDLE_CONNECTION_TIMEOUT: &str = "4s";
+/// As long as people leave a quiet tab open; a side that is gone without a word is noticed by TCP
+/// keepalive long before.
+pub(crate) const STREAM_IDLE: &str = "1h";
+/// Long downloads are not an error; `idle` finds those that stand still.
+pub(crate) const REQUEST: &str = "off";
+/// As many as most servers allow; beyond it one lost packet would delay too much.
+pub(crate) const UPSTREAM_STREAMS: &str = "100";
+/// Over TLS the backend says what it can, in the clear everybody speaks HTTP/1.1.
+pub(crate) const PROTOCOL: &str = "auto";
+/// Backends that do not expect it take it for a broken request.
+pub(crate) const PROXY_PROTOCOL: &str = "off";
+
+// --- Streams at the old active. ---
+
+/// What the failed active still sends may well be worth having, but not for long.
+pub(crate) const FAILOVER_DEADLINE: &str = "30s";
+/// Nearly all at once: clients are better off at the new active.
+pub(crate) const FAILOVER_WINDOW: &str = "5s";
+/// Both are well; there is no hurry.
+pub(crate) const FAILBACK_DEADLINE: &str = "5m";
+/// Clients that come back a few at a time do not hurt.
+pub(crate) const FAILBACK_WINDOW: &str = "30s";

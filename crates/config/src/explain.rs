@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use routing::failover::{AllDown, Failback};
 
-use crate::address::{show_authority, show_host, show_url};
+use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
 use crate::lint;
 use crate::model::{Backend, Config, Probe, Scheme, Service, Trust, Workers};
@@ -64,8 +64,8 @@ fn front(config: &Config) -> String {
 
 fn who(service: &Service) -> String {
     let named = |backend: &Backend| {
-        let url = show_url(&backend.url);
-        if *backend.name == *show_authority(&backend.url) {
+        let url = backend.url.to_string();
+        if *backend.name == *backend.url.place() {
             url
         } else {
             format!("{} ({url})", backend.name)

@@ -61,7 +61,7 @@ fn backends(service: &Service, lints: &mut Vec<Lint>) {
 
 fn tls(service: &Service, lints: &mut Vec<Lint>) {
     let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
-    let unset = UpstreamTls { trust: Trust::System, server_name: None };
+    let unset = UpstreamTls::default();
     if service.tls != unset && !https && !service.backends.is_empty() {
         lints.push(Lint {
             keys: &["tls"],

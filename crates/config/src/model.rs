@@ -3,13 +3,15 @@
 //! Nothing here can be invalid, so nothing here has a `validate()`. Values are made by
 //! [`crate::load`] only.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
+use ipnet::IpNet;
 use routing::failover::Policy;
 use routing::table::HostPattern;
 
@@ -45,10 +47,128 @@ pub enum Workers {
 /// A bound socket accepting clients, and what a client may do on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where to listen. Port 0 lets the system choose.
-    pub address: SocketAddr,
+    /// Where to listen.
+    pub address: ListenAddress,
+    /// TLS; `None` in the clear.
+    pub tls: Option<DownstreamTls>,
+    /// Whether HTTP/2 is offered over TLS (ALPN, RFC 7301).
+    pub http2: bool,
+    /// Whether HTTP/2 with prior knowledge (RFC 9113 3.3) is understood in the clear.
+    pub h2c: bool,
+    /// Answers every request with a redirect to `https`.
+    pub redirect_https: Option<RedirectHttps>,
+    /// What browsers are told about coming back over TLS only (RFC 6797); `None`: nothing.
+    pub hsts: Option<Hsts>,
+    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Who must begin a connection with a PROXY header; nobody else may.
+    pub proxy_protocol: Vec<IpNet>,
     /// Bounds on clients of this listener.
     pub limits: DownstreamLimits,
+}
+
+/// Where a listener is bound.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// IP address and port. Port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket, absolute.
+    Unix(Arc<Path>),
+}
+
+impl ListenAddress {
+    /// IP address and port, if it has them.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DownstreamTls {
+    /// Chosen by the name the client asks for (SNI); the first is the default. At least one.
+    pub certificates: Vec<CertificateFiles>,
+    /// Versions and ciphers.
+    pub policy: TlsPolicy,
+    /// Whether clients show a certificate.
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// A certificate with its chain, and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateFiles {
+    /// The certificate, then its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Which versions of TLS and which ciphers are spoken with clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsPolicy {
+    /// TLS 1.3 only.
+    Modern,
+    /// TLS 1.2 with forward secrecy and authenticated ciphers, and TLS 1.3.
+    Intermediate,
+}
+
+/// How clients are authenticated by certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAuth {
+    /// The authorities that issue them, a PEM file.
+    pub ca: PathBuf,
+    /// Whether a client without one is refused.
+    pub mode: ClientAuthMode,
+    /// Revocation lists, PEM files. With any, a certificate of an authority without a list is refused.
+    pub crl: Vec<PathBuf>,
+}
+
+/// Whether a client must show a certificate. One that is shown must always be valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientAuthMode {
+    /// No handshake without one.
+    Required,
+    /// A client may do without.
+    Optional,
+}
+
+/// How a request in the clear is sent to `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedirectHttps {
+    /// The port of the new URL; 443 is left out of it.
+    pub port: u16,
+    /// 301, 302, 307 or 308.
+    pub status: u16,
+}
+
+/// `Strict-Transport-Security` (RFC 6797 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// For how long a browser remembers.
+    pub max_age: Duration,
+    /// Whether it holds for names below, too.
+    pub subdomains: bool,
+    /// Whether the site asks to be in the lists that browsers come with.
+    pub preload: bool,
 }
 
 /// Bounds on clients of one listener.
@@ -66,6 +186,22 @@ pub struct DownstreamLimits {
     pub header_bytes: usize,
     /// Most header fields of a request; then 431.
     pub headers: usize,
+    /// Open connections of one client address, over all workers. Trusted proxies are exempt.
+    pub connections_per_client: usize,
+    /// How long the PROXY header and the TLS handshake may take, together.
+    pub handshake_timeout: Duration,
+    /// What a request body must at least move within `body_timeout`; less is no progress.
+    pub body_progress: usize,
+    /// Most bytes of a request's target; then 414.
+    pub uri_bytes: usize,
+    /// Most bytes of a request body; then 413. `None`: any.
+    pub body_bytes: Option<u64>,
+    /// Most concurrent streams of one HTTP/2 connection (RFC 9113 5.1.2).
+    pub streams: u32,
+    /// After this many requests a connection is closed gracefully. `None`: never for that.
+    pub requests: Option<u64>,
+    /// At this age a connection is closed gracefully. `None`: never for that.
+    pub connection_age: Option<Duration>,
     /// Whether a client that has closed its sending side still gets its answer. When false
     /// (as nginx), a client that closes cancels its request.
     pub half_close: bool,
@@ -89,7 +225,11 @@ pub struct Service {
     pub name: Arc<str>,
     /// Priority order: the first is the primary. At least one; names and URLs unique.
     pub backends: Vec<Backend>,
-    /// How `https` backends are verified; used by traffic and by probes.
+    /// Which HTTP is spoken with backends, by traffic and by probes.
+    pub protocol: UpstreamProtocol,
+    /// The PROXY header that connections to backends begin with; `None`: none.
+    pub proxy_protocol: Option<ProxyVersion>,
+    /// How `https` backends are verified; used by traffic, and by probes unless `health` has its own.
     pub tls: UpstreamTls,
     /// How every backend of the service is probed.
     pub health: Health,
@@ -101,8 +241,53 @@ pub struct Service {
     pub replay: Replay,
     /// Bounds on what a backend may take.
     pub timeouts: UpstreamTimeouts,
-    /// Bounds on idle connections kept for reuse.
+    /// Bounds on connections kept for reuse.
     pub connections: UpstreamConnections,
+    /// What becomes of streams at the old active when the traffic moves.
+    pub streams: StreamPolicies,
+}
+
+/// Which HTTP is spoken with backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// What the backend chooses by ALPN over TLS, HTTP/1.1 in the clear.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: over TLS by ALPN and nothing else, in the clear with prior knowledge.
+    Http2,
+}
+
+/// Which PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+/// What becomes of streams: WebSockets, server-sent events, gRPC streams, long bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamPolicies {
+    /// When an active that is no longer eligible is left.
+    pub failover: StreamPolicy,
+    /// When the traffic moves for any other reason.
+    pub failback: StreamPolicy,
+}
+
+/// What becomes of streams at the old active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamPolicy {
+    /// They stay there until they end.
+    Keep,
+    /// They may end by themselves until `deadline`; then they are closed, spread over `window`.
+    Close {
+        /// How long they may go on; zero: not at all.
+        deadline: Duration,
+        /// Over how long their ends are spread, so that not all clients come back at once.
+        window: Duration,
+    },
 }
 
 /// One server.
@@ -114,15 +299,83 @@ pub struct Backend {
     pub url: BackendUrl,
 }
 
-/// Where a backend is: `http://host[:port]` or `https://host[:port]`, with no path.
+/// Where a backend is: `http://host[:port]`, `https://host[:port]` or `unix:/path`, with no path of
+/// a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BackendUrl {
     /// `http` or `https`.
     pub scheme: Scheme,
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: Arc<str>,
-    /// Given, or the scheme's own.
-    pub port: u16,
+    /// Where it listens.
+    pub address: BackendAddress,
+}
+
+/// Where a backend listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BackendAddress {
+    /// At a host and port.
+    Tcp {
+        /// A name, an IPv4 address, or an IPv6 address without brackets.
+        host: Arc<str>,
+        /// Given, or the scheme's own.
+        port: u16,
+    },
+    /// At a Unix socket of this absolute path.
+    Unix(Arc<Path>),
+}
+
+impl BackendUrl {
+    /// A backend at a host and port.
+    #[must_use]
+    pub fn tcp(scheme: Scheme, host: &str, port: u16) -> Self {
+        Self { scheme, address: BackendAddress::Tcp { host: host.into(), port } }
+    }
+
+    /// The host; `localhost` for a Unix socket.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match &self.address {
+            BackendAddress::Tcp { host, .. } => host,
+            BackendAddress::Unix(_) => "localhost",
+        }
+    }
+
+    /// Host and port as the `Host` field has them: brackets around an IPv6 address, no port when it
+    /// is the scheme's own (RFC 9110 4.2.3).
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match &self.address {
+            BackendAddress::Tcp { host, port } => match (self.scheme, port) {
+                (Scheme::Http, 80) | (Scheme::Https, 443) => bracketed(host),
+                (Scheme::Http | Scheme::Https, port) => format!("{}:{port}", bracketed(host)),
+            },
+            BackendAddress::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    /// Where it listens, for people: host and port, always with the port, or the path of the socket.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.address {
+            BackendAddress::Tcp { host, port } => format!("{}:{port}", bracketed(host)),
+            BackendAddress::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// As a user would write it, always with its port.
+impl fmt::Display for BackendUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.address, self.scheme) {
+            (BackendAddress::Unix(_), _) => {}
+            (BackendAddress::Tcp { .. }, Scheme::Http) => f.write_str("http://")?,
+            (BackendAddress::Tcp { .. }, Scheme::Https) => f.write_str("https://")?,
+        }
+        f.write_str(&self.place())
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// What is spoken to a backend.
@@ -135,18 +388,26 @@ pub enum Scheme {
 }
 
 /// How `https` backends are verified.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UpstreamTls {
     /// Whom to trust.
     pub trust: Trust,
-    /// The name to ask for and to verify, when it is not the URL's host.
+    /// The name to ask for (SNI) and to verify, when it is not the URL's host.
     pub server_name: Option<Arc<str>>,
+    /// The name to verify, when it is not the one asked for.
+    pub verify_name: Option<Arc<str>>,
+    /// What we show to a backend that wants to know who we are.
+    pub certificate: Option<CertificateFiles>,
+    /// SHA-256 digests of the public keys (SubjectPublicKeyInfo) that a backend may have. Empty: any
+    /// key whose certificate is trusted.
+    pub pins: Vec<[u8; 32]>,
 }
 
 /// Whom to trust when a backend shows its certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// The system's certificate authorities.
+    #[default]
     System,
     /// The certificates in this PEM file, relative paths resolved against the config's folder.
     Ca(PathBuf),
@@ -159,6 +420,8 @@ pub enum Trust {
 pub struct Health {
     /// What to send and what to expect.
     pub probe: Probe,
+    /// TLS settings of probes; `None`: those of the traffic.
+    pub tls: Option<UpstreamTls>,
     /// From one probe to the next when nothing is in doubt.
     pub interval: Duration,
     /// The total deadline of one probe: resolve, connect, TLS, send, receive.
@@ -242,15 +505,22 @@ pub struct UpstreamTimeouts {
     pub response: Duration,
     /// How long a response body may make no progress.
     pub idle: Duration,
+    /// How long a stream (WebSocket, server-sent events, gRPC) may be silent.
+    pub stream_idle: Duration,
+    /// From the head of a request to the end of its response; then 504, or the response is cut.
+    /// `None`: as long as it makes progress.
+    pub request: Option<Duration>,
 }
 
-/// Bounds on idle connections kept for reuse, per backend and worker.
+/// Bounds on connections kept for reuse, per backend and worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConnections {
     /// How many idle connections are kept.
     pub idle: usize,
     /// How long one is kept idle; below the backend's own keep-alive.
     pub idle_timeout: Duration,
+    /// Most streams on one HTTP/2 connection; further ones open another.
+    pub streams: usize,
 }
 
 /// The admin listener.

@@ -39,6 +39,7 @@ pub(crate) fn health(section: &mut Section<'_>) -> HealthDraft {
     section.exclusive("http", "tcp");
     let health = Health {
         probe: if tcp.is_some() { Probe::Tcp } else { Probe::Http(http) },
+        tls: None,
         interval: section.or(
             "interval",
             "From one probe to the next when nothing is in doubt",

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::address::{parse_host_pattern, parse_listen, parse_route_path};
 use crate::kinds::{count, duration, flag, ms, parse_count, parse_name, secs, size, text, word};
-use crate::model::{Admin, DownstreamLimits, Listener, Workers};
+use crate::model::{Admin, DownstreamLimits, ListenAddress, Listener, Workers};
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint};
@@ -105,7 +105,7 @@ fn listener(value: &mut Value<'_>) -> Option<At<Listener>> {
             let address = listen_address(value)?;
             let place = value.place().clone();
             let limits = Value::root(value.report(), None).section(|section| limits(section, false));
-            Some(At { value: Listener { address, limits }, place })
+            Some(At { value: plain(address, limits), place })
         },
         |value| {
             value.section(|section| {
@@ -124,10 +124,24 @@ fn listener(value: &mut Value<'_>) -> Option<At<Listener>> {
                     limits(section, half_close)
                 });
                 let place = section.place("address");
-                Some(At { value: Listener { address: address?, limits }, place })
+                Some(At { value: plain(address?, limits), place })
             })
         },
     )
+}
+
+fn plain(address: SocketAddr, limits: DownstreamLimits) -> Listener {
+    Listener {
+        address: ListenAddress::Tcp(address),
+        tls: None,
+        http2: true,
+        h2c: false,
+        redirect_https: None,
+        hsts: None,
+        trusted_proxies: Vec::new(),
+        proxy_protocol: Vec::new(),
+        limits,
+    }
 }
 
 fn listen_address(value: &mut Value<'_>) -> Option<SocketAddr> {
@@ -172,6 +186,14 @@ fn limits(section: &mut Section<'_>, half_close: bool) -> DownstreamLimits {
             defaults::HEADERS,
             count(10..=1000),
         ),
+        connections_per_client: 2000,
+        handshake_timeout: secs(10),
+        body_progress: 1024,
+        uri_bytes: 8 << 10,
+        body_bytes: None,
+        streams: 128,
+        requests: None,
+        connection_age: Some(secs(3600)),
         half_close,
     }
 }

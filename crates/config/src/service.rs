@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use routing::failover::{AllDown, Damping, Failback, Policy};
 
-use crate::address::{parse_server_name, parse_url, show_authority};
+use crate::address::{parse_server_name, parse_url};
 use crate::kinds::{count, duration, flag, ms, parse_name, secs, size, small_count, text, word};
 use crate::model::{
-    Backend, BackendUrl, Hold, Replay, Service, Trust, UpstreamConnections, UpstreamTimeouts,
-    UpstreamTls,
+    Backend, BackendUrl, Hold, Replay, Service, StreamPolicies, StreamPolicy, Trust,
+    UpstreamConnections, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use crate::probe::{HealthDraft, health};
 use crate::reader::{Section, Value};
@@ -86,6 +86,8 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
     let service = Service {
         name: Arc::from(name.value),
         backends: backends.iter().map(|draft| draft.backend.clone()).collect(),
+        protocol: UpstreamProtocol::Auto,
+        proxy_protocol: None,
         tls,
         health,
         policy,
@@ -93,6 +95,10 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         replay,
         timeouts,
         connections,
+        streams: StreamPolicies {
+            failover: StreamPolicy::Close { deadline: secs(30), window: secs(5) },
+            failback: StreamPolicy::Close { deadline: secs(300), window: secs(30) },
+        },
     };
     // What stands in for a value that could not be read deserves no warning.
     if section.report().errors() == errors {
@@ -112,7 +118,7 @@ fn backend(value: &mut Value<'_>) -> Option<DraftBackend> {
         |value| {
             let url = backend_url(value)?;
             let place = value.place().clone();
-            let backend = Backend { name: Arc::from(show_authority(&url)), url };
+            let backend = Backend { name: Arc::from(url.place()), url };
             Some(DraftBackend { backend, name: place.clone(), url: place })
         },
         |value| {
@@ -128,7 +134,7 @@ fn backend(value: &mut Value<'_>) -> Option<DraftBackend> {
                     backend_url,
                 )?;
                 let (url_place, name_place) = (section.place("url"), section.place("name"));
-                let derived = || show_authority(&url);
+                let derived = || url.place();
                 let backend = Backend { name: Arc::from(name.unwrap_or_else(derived)), url };
                 let name = if section.has("name") { name_place } else { url_place.clone() };
                 Some(DraftBackend { backend, name, url: url_place })
@@ -160,7 +166,7 @@ fn tls(section: &mut Section<'_>, base: &Path) -> UpstreamTls {
         (Some(file), _) => Trust::Ca(base.join(file)),
         (None, _) => Trust::System,
     };
-    UpstreamTls { trust, server_name }
+    UpstreamTls { trust, server_name, verify_name: None, certificate: None, pins: Vec::new() }
 }
 
 /// The words of `failback`.
@@ -286,6 +292,8 @@ fn timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
             defaults::BODY_IDLE,
             duration(ms(10)..=secs(24 * 3600)),
         ),
+        stream_idle: secs(3600),
+        request: None,
     }
 }
 
@@ -303,5 +311,6 @@ fn connections(section: &mut Section<'_>) -> UpstreamConnections {
             defaults::IDLE_CONNECTION_TIMEOUT,
             duration(ms(1)..=secs(3600)),
         ),
+        streams: 100,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use routing::failover::{AllDown, Failback};
 
-use crate::address::{show_host, show_url};
+use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
 use crate::model::{Config, HttpProbe, Listener, Probe, Service, Trust, UpstreamTls, Workers};
 use crate::probe::show_status;
@@ -120,7 +120,7 @@ fn write_service(out: &mut String, service: &Service) {
     let Service { health, policy, hold, replay, timeouts, connections, .. } = service;
     line(out, format_args!("  {}:\n    backends:", quote(&service.name)));
     for backend in &service.backends {
-        let (name, url) = (quote(&backend.name), quote(&show_url(&backend.url)));
+        let (name, url) = (quote(&backend.name), quote(&backend.url.to_string()));
         line(out, format_args!("      - {{ name: {name}, url: {url} }}"));
     }
     write_tls(out, &service.tls);
