@@ -26,6 +26,21 @@ pub struct Destination {
     pub proxy_protocol: Option<ProxyVersion>,
 }
 
+impl Destination {
+    /// Whether `other` leads to the same backend in the same way, with the same TLS settings.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let same_tls = match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                Arc::ptr_eq(&a.config, &b.config) && a.server_name == b.server_name
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_tls && self.url == other.url && self.proxy_protocol == other.proxy_protocol
+    }
+}
+
 /// How an `https` backend is verified.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -104,6 +119,16 @@ impl Connector {
         opened.unwrap_or(Err(ConnectError::Timeout(limit)))
     }
 
+    /// Opens a socket within `limit`, and says nothing on it.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn reach(&self, limit: Duration) -> Result<Socket, ConnectError> {
+        let deadline = Instant::now() + limit;
+        let opened = timeout_at(deadline, self.open_socket(deadline)).await;
+        opened.unwrap_or(Err(ConnectError::Timeout(limit)))
+    }
+
     async fn open(
         &self,
         offer: Offer,
@@ -114,7 +139,8 @@ impl Connector {
         let Some(tls) = &self.destination.tls else {
             return Ok(Connected { stream: Stream::Plain(socket), is_http2: false });
         };
-        let connector = TlsConnector::from(Arc::clone(&tls.config)).with_alpn(protocols(offer));
+        let tls_connector = TlsConnector::from(Arc::clone(&tls.config));
+        let connector = tls_connector.with_alpn(protocols(offer));
         let stream =
             connector.connect(tls.server_name.clone(), socket).await.map_err(ConnectError::Tls)?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

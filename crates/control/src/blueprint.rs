@@ -3,11 +3,11 @@
 //! Building may fail and changes nothing; putting a blueprint in force is the supervisor's part.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BackendUrl, Config, Scheme, Service};
+use config::model::{BackendUrl, Config, ListenAddress, Scheme, Service};
+use connect::Destination;
 use health::Subject;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, ServiceSpec, Snapshot};
 use routing::failover::{BackendId, Policy};
@@ -40,17 +40,18 @@ pub enum BuildError {
         name: Arc<str>,
     },
     /// A listener cannot be bound.
-    #[error("cannot listen on {address}: {why}{}", advice(.why, *.address))]
+    #[error("cannot listen on {address}: {why}{}", advice(.why, .address))]
     Bind {
         /// Where.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         why: io::Error,
     },
 }
 
 /// What an operator can do about a listener that cannot be bound.
-fn advice(error: &io::Error, address: SocketAddr) -> String {
+fn advice(error: &io::Error, address: &ListenAddress) -> String {
+    let Some(address) = address.tcp() else { return String::new() };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let port = address.port();
@@ -90,6 +91,8 @@ pub(crate) struct Plan {
 pub(crate) struct BackendPlan {
     pub(crate) id: BackendId,
     pub(crate) url: Arc<str>,
+    /// The way of the traffic.
+    pub(crate) destination: Destination,
     pub(crate) subject: Subject,
     /// How long the first probe waits for its turn.
     pub(crate) delay: Duration,
@@ -112,14 +115,8 @@ impl BackendPlan {
 
     /// Whether a prober of `other` would do exactly the same.
     pub(crate) fn probes_like(&self, other: &Self) -> bool {
-        let tls = match (&self.subject.tls, &other.subject.tls) {
-            (None, None) => true,
-            (Some(a), Some(b)) => {
-                Arc::ptr_eq(&a.config, &b.config) && a.server_name == b.server_name
-            }
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        tls && self.subject.url == other.subject.url && self.subject.health == other.subject.health
+        let (a, b) = (&self.subject, &other.subject);
+        a.destination.same_as(&b.destination) && a.protocol == b.protocol && a.health == b.health
     }
 }
 
@@ -151,7 +148,7 @@ impl Blueprint {
         let routes = config.routes.iter();
         let routes = routes.map(|route| (route.host.clone(), route.path.clone(), route.service));
         let listeners = config.listeners.iter().map(|listener| ListenerSpec {
-            address: listener.address,
+            address: listener.address.clone(),
             limits: listener.limits.clone(),
         });
         let snapshot = Arc::new(Snapshot {
@@ -170,16 +167,16 @@ impl Blueprint {
         workers: usize,
         running: Option<&Self>,
     ) -> Result<Vec<Bound>, BuildError> {
-        let open = |address| {
+        let open = |address: &ListenAddress| {
             running.is_some_and(|running| {
-                running.config.listeners.iter().any(|listener| listener.address == address)
+                running.config.listeners.iter().any(|listener| listener.address == *address)
             })
         };
-        let addresses = self.config.listeners.iter().map(|listener| listener.address);
+        let addresses = self.config.listeners.iter().map(|listener| listener.address.clone());
         addresses
-            .filter(|address| !open(*address))
+            .filter(|address| !open(address))
             .map(|address| {
-                proxy::bind(address, workers).map_err(|why| BuildError::Bind { address, why })
+                proxy::bind(&address, workers).map_err(|why| BuildError::Bind { address, why })
             })
             .collect()
     }
@@ -230,12 +227,12 @@ impl Blueprint {
         }
         let removed = running.backends().filter(|backend| !named(self, backend));
         words.extend(removed.map(|backend| format!("backend {} removed", backend.full_name())));
-        let listens = |blueprint: &Self, address| {
-            blueprint.config.listeners.iter().any(|listener| listener.address == address)
+        let listens = |blueprint: &Self, address: &ListenAddress| {
+            blueprint.config.listeners.iter().any(|listener| listener.address == *address)
         };
-        let opened = self.config.listeners.iter().filter(|l| !listens(running, l.address));
+        let opened = self.config.listeners.iter().filter(|l| !listens(running, &l.address));
         words.extend(opened.map(|listener| format!("listener {} opened", listener.address)));
-        let closed = running.config.listeners.iter().filter(|l| !listens(self, l.address));
+        let closed = running.config.listeners.iter().filter(|l| !listens(self, &l.address));
         words.extend(closed.map(|listener| format!("listener {} closed", listener.address)));
         if words.is_empty() {
             words.push("settings".to_owned());
@@ -258,16 +255,22 @@ impl Shared<'_> {
         let mut backends = Vec::new();
         for backend in &service.backends {
             let number = self.ids.backend(id, Identity::of(service, backend), self.old_ids);
+            let destination = Destination {
+                url: backend.url.clone(),
+                tls: self.tls(service, &backend.url)?,
+                proxy_protocol: service.proxy_protocol,
+            };
             let subject = Subject {
                 id: number.0,
                 service: service.name.clone(),
                 backend: backend.name.clone(),
-                url: backend.url.clone(),
-                tls: self.tls(service, &backend.url)?,
+                destination: destination.clone(),
+                protocol: service.protocol,
                 health: service.health.clone(),
             };
-            let url = url(&backend.url).into();
-            backends.push(BackendPlan { id: number, url, subject, delay: Duration::ZERO });
+            let url = backend.url.to_string().into();
+            let delay = Duration::ZERO;
+            backends.push(BackendPlan { id: number, url, destination, subject, delay });
         }
         Ok(Plan { id, name: service.name.clone(), backends, policy: service.policy.clone() })
     }
@@ -276,17 +279,17 @@ impl Shared<'_> {
         &mut self,
         service: &Service,
         url: &BackendUrl,
-    ) -> Result<Option<health::Tls>, BuildError> {
+    ) -> Result<Option<connect::Tls>, BuildError> {
         if url.scheme == Scheme::Http {
             return Ok(None);
         }
         let why = |why| BuildError::Tls { service: service.name.clone(), why };
         let config = self.tls.settings(&service.tls.trust, self.old_tls).map_err(why)?;
-        let name = service.tls.server_name.as_ref().unwrap_or(&url.host);
+        let name = service.tls.server_name.as_deref().unwrap_or(url.host());
         let server_name = ServerName::try_from(name.to_string()).map_err(|_| {
-            BuildError::ServerName { service: service.name.clone(), name: name.clone() }
+            BuildError::ServerName { service: service.name.clone(), name: name.into() }
         })?;
-        Ok(Some(health::Tls { config, server_name }))
+        Ok(Some(connect::Tls { config, server_name }))
     }
 }
 
@@ -295,11 +298,7 @@ fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
     let backends = plan.backends.iter().map(|backend| BackendSpec {
         id: backend.id,
         name: backend.name().clone(),
-        url: backend.subject.url.clone(),
-        tls: backend.subject.tls.as_ref().map(|tls| proxy::Tls {
-            config: tls.config.clone(),
-            server_name: tls.server_name.clone(),
-        }),
+        destination: backend.destination.clone(),
     });
     ServiceSpec {
         id: plan.id,
@@ -309,6 +308,8 @@ fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
         replay: service.replay.clone(),
         timeouts: service.timeouts.clone(),
         connections: service.connections.clone(),
+        protocol: service.protocol,
+        streams: service.streams,
         stall_after: service.health.stall_after,
     }
 }
@@ -323,18 +324,6 @@ fn spread(services: &mut [Plan]) {
     for (place, backend) in backends.enumerate() {
         let interval = backend.subject.health.interval.min(Duration::from_secs(1));
         backend.delay = interval.mul_f64(place as f64 / count as f64);
-    }
-}
-
-fn url(url: &BackendUrl) -> String {
-    let scheme = match url.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    if url.host.contains(':') {
-        format!("{scheme}://[{}]:{}", url.host, url.port)
-    } else {
-        format!("{scheme}://{}:{}", url.host, url.port)
     }
 }
 
@@ -460,12 +449,5 @@ services:
         assert!(said.starts_with(&format!("cannot listen on {taken}: ")), "{said}");
         assert!(said.contains("ss -ltnp"), "{said}");
         assert!(std::net::TcpListener::bind(free).is_ok());
-    }
-
-    #[test]
-    fn an_url_reads_as_it_was_written() {
-        let url = |scheme, host: &str| url(&BackendUrl { scheme, host: host.into(), port: 81 });
-        assert_eq!(url(Scheme::Http, "10.0.0.1"), "http://10.0.0.1:81");
-        assert_eq!(url(Scheme::Https, "::1"), "https://[::1]:81");
     }
 }

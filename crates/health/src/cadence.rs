@@ -137,7 +137,8 @@ mod tests {
 
     fn health(timeout: Duration, confirm_interval: Duration) -> Health {
         let interval = ms(1000);
-        Health { probe: Probe::Tcp, interval, timeout, confirm_interval, stall_after: ms(500) }
+        let (probe, tls) = (Probe::Tcp, None);
+        Health { probe, tls, interval, timeout, confirm_interval, stall_after: ms(500) }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 
 use bytes::Bytes;
-use config::model::{BackendUrl, HttpProbe, Scheme};
+use config::model::{BackendUrl, HttpProbe};
 use http::header::{CONNECTION, HOST, HeaderValue, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Empty};
@@ -80,7 +80,7 @@ fn request(
     headers.extend(probe.headers.clone());
     let host = match &probe.host {
         Some(host) => host.clone(),
-        None => HeaderValue::from_str(&authority(url))?,
+        None => HeaderValue::from_str(&url.authority())?,
     };
     headers.insert(HOST, host);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -90,17 +90,6 @@ fn request(
     *request.uri_mut() = probe.path.clone().into();
     *request.headers_mut() = headers;
     Ok(request)
-}
-
-/// Host and port as the `Host` field has them: brackets around an IPv6 address, no port when it is
-/// the scheme's own (RFC 9110 section 4.2.3).
-fn authority(url: &BackendUrl) -> String {
-    let host =
-        if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.to_string() };
-    match (url.scheme, url.port) {
-        (Scheme::Http, 80) | (Scheme::Https, 443) => host,
-        (Scheme::Http | Scheme::Https, port) => format!("{host}:{port}"),
-    }
 }
 
 /// A TLS 1.3 server refuses a client after the handshake is over on our side, so what looks like a
@@ -120,24 +109,4 @@ fn broken(error: &hyper::Error) -> Cause {
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_field_has_no_port_that_goes_without_saying() {
-        for (scheme, host, port, expected) in [
-            (Scheme::Http, "a.example", 80, "a.example"),
-            (Scheme::Https, "a.example", 443, "a.example"),
-            (Scheme::Http, "a.example", 443, "a.example:443"),
-            (Scheme::Https, "10.0.0.1", 10_091, "10.0.0.1:10091"),
-            (Scheme::Http, "::1", 80, "[::1]"),
-            (Scheme::Http, "::1", 8080, "[::1]:8080"),
-        ] {
-            let url = BackendUrl { scheme, host: host.into(), port };
-            assert_eq!(authority(&url), expected);
-        }
-    }
 }

@@ -4,12 +4,11 @@
 //! data plane.
 
 mod cadence;
-mod connect;
 mod http;
 mod lateness;
 mod probe;
 mod prober;
 mod report;
 
-pub use prober::{Prober, Subject, Tls};
+pub use prober::{Prober, Subject};
 pub use report::{Cause, Outcome, Report};

@@ -1,47 +1,47 @@
 //! One probe from its start to its outcome, under one deadline for everything it does.
 
-use config::model::{Probe, Scheme};
+use config::model::{HttpProbe, Probe};
+use connect::{ConnectError, Connector, Offer, Origin};
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
 
-use crate::connect::Destination;
 use crate::http;
-use crate::prober::{Subject, Tls};
+use crate::prober::Subject;
 use crate::report::{Cause, Outcome};
 
 /// Probes once, on a fresh connection. Ends at `deadline` at the latest.
-pub(crate) async fn run(
-    subject: &Subject,
-    destination: &Destination,
-    deadline: Instant,
-) -> Outcome {
-    match timeout_at(deadline, attempt(subject, destination, deadline)).await {
-        Ok(Ok(outcome) | Err(outcome)) => outcome,
+pub(crate) async fn run(subject: &Subject, connector: &Connector, deadline: Instant) -> Outcome {
+    let attempt = async {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        match &subject.health.probe {
+            Probe::Http(probe) => ask(subject, connector, probe, limit).await,
+            Probe::Tcp => connector.reach(limit).await.map(|_| Outcome::Pass),
+        }
+    };
+    match timeout_at(deadline, attempt).await {
+        Ok(outcome) => outcome.unwrap_or_else(|error| failure(&error)),
         Err(_) => Outcome::Fail(Cause::Timeout),
     }
 }
 
-async fn attempt(
+async fn ask(
     subject: &Subject,
-    destination: &Destination,
-    deadline: Instant,
-) -> Result<Outcome, Outcome> {
-    let stream = destination.connect(deadline).await?;
-    let probe = match &subject.health.probe {
-        Probe::Http(probe) => probe,
-        Probe::Tcp => return Ok(Outcome::Pass),
-    };
-    let tls = match (subject.url.scheme, &subject.tls) {
-        (Scheme::Http, _) => return Ok(http::ask(stream, &subject.url, probe).await),
-        (Scheme::Https, Some(tls)) => tls,
-        (Scheme::Https, None) => return Err(tls_failure("no settings for https")),
-    };
-    let Tls { config, server_name } = tls.clone();
-    let stream = TlsConnector::from(config).connect(server_name, stream).await;
-    let stream = stream.map_err(|error| tls_failure(&error.to_string()))?;
-    Ok(http::ask(stream, &subject.url, probe).await)
+    connector: &Connector,
+    probe: &HttpProbe,
+    limit: std::time::Duration,
+) -> Result<Outcome, ConnectError> {
+    let connected = connector.connect(Offer::Http1, Origin::Local, limit).await?;
+    Ok(http::ask(connected.stream, &subject.destination.url, probe).await)
 }
 
-fn tls_failure(why: &str) -> Outcome {
-    Outcome::Fail(Cause::Tls(why.to_owned()))
+fn failure(error: &ConnectError) -> Outcome {
+    match error {
+        ConnectError::Refused(error) => Outcome::Fail(Cause::Refused(error.to_string())),
+        ConnectError::Resolve(error) => Outcome::Fail(Cause::Resolve(error.to_string())),
+        ConnectError::Tls(error) => Outcome::Fail(Cause::Tls(error.to_string())),
+        ConnectError::Timeout(_) => Outcome::Fail(Cause::Timeout),
+        ConnectError::Exhausted(error) => {
+            tracing::warn!(%error, "no means to probe");
+            Outcome::Inconclusive
+        }
+    }
 }

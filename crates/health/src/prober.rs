@@ -7,12 +7,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use config::model::{BackendUrl, Health};
+use config::model::{Health, UpstreamProtocol};
+use connect::{Connector, Destination};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::cadence::Cadence;
-use crate::connect::Destination;
 use crate::lateness::Lateness;
 use crate::probe;
 use crate::report::{Outcome, Report};
@@ -26,22 +26,12 @@ pub struct Subject {
     pub service: Arc<str>,
     /// The backend's name, for logs.
     pub backend: Arc<str>,
-    /// Where it is.
-    pub url: BackendUrl,
-    /// For `https`: how it is verified; the same settings as the traffic's. Probes speak HTTP/1.1,
-    /// so these must not offer the backend anything else (ALPN).
-    pub tls: Option<Tls>,
+    /// The way to it; the traffic's own, unless the probe has TLS settings of its own.
+    pub destination: Destination,
+    /// Which HTTP it speaks.
+    pub protocol: UpstreamProtocol,
     /// What to send, when, and what to expect.
     pub health: Health,
-}
-
-/// How an `https` backend is verified.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The settings.
-    pub config: Arc<rustls::ClientConfig>,
-    /// The name to ask for and to verify.
-    pub server_name: rustls::pki_types::ServerName<'static>,
 }
 
 /// Probes one backend until dropped; no report is sent after that.
@@ -113,7 +103,7 @@ impl Wishes {
 /// The task of one prober.
 struct Driver {
     subject: Arc<Subject>,
-    destination: Arc<Destination>,
+    connector: Arc<Connector>,
     wishes: Arc<Wishes>,
     cadence: Cadence,
     lateness: Lateness,
@@ -133,7 +123,7 @@ impl Driver {
     ) -> Self {
         let now = Instant::now();
         Self {
-            destination: Arc::new(Destination::new(&subject.url)),
+            connector: Arc::new(Connector::new(subject.destination.clone())),
             cadence: Cadence::new(&subject.health, now + delay),
             lateness: Lateness::new(subject.health.timeout, now),
             subject: Arc::new(subject),
@@ -198,12 +188,12 @@ impl Driver {
 
     fn begin(&mut self) {
         let number = self.order.next_number();
-        let (subject, destination) = (Arc::clone(&self.subject), Arc::clone(&self.destination));
+        let (subject, connector) = (Arc::clone(&self.subject), Arc::clone(&self.connector));
         let started = Instant::now();
         self.cadence.began(started, fastrand::f64() * 2.0 - 1.0);
         self.running.spawn(async move {
             let deadline = started + subject.health.timeout;
-            let outcome = probe::run(&subject, &destination, deadline.into()).await;
+            let outcome = probe::run(&subject, &connector, deadline.into()).await;
             (number, Report { id: subject.id, outcome, started, took: started.elapsed() })
         });
     }

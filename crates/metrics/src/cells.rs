@@ -205,6 +205,10 @@ pub struct ServiceCells {
     pub failed: [Counter; 3],
     /// Connections that switched protocols (WebSocket) and are open.
     pub streams: Gauge,
+    /// Streams that were at a backend when the traffic left it.
+    pub streams_left: Counter,
+    /// Streams closed by us because the traffic had left their backend.
+    pub streams_closed: Counter,
 }
 
 impl ServiceCells {
@@ -242,6 +246,14 @@ pub struct ListenerCells {
     pub connections: Gauge,
     /// Times the limit on open connections was reached; further clients wait until one leaves.
     pub over_limit: Counter,
+    /// Connections refused because their client had too many.
+    pub over_client_limit: Counter,
+    /// Connections that ended within the PROXY header or the TLS handshake.
+    pub handshake_failures: Counter,
+    /// Connections over which HTTP/2 is, or was, spoken.
+    pub http2: Counter,
+    /// HTTP/2 connections ended because their client reset too many requests.
+    pub floods: Counter,
     /// `accept` failed, for example for want of file descriptors.
     pub accept_errors: Counter,
     /// Requests that could not be understood and were answered by the parser (400, 414, 431).

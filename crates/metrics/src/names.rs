@@ -101,6 +101,10 @@ declare! {
         "Requests sent again after an attempt that failed.";
     StreamsOpen: Gauge "understudy_streams_open" ["service"]
         "Connections that switched protocols, such as WebSocket, and are open.";
+    StreamsLeft: Counter "understudy_streams_left_total" ["service"]
+        "WebSockets, server-sent events, gRPC streams and bodies under way that were at a backend when the traffic left it.";
+    StreamsClosed: Counter "understudy_streams_closed_total" ["service"]
+        "Those of them that we closed, as the stream policy says; the others ended by themselves or go on.";
 
     // Connections to backends.
     Attempts: Counter "understudy_upstream_attempts_total" ["service", "backend"]
@@ -121,6 +125,14 @@ declare! {
         "Client connections accepted.";
     OverLimit: Counter "understudy_listener_connections_over_limit_total" ["listener"]
         "Times the limit on client connections was reached; further clients wait until one leaves.";
+    OverClientLimit: Counter "understudy_listener_connections_over_client_limit_total" ["listener"]
+        "Client connections refused because their client had too many.";
+    HandshakeFailures: Counter "understudy_listener_handshake_failures_total" ["listener"]
+        "Client connections that ended within the PROXY header or the TLS handshake, or took too long for them.";
+    Http2Connections: Counter "understudy_listener_http2_connections_total" ["listener"]
+        "Client connections that spoke HTTP/2.";
+    Floods: Counter "understudy_listener_floods_total" ["listener"]
+        "HTTP/2 connections ended because their client reset too many requests.";
     AcceptErrors: Counter "understudy_listener_accept_errors_total" ["listener"]
         "Failures to accept a connection, for example for want of file descriptors.";
     BadRequests: Counter "understudy_listener_bad_requests_total" ["listener"]

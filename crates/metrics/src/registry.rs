@@ -380,6 +380,10 @@ fn collect_listener(name: &str, all: &Workers<ListenerCells>, to: &mut Expositio
     to.gauge(Id::Connections, &[name], all.level(|cells| &cells.connections));
     to.counter(Id::Accepted, &[name], all.count(|cells| &cells.accepted));
     to.counter(Id::OverLimit, &[name], all.count(|cells| &cells.over_limit));
+    to.counter(Id::OverClientLimit, &[name], all.count(|cells| &cells.over_client_limit));
+    to.counter(Id::HandshakeFailures, &[name], all.count(|cells| &cells.handshake_failures));
+    to.counter(Id::Http2Connections, &[name], all.count(|cells| &cells.http2));
+    to.counter(Id::Floods, &[name], all.count(|cells| &cells.floods));
     to.counter(Id::AcceptErrors, &[name], all.count(|cells| &cells.accept_errors));
     to.counter(Id::BadRequests, &[name], all.count(|cells| &cells.bad_requests));
     to.counter(Id::HeaderTimeouts, &[name], all.count(|cells| &cells.header_timeouts));

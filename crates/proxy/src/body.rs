@@ -11,10 +11,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use metrics::cells::Blame;
 
-use crate::backend::Backend;
-use crate::exchange::{Broken, Connection};
+use crate::upstream::backend::Backend;
+use crate::upstream::exchange::{Broken, Connection};
 use crate::flight::{Flight, Signal, Turn};
-use crate::h1::Framing;
+use crate::upstream::h1::Framing;
 use crate::service::Service;
 
 /// A client's request body, and what of it is kept in case it must be sent again.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::backend::Backend;
-use crate::client::{Client, Watched};
+use crate::upstream::backend::Backend;
+use crate::downstream::client::{Client, Watched};
 use crate::service::Service;
 
 /// From one sweep to the next, and so the grain of every timeout of the data plane.

@@ -5,63 +5,70 @@
 //! the next active. Never twice: what may have been carried out and is not safe to repeat is not
 //! sent again; its client is told so.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::header::UPGRADE;
-use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Body, Incoming};
-use hyper::upgrade::OnUpgrade;
+use connect::{ConnectError, Origin};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use metrics::cells::Blame;
 
 use crate::answer::Failure;
-use crate::backend::Backend;
 use crate::body::{ResponseBody, Source};
-use crate::client::Client;
-use crate::connect::{ConnectError, connect};
-use crate::exchange::{Broken, Connection};
+use crate::downstream::client::Client;
+use crate::downstream::incoming::Incoming;
+use crate::downstream::reply::{Reply, Upgrade};
 use crate::flight::{Flight, Phase, Signal};
-use crate::h1::{self, Framing};
 use crate::head::Head;
 use crate::hold::{Hold, Refused};
 use crate::service::Service;
 use crate::spec::{ServiceSpec, Symptom};
 use crate::tunnel;
+use crate::upstream::ResponseHead;
+use crate::upstream::backend::{Backend, Wanted};
+use crate::upstream::exchange::{Broken, Exchange};
 use crate::worker::Worker;
 
-/// Answers one request of `client`.
+/// Answers one request of `client`: `parts` and `body` as they came, `reply` the way back.
 pub(crate) async fn forward(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    mut request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    parts: Parts,
+    body: Option<Incoming>,
+    mut reply: Reply,
+) -> Response<ResponseBody> {
     let begun = Instant::now();
     client.begin();
-    let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
-    let (parts, incoming) = request.into_parts();
-
-    let admitted = Head::admit(parts).and_then(|head| {
-        let service = worker.route(head.host(), head.path()).ok_or(Failure::NotFound)?;
-        Ok((head, service))
+    let listener = client.listener.spec();
+    let admitted = Head::admit(parts, &listener.limits).and_then(|head| {
+        if let Some(redirect) = listener.redirect_https {
+            return Err((Failure::Redirect(head.https_location(redirect)), head.kind()));
+        }
+        let service = worker.route(head.host(), head.path());
+        service.map_or(Err((Failure::NotFound, head.kind())), |service| Ok((head, service)))
     });
     let (head, service) = match admitted {
         Ok(admitted) => admitted,
-        Err(failure) => {
+        Err((failure, kind)) => {
             client.listener.cells.unrouted.inc();
             client.idle();
-            return Ok(failure.response());
+            return failure.response(kind);
         }
     };
 
-    let flight = worker.flights.begin(Rc::clone(&service), Rc::clone(&client), begun);
+    let waker = reply.waker();
+    let flight = worker.flights.begin(Rc::clone(&service), Rc::clone(&client), waker, begun);
     let spec = service.spec();
-    let source = (!incoming.is_end_stream()).then(|| Source::new(incoming, spec.replay.buffer));
+    flight.end_by(head.deadline(begun, spec.timeouts.request));
+    let limit = (spec.replay.buffer, listener.limits.body_bytes, listener.limits.body_progress);
+    let source = body.map(|body| Source::new(body, head.length(), limit));
     let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
-    let job = Job { head, source, service, spec, client, flight, begun };
+    let kind = head.kind();
+    let upgrade = reply.take_upgrade();
+    let job = Job { head, source, service, spec, client, flight, reply, begun };
 
     let response = match job.deliver().await {
         Ok(delivered) => job.relay(delivered, upgrade),
@@ -69,14 +76,17 @@ pub(crate) async fn forward(
     };
     unanswered.is_answered = true;
     let cells = &unanswered.service.cells;
-    let response = response.unwrap_or_else(|failure| {
+    let mut response = response.unwrap_or_else(|failure| {
         cells.fail(failure.blame());
-        failure.response()
+        failure.response(kind)
     });
+    if let Some(hsts) = &listener.hsts {
+        response.headers_mut().insert(http::header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
     let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
     cells.requests[class].inc();
     cells.latency.observe(begun.elapsed());
-    Ok(response)
+    response
 }
 
 /// A request whose client has not been answered. It is dropped that way when the client leaves.
@@ -102,13 +112,14 @@ struct Job {
     spec: Rc<ServiceSpec>,
     client: Rc<Client>,
     flight: Flight,
+    reply: Reply,
     begun: Instant,
 }
 
 /// A backend has answered; the body is still to come.
 struct Delivered {
-    response: h1::Head,
-    connection: Box<Connection>,
+    response: ResponseHead,
+    exchange: Exchange,
     backend: Rc<Backend>,
 }
 
@@ -131,6 +142,10 @@ enum Lost {
     ClientStalled,
     /// The client's body broke off, or is not what it was announced to be.
     BodyBroken,
+    /// The client's body is larger than allowed.
+    BodyTooLarge,
+    /// The backend cannot do what is asked for.
+    Unable,
 }
 
 impl Job {
@@ -147,22 +162,23 @@ impl Job {
                 since = Instant::now();
                 continue;
             };
-            let connection = match backend.take_idle() {
-                Some(connection) => Some(connection),
+            let wanted = self.wanted(&backend);
+            let exchange = match backend.take(&wanted) {
+                Some(exchange) => Ok(exchange),
                 None => {
-                    let opened = self.connect(&backend, since).await?;
+                    let opened = self.connect(&backend, &wanted, since).await?;
                     since = Instant::now();
                     opened
                 }
             };
-            let lost = match connection {
-                Some(mut connection) => {
-                    match self.attempt(&mut connection, &backend, since, repeats).await {
-                        Ok(response) => return Ok(Delivered { response, connection, backend }),
+            let lost = match exchange {
+                Ok(mut exchange) => {
+                    match self.attempt(&mut exchange, &backend, since, repeats).await {
+                        Ok(response) => return Ok(Delivered { response, exchange, backend }),
                         Err(lost) => lost,
                     }
                 }
-                None => Lost::Unsent,
+                Err(lost) => lost,
             };
             match lost {
                 Lost::Again => continue,
@@ -174,6 +190,8 @@ impl Job {
                     }
                 }
                 Lost::Malformed => return Err(Failure::BadGateway),
+                Lost::Unable => return Err(Failure::NotImplemented),
+                Lost::BodyTooLarge => return Err(Failure::ContentTooLarge),
                 Lost::Expired => return Err(Failure::GatewayTimeout),
                 Lost::ClientStalled => return Err(Failure::RequestTimeout),
                 Lost::BodyBroken => {
@@ -186,73 +204,93 @@ impl Job {
         }
     }
 
-    /// A new connection to `backend`; `None` when it takes none. That is a reason for suspicion, and
-    /// no more.
+    /// What connection this request needs.
+    fn wanted(&self, backend: &Backend) -> Wanted {
+        let destination = &backend.spec().destination;
+        let is_tls = destination.tls.is_some();
+        let offer = Wanted::offer(self.spec.protocol, is_tls, self.head.is_upgrade());
+        let is_private = destination.proxy_protocol.is_some();
+        Wanted {
+            offer,
+            origin: if is_private { self.client.origin() } else { Origin::Local },
+            is_private,
+            most_streams: self.spec.connections.streams,
+            limit: self.spec.timeouts.connect,
+        }
+    }
+
+    /// A new connection to `backend`. When it takes none, that is a reason for suspicion, and no
+    /// more.
     async fn connect(
         &self,
         backend: &Rc<Backend>,
+        wanted: &Wanted,
         since: Instant,
-    ) -> Result<Option<Box<Connection>>, Failure> {
+    ) -> Result<Result<Exchange, Lost>, Failure> {
         self.flight.enter(Phase::Connecting, Some(backend), since);
         // Boxed: a rare path should not make every request's future larger.
-        let mut opening = pin!(Box::pin(connect(backend, self.spec.timeouts.connect)));
+        let mut opening = pin!(Box::pin(backend.open(wanted)));
         let opened = poll_fn(|context| match opening.as_mut().poll(context) {
-            Poll::Ready(opened) => Poll::Ready(Some(opened)),
-            Poll::Pending if self.flight.signal() == Signal::Abandon => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+            Poll::Ready(opened) => Poll::Ready(Ok(opened)),
+            Poll::Pending => match self.flight.signal() {
+                Signal::Abandon => Poll::Ready(Err(Lost::Unsent)),
+                Signal::Expired => Poll::Ready(Err(Lost::Expired)),
+                Signal::None | Signal::Close => Poll::Pending,
+            },
         })
         .await;
         match opened {
-            None => Ok(None),
-            Some(Ok(stream)) => {
+            Err(lost) => Ok(Err(lost)),
+            Ok(Ok(Some(exchange))) => {
                 backend.cells.connects.inc();
-                Ok(Some(Connection::new(stream)))
+                Ok(Ok(exchange))
             }
-            Some(Err(ConnectError::Exhausted(_))) => Err(Failure::Exhausted),
-            Some(Err(error)) => {
+            Ok(Ok(None)) => Ok(Err(Lost::Again)),
+            Ok(Err(ConnectError::Exhausted(_))) => Err(Failure::Exhausted),
+            Ok(Err(error)) => {
                 backend.cells.connect_failures.inc();
-                if let Some(symptom) = error.symptom() {
+                if let Some(symptom) = symptom(&error) {
                     self.service.suspect(backend, symptom);
                 }
-                Ok(None)
+                Ok(Err(Lost::Unsent))
             }
         }
     }
 
-    /// Sends the request on `connection`, if `backend` is still active, and awaits the response head.
+    /// Sends the request, if `backend` is still active, and awaits the response head.
     async fn attempt(
         &self,
-        connection: &mut Box<Connection>,
+        exchange: &mut Exchange,
         backend: &Rc<Backend>,
         since: Instant,
         repeats: u32,
-    ) -> Result<h1::Head, Lost> {
+    ) -> Result<ResponseHead, Lost> {
         self.flight.enter(Phase::Awaiting, Some(backend), since);
-        let framing = self.source.as_ref().map_or(Framing::None, |source| source.framing());
-        let authority = || authority(&backend.spec().url);
-        connection.begin(
-            |out| self.head.write(out, framing, &self.client.identity, authority),
-            self.source.clone(),
-            framing,
-        );
+        if !exchange.may_carry(&self.head) {
+            return Err(Lost::Unable);
+        }
+        let url = &backend.spec().destination.url;
+        exchange.begin(&self.head, &self.client, url, self.source.as_ref());
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere: opening a connection
             // takes time, and so may a full socket.
-            if connection.has_sent_nothing() && !self.service.is_active(backend) {
+            if exchange.has_sent_nothing() && !self.service.is_active(backend) {
                 return Poll::Ready(Err(Lost::Again));
             }
-            let head = connection.poll_head(context, self.head.method(), |interim| {
-                self.client.send_interim(interim, &self.head);
+            let head = exchange.poll_head(context, &self.head, |interim| {
+                self.reply.send_interim(interim, &self.client, &self.head);
             });
             if let Some(source) = &self.source {
                 source.report(&self.flight);
             }
             match head {
-                Poll::Pending if self.is_body_broken() => Poll::Ready(Err(Lost::BodyBroken)),
+                Poll::Pending => match self.body_lost() {
+                    Some(lost) => Poll::Ready(Err(lost)),
+                    None => self.heed_signal(),
+                },
                 Poll::Ready(outcome) => {
                     Poll::Ready(outcome.map_err(|broken| self.lost(&broken, backend)))
                 }
-                Poll::Pending => self.heed_signal(),
             }
         })
         .await;
@@ -261,7 +299,7 @@ impl Job {
             Err(Lost::Unsent) => {}
             _ => {
                 backend.cells.attempts.inc();
-                if connection.is_used() {
+                if exchange.is_used() {
                     backend.cells.reuses.inc();
                 }
                 if repeats > 0 {
@@ -280,21 +318,21 @@ impl Job {
     /// What a broken exchange means for the request.
     fn lost(&self, broken: &Broken, backend: &Backend) -> Lost {
         tracing::debug!(backend = %backend.spec().name, %broken, "exchange broke");
-        if self.is_body_broken() {
-            return Lost::BodyBroken;
+        if let Some(lost) = self.body_lost() {
+            return lost;
         }
         match broken {
             Broken::Stale => Lost::Again,
             Broken::Unsent => Lost::Unsent,
-            Broken::Io(_) => Lost::Broken,
+            Broken::Io(_) | Broken::Reset(_) => Lost::Broken,
             Broken::Malformed(_) => Lost::Malformed,
         }
     }
 
     /// What the sweep or an order of control has to say to a request that awaits its response head.
-    fn heed_signal(&self) -> Poll<Result<h1::Head, Lost>> {
+    fn heed_signal(&self) -> Poll<Result<ResponseHead, Lost>> {
         match self.flight.signal() {
-            Signal::None => Poll::Pending,
+            Signal::None | Signal::Close => Poll::Pending,
             Signal::Expired if self.flight.awaits_client() => Poll::Ready(Err(Lost::ClientStalled)),
             Signal::Expired => Poll::Ready(Err(Lost::Expired)),
             Signal::Abandon if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
@@ -310,26 +348,34 @@ impl Job {
     fn relay(
         self,
         delivered: Delivered,
-        upgrade: Option<OnUpgrade>,
+        upgrade: Option<Upgrade>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let Delivered { response, connection, backend } = delivered;
+        let Delivered { response, exchange, backend } = delivered;
         if let Some(source) = &self.source {
             source.forget();
         }
-        let h1::Head { status, reason, headers, .. } = response;
-        let body = if status == StatusCode::SWITCHING_PROTOCOLS {
+        let ResponseHead { status, reason, mut headers } = response;
+        if self.head.is_switch(&exchange, status) {
             // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
-            let Some((upgrade, _)) = upgrade.zip(self.head.upgrade.as_ref()) else {
-                return Err(Failure::BadGateway);
-            };
+            let upgrade = upgrade.filter(|_| self.head.is_upgrade()).ok_or(Failure::BadGateway)?;
+            let switched = self.head.switched(&exchange, &upgrade, status, &mut headers);
+            let status = switched.ok_or(Failure::BadGateway)?;
             self.flight.proceed(Phase::Tunnel);
             let counted = self.client.keep_counted();
-            tunnel::start(upgrade, connection, self.service, counted, self.flight);
-            ResponseBody::Done
-        } else {
-            self.flight.proceed(Phase::Relaying);
-            ResponseBody::relay(connection, backend, self.service, self.flight)
-        };
+            tunnel::start(upgrade, exchange, self.service, counted, self.flight);
+            let mut response = Response::new(ResponseBody::Tunnel);
+            *response.status_mut() = status;
+            *response.headers_mut() = headers;
+            return Ok(response);
+        }
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::BadGateway);
+        }
+        self.flight.proceed(Phase::Relaying);
+        let stream = self.head.stream(&headers);
+        self.flight.is_stream(stream.is_some());
+        let grpc = self.head.kind().is_grpc();
+        let body = ResponseBody::relay(exchange, backend, self.service, self.flight, grpc);
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -352,6 +398,7 @@ impl Job {
                 self.service.cells.hold_timeouts.inc();
                 Failure::NobodyActive
             }
+            Refused::Overdue => Failure::GatewayTimeout,
             Refused::ClientGone => Failure::ClientGone,
         })
     }
@@ -361,9 +408,13 @@ impl Job {
         self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
     }
 
-    /// Whether the client's body ended before its end.
-    fn is_body_broken(&self) -> bool {
-        self.source.as_ref().is_some_and(|source| source.is_broken())
+    /// What is wrong with the client's body, if anything.
+    fn body_lost(&self) -> Option<Lost> {
+        let source = self.source.as_ref()?;
+        if source.is_too_large() {
+            return Some(Lost::BodyTooLarge);
+        }
+        source.is_broken().then_some(Lost::BodyBroken)
     }
 
     fn kept_bytes(&self) -> usize {
@@ -371,13 +422,13 @@ impl Job {
     }
 }
 
-/// What to call a backend when the client named no host.
-fn authority(url: &config::model::BackendUrl) -> HeaderValue {
-    let host = &url.host;
-    let text = if host.contains(':') {
-        format!("[{host}]:{}", url.port)
-    } else {
-        format!("{host}:{}", url.port)
-    };
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("backend"))
+/// What a failed connection says of the backend, if anything.
+fn symptom(error: &ConnectError) -> Option<Symptom> {
+    match error {
+        ConnectError::Refused(_) | ConnectError::Resolve(_) | ConnectError::Timeout(_) => {
+            Some(Symptom::Refused)
+        }
+        ConnectError::Tls(_) => Some(Symptom::Tls),
+        ConnectError::Exhausted(_) => None,
+    }
 }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
 use crate::answer::Failure;
-use crate::h1::Framing;
+use crate::upstream::h1::Framing;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

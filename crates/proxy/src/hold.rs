@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::backend::Backend;
-use crate::client::Watched;
+use crate::upstream::backend::Backend;
+use crate::downstream::client::Watched;
 use crate::flight::{Flight, Phase, Signal};
 use crate::service::{Moment, Service};
 

@@ -6,25 +6,21 @@
 //! The way in is `forward.rs`: the life of a request, top to bottom.
 
 mod answer;
-mod backend;
 mod body;
-mod client;
-mod connect;
-mod exchange;
+mod downstream;
 mod flight;
 mod forward;
-mod h1;
 mod head;
 mod hold;
-mod listener;
 mod service;
 mod spec;
 mod tunnel;
+mod upstream;
 mod worker;
 mod workers;
 
-pub use listener::{Bound, bind};
+pub use downstream::listener::{Bound, bind};
 pub use spec::{
-    BackendSpec, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Symptom, Tls,
+    BackendSpec, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Symptom,
 };
 pub use workers::{Lost, Workers};

@@ -12,7 +12,7 @@ use metrics::cells::ServiceCells;
 use routing::failover::BackendId;
 use tokio::sync::mpsc;
 
-use crate::backend::Backend;
+use crate::upstream::backend::Backend;
 use crate::flight::Flights;
 use crate::spec::{Leave, ServiceId, ServiceSpec, Suspicion, Symptom};
 

@@ -1,12 +1,14 @@
 //! What control hands to the workers and hears from them: plain data.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::model::{
-    BackendUrl, DownstreamLimits, Hold, Replay, UpstreamConnections, UpstreamTimeouts,
+    DownstreamLimits, Hold, Hsts, ListenAddress, RedirectHttps, Replay, UpstreamConnections,
+    UpstreamProtocol, UpstreamTimeouts,
 };
+use connect::Destination;
+use ipnet::IpNet;
 use routing::failover::BackendId;
 use routing::table::Table;
 
@@ -26,10 +28,22 @@ pub struct Snapshot {
 }
 
 /// A listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ListenerSpec {
     /// As configured; names the listener in metrics and across reloads.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
+    /// TLS, with what is offered by ALPN; `None` in the clear.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether HTTP/2 with prior knowledge (RFC 9113 3.3) is understood in the clear.
+    pub h2c: bool,
+    /// Answers every request with a redirect to `https`.
+    pub redirect_https: Option<RedirectHttps>,
+    /// What browsers are told about coming back over TLS only.
+    pub hsts: Option<Hsts>,
+    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// Who must begin a connection with a PROXY header; nobody else may.
+    pub proxy_protocol: Arc<[IpNet]>,
     /// Bounds on its clients.
     pub limits: DownstreamLimits,
 }
@@ -49,8 +63,10 @@ pub struct ServiceSpec {
     pub replay: Replay,
     /// Bounds on what a backend may take.
     pub timeouts: UpstreamTimeouts,
-    /// Bounds on idle connections.
+    /// Bounds on connections kept for reuse.
     pub connections: UpstreamConnections,
+    /// Which HTTP its backends speak.
+    pub protocol: UpstreamProtocol,
     /// When waiting for a response head becomes suspicious.
     pub stall_after: Duration,
 }
@@ -62,19 +78,8 @@ pub struct BackendSpec {
     pub id: BackendId,
     /// For metrics and logs.
     pub name: Arc<str>,
-    /// Where it is.
-    pub url: BackendUrl,
-    /// For `https`.
-    pub tls: Option<Tls>,
-}
-
-/// How an `https` backend is verified.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The settings.
-    pub config: Arc<rustls::ClientConfig>,
-    /// The name to ask for and to verify.
-    pub server_name: rustls::pki_types::ServerName<'static>,
+    /// The way to it.
+    pub destination: Destination,
 }
 
 /// What becomes of the requests that the old active is working on.

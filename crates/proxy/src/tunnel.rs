@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::exchange::Connection;
+use crate::upstream::exchange::Connection;
 use crate::flight::Flight;
 use crate::service::Service;
 use crate::worker::Counted;

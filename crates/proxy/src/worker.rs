@@ -4,28 +4,26 @@
 //! between two steps of any request, so when it is acknowledged no request acts on what was before.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
-use std::pin::pin;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use config::model::ListenAddress;
+use connect::Socket;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use slab::Slab;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::client::{Client, ClientSocket, Clock};
-use crate::connect::keep_alive;
+use crate::downstream::client::{Client, Clock};
+use crate::downstream::conversation::converse;
 use crate::flight::{Flights, SWEEP};
-use crate::forward::forward;
-use crate::listener::{Listener, Seat, accept};
+use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
 use crate::service::{Service, Share};
 use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
 
@@ -34,7 +32,7 @@ use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
 pub(crate) enum Order {
     Configure {
         snapshot: Arc<Snapshot>,
-        sockets: Vec<(SocketAddr, StdListener)>,
+        sockets: Vec<(ListenAddress, BoundSocket)>,
     },
     Activate {
         service: ServiceId,
@@ -53,9 +51,9 @@ pub(crate) enum Order {
     Stop,
     /// From another worker: a connection that it has no need of.
     Adopt {
-        listener: SocketAddr,
-        stream: StdStream,
-        peer: SocketAddr,
+        listener: ListenAddress,
+        socket: StdSocket,
+        peer: Option<SocketAddr>,
     },
 }
 
@@ -91,6 +89,8 @@ pub(crate) struct Worker {
     services: RefCell<Vec<Rc<Service>>>,
     listeners: RefCell<Vec<Rc<Listener>>>,
     clients: RefCell<Slab<Rc<Client>>>,
+    /// Connections, also those whose clients have not said who they are.
+    open: Cell<usize>,
     draining: Cell<bool>,
 }
 
@@ -118,6 +118,7 @@ pub(crate) fn run(
             services: RefCell::default(),
             listeners: RefCell::default(),
             clients: RefCell::default(),
+            open: Cell::new(0),
             draining: Cell::new(false),
         });
         let mut sweeping = tokio::task::spawn_local(Rc::clone(&worker).sweep_forever());
@@ -145,7 +146,7 @@ pub(crate) fn run(
                     worker.activate(service, epoch, active, leave);
                 }
                 Order::Cleared { service, backend } => worker.cleared(service, backend),
-                Order::Adopt { listener, stream, peer } => worker.adopt(listener, stream, peer),
+                Order::Adopt { listener, socket, peer } => worker.adopt(&listener, socket, peer),
             }
             acknowledge(done, 0);
         }
@@ -195,7 +196,7 @@ impl Worker {
     fn configure(
         self: &Rc<Self>,
         snapshot: Arc<Snapshot>,
-        sockets: Vec<(SocketAddr, StdListener)>,
+        sockets: Vec<(ListenAddress, BoundSocket)>,
     ) {
         let services = snapshot
             .services
@@ -222,13 +223,13 @@ impl Worker {
     fn configure_listeners(
         self: &Rc<Self>,
         snapshot: &Snapshot,
-        sockets: Vec<(SocketAddr, StdListener)>,
+        sockets: Vec<(ListenAddress, BoundSocket)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
         listeners.retain(|listener| {
             let spec = snapshot.listeners.iter().find(|spec| spec.address == listener.address);
             match spec {
-                Some(spec) => listener.set_limits(spec.limits.clone()),
+                Some(spec) => listener.configure(spec.clone()),
                 None => {
                     listener.close();
                     self.wake_clients();
@@ -240,10 +241,10 @@ impl Worker {
             let Some(spec) = snapshot.listeners.iter().find(|spec| spec.address == address) else {
                 continue;
             };
-            match TcpListener::from_std(socket) {
+            match Accepting::new(socket) {
                 Ok(socket) => {
                     let cells = self.metrics.listener(self.index, &address.to_string());
-                    let listener = Listener::new(address, spec.limits.clone(), cells, self.share());
+                    let listener = Listener::new(spec.clone(), cells, self.share());
                     listeners.push(Rc::clone(&listener));
                     tokio::task::spawn_local(accept(Rc::clone(self), listener, socket));
                 }
@@ -273,8 +274,8 @@ impl Worker {
     pub(crate) fn place(
         self: &Rc<Self>,
         listener: &Rc<Listener>,
-        stream: TcpStream,
-        peer: SocketAddr,
+        socket: Socket,
+        peer: Option<SocketAddr>,
     ) {
         let connections = &self.team.connections;
         let mine = connections[self.index].load(Relaxed);
@@ -286,84 +287,64 @@ impl Worker {
             .unwrap_or((self.index, mine));
         // A listener that closes may have been closed there already.
         if mine <= 2 * theirs + HAND_OVER_MARGIN || listener.is_closing() {
-            return self.serve(listener, stream, peer);
+            return self.serve(listener, socket, peer);
         }
-        let Ok(stream) = stream.into_std() else { return };
-        let order = Order::Adopt { listener: listener.address, stream, peer };
+        let Ok(socket) = StdSocket::from_tokio(socket) else { return };
+        let order = Order::Adopt { listener: listener.address.clone(), socket, peer };
         match self.team.mailboxes[least].try_send(Mail { order, done: None }) {
             Ok(()) => listener.cells.handed_over.inc(),
             // Its mailbox is full: then it is not that idle.
             Err(
                 mpsc::error::TrySendError::Full(mail) | mpsc::error::TrySendError::Closed(mail),
             ) => {
-                if let Order::Adopt { stream, .. } = mail.order
-                    && let Ok(stream) = TcpStream::from_std(stream)
+                if let Order::Adopt { socket, .. } = mail.order
+                    && let Ok(socket) = socket.into_tokio()
                 {
-                    self.serve(listener, stream, peer);
+                    self.serve(listener, socket, peer);
                 }
             }
         }
     }
 
-    fn adopt(self: &Rc<Self>, address: SocketAddr, stream: StdStream, peer: SocketAddr) {
-        let listener =
-            self.listeners.borrow().iter().find(|listener| listener.address == address).cloned();
-        if let Some(listener) = listener
-            && let Ok(stream) = TcpStream::from_std(stream)
-        {
-            self.serve(&listener, stream, peer);
-        }
-    }
-
-    fn serve(self: &Rc<Self>, listener: &Rc<Listener>, stream: TcpStream, peer: SocketAddr) {
-        // Without it, the last packet of an answer may wait for the client's acknowledgement.
-        let _ = stream.set_nodelay(true);
-        keep_alive(&stream);
-        let (client, socket) =
-            Client::new(stream, peer, Rc::clone(listener), Arc::clone(&self.clock));
-        // Counted now, not when its task first runs: until then more would be accepted than allowed.
-        let counted = Rc::new((listener.seat(), Present::new(self, &client)));
-        client.counted_by(&counted);
-        tokio::task::spawn_local(Rc::clone(self).converse(client, socket, counted));
-    }
-
-    /// Serves one client until it leaves, misbehaves, or we close.
-    async fn converse(
-        self: Rc<Self>,
-        client: Rc<Client>,
-        socket: ClientSocket,
-        _counted: Rc<Counted>,
+    fn adopt(
+        self: &Rc<Self>,
+        address: &ListenAddress,
+        socket: StdSocket,
+        peer: Option<SocketAddr>,
     ) {
-        let listener = Rc::clone(&client.listener);
-        let limits = listener.limits();
-        let mut builder = http1::Builder::new();
-        builder
-            .half_close(limits.half_close)
-            .max_header_size(limits.header_bytes)
-            .max_buf_size((limits.header_bytes * 2).max(64 * 1024))
-            .header_read_timeout(None);
-        if limits.headers != HYPER_MAX_HEADERS {
-            builder.max_headers(limits.headers);
+        let listener =
+            self.listeners.borrow().iter().find(|listener| listener.address == *address).cloned();
+        if let Some(listener) = listener
+            && let Ok(socket) = socket.into_tokio()
+        {
+            self.serve(&listener, socket, peer);
         }
-        let service = service_fn(|request| forward(Rc::clone(&self), Rc::clone(&client), request));
-        let mut connection =
-            pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());
-        let mut leaving = false;
-        let ended = poll_fn(|context| {
-            client.woken_by(context.waker());
-            if !leaving && (self.draining.get() || listener.is_closing()) {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(context)
-        })
-        .await;
-        if let Err(error) = ended {
-            if error.is_parse() {
-                listener.cells.bad_requests.inc();
-            }
-            tracing::debug!(client = client.identity.address(), %error, "connection ended");
-        }
+    }
+
+    fn serve(self: &Rc<Self>, listener: &Rc<Listener>, socket: Socket, peer: Option<SocketAddr>) {
+        // Counted now, not when its task first runs: until then more would be accepted than allowed.
+        let counted = Rc::new((listener.seat(), Present::new(self)));
+        tokio::task::spawn_local(converse(
+            Rc::clone(self),
+            Rc::clone(listener),
+            socket,
+            peer,
+            counted,
+        ));
+    }
+
+    /// From now on the sweep looks at `client`, and orders wake it, until what is returned is dropped.
+    pub(crate) fn enrol(self: &Rc<Self>, client: &Rc<Client>) -> Enrolled {
+        let key = self.clients.borrow_mut().insert(Rc::clone(client));
+        Enrolled { worker: Rc::clone(self), key }
+    }
+
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     fn wake_clients(&self) {
@@ -401,36 +382,64 @@ impl Worker {
 /// still.
 const LATE: Duration = Duration::from_secs(1);
 
-/// hyper's own limit; naming another one costs an allocation per request.
-const HYPER_MAX_HEADERS: usize = 100;
-
 /// What an open connection is counted by, until it and any tunnel it has become are gone.
 pub(crate) type Counted = (Seat, Present);
 
-/// A client's place among the open connections of its worker.
+/// A connection's place among those of its worker.
 #[derive(Debug)]
-pub(crate) struct Present {
-    worker: Rc<Worker>,
-    key: usize,
-}
+pub(crate) struct Present(Rc<Worker>);
 
 impl Present {
-    fn new(worker: &Rc<Worker>, client: &Rc<Client>) -> Self {
-        let key = worker.clients.borrow_mut().insert(Rc::clone(client));
-        let present = Self { worker: Rc::clone(worker), key };
-        present.tell_team();
+    fn new(worker: &Rc<Worker>) -> Self {
+        let present = Self(Rc::clone(worker));
+        present.count(worker.open.get() + 1);
         present
     }
 
-    fn tell_team(&self) {
-        let worker = &self.worker;
-        worker.team.connections[worker.index].store(worker.clients.borrow().len(), Relaxed);
+    fn count(&self, open: usize) {
+        self.0.open.set(open);
+        self.0.team.connections[self.0.index].store(open, Relaxed);
     }
 }
 
 impl Drop for Present {
     fn drop(&mut self) {
+        self.count(self.0.open.get() - 1);
+    }
+}
+
+/// A client's place among those that the sweep looks at and orders wake.
+#[derive(Debug)]
+pub(crate) struct Enrolled {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Enrolled {
+    fn drop(&mut self) {
         self.worker.clients.borrow_mut().remove(self.key);
-        self.tell_team();
+    }
+}
+
+/// A client's socket on its way from one worker's runtime to another's.
+#[derive(Debug)]
+pub(crate) enum StdSocket {
+    Tcp(StdTcpStream),
+    Unix(StdUnixStream),
+}
+
+impl StdSocket {
+    fn from_tokio(socket: Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(stream) => Self::Tcp(stream.into_std()?),
+            Socket::Unix(stream) => Self::Unix(stream.into_std()?),
+        })
+    }
+
+    fn into_tokio(self) -> io::Result<Socket> {
+        Ok(match self {
+            Self::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
+        })
     }
 }

@@ -11,7 +11,7 @@ use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::listener::Bound;
+use crate::downstream::listener::Bound;
 use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
 use crate::worker::{Mail, Order, Team, run};
 

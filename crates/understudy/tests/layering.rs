@@ -13,9 +13,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("routing", &[]),
     ("metrics", &[]),
     ("config", &["routing"]),
-    ("health", &["config", "metrics"]),
-    ("proxy", &["config", "routing", "metrics"]),
-    ("control", &["config", "routing", "metrics", "health", "proxy"]),
+    ("connect", &["config"]),
+    ("health", &["config", "connect", "metrics"]),
+    ("proxy", &["config", "connect", "routing", "metrics"]),
+    ("control", &["config", "connect", "routing", "metrics", "health", "proxy"]),
     ("admin", &["control", "metrics"]),
     ("benches", &[]),
 ];

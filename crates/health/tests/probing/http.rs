@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::model::{Probe, Scheme};
+use config::model::{BackendAddress, BackendUrl, Probe, Scheme};
 use health::{Cause, Outcome};
 use http::header::{HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -196,14 +196,16 @@ async fn tcp_asks_for_a_connection_only() {
     let mut subject = subject(address);
     subject.health.probe = Probe::Tcp;
     assert_eq!(outcome(subject.clone()).await, Outcome::Pass);
-    subject.url.scheme = Scheme::Https;
+    subject.destination.url.scheme = Scheme::Https;
     assert_eq!(outcome(subject).await, Outcome::Pass, "whatever is spoken there");
 }
 
 #[tokio::test]
 async fn a_name_is_resolved_and_each_address_tried() {
     let mut subject = subject(answering(OK).await);
-    subject.url.host = "localhost".into();
+    let url = &mut subject.destination.url;
+    let BackendAddress::Tcp { host, .. } = &mut url.address else { unreachable!("it is TCP") };
+    *host = "localhost".into();
     assert_eq!(outcome(subject).await, Outcome::Pass);
 }
 
@@ -211,7 +213,8 @@ async fn a_name_is_resolved_and_each_address_tried() {
 async fn a_name_without_an_address_does_not_resolve() {
     let mut subject = subject(answering(OK).await);
     // A label may have 63 octets (RFC 1035 section 2.3.4); so nobody is asked.
-    subject.url.host = format!("{}.invalid", "x".repeat(64)).into();
+    let url = &mut subject.destination.url;
+    *url = BackendUrl::tcp(Scheme::Http, &format!("{}.invalid", "x".repeat(64)), 80);
     subject.health.timeout = DEADLINE;
     let outcome = outcome(subject).await;
     assert!(matches!(outcome, Outcome::Fail(Cause::Resolve(_))), "{outcome:?}");

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BackendUrl, Health, HttpProbe, Probe, Scheme, StatusSet};
+use config::model::{BackendUrl, Health, HttpProbe, Probe, Scheme, StatusSet, UpstreamProtocol};
+use connect::Destination;
 use health::{Outcome, Prober, Report, Subject};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
@@ -90,14 +91,15 @@ pub(crate) fn subject(address: SocketAddr) -> Subject {
         id: 7,
         service: "s".into(),
         backend: "b".into(),
-        url: BackendUrl {
-            scheme: Scheme::Http,
-            host: address.ip().to_string().into(),
-            port: address.port(),
+        destination: Destination {
+            url: BackendUrl::tcp(Scheme::Http, &address.ip().to_string(), address.port()),
+            tls: None,
+            proxy_protocol: None,
         },
-        tls: None,
+        protocol: UpstreamProtocol::Auto,
         health: Health {
             probe: Probe::Http(probe),
+            tls: None,
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(400),
             confirm_interval: Duration::from_millis(20),

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use config::model::Scheme;
-use health::{Cause, Outcome, Subject, Tls};
+use connect::Tls;
+use health::{Cause, Outcome, Subject};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -84,9 +85,9 @@ async fn serve(config: ServerConfig) -> SocketAddr {
 /// Connects to `address` and expects `name` there.
 fn https(address: SocketAddr, name: &str, config: ClientConfig) -> Subject {
     let mut subject = subject(address);
-    subject.url.scheme = Scheme::Https;
+    subject.destination.url.scheme = Scheme::Https;
     let server_name = ServerName::try_from(name.to_owned()).unwrap();
-    subject.tls = Some(Tls { config: Arc::new(config), server_name });
+    subject.destination.tls = Some(Tls { config: Arc::new(config), server_name });
     subject
 }
 
@@ -153,7 +154,7 @@ async fn https_without_settings_fails() {
     let authority = Authority::new("company");
     let mut subject =
         https(authority.backend("lm1.example").await, "lm1.example", authority.client());
-    subject.tls = None;
+    subject.destination.tls = None;
     assert_tls(&outcome(subject).await, "settings");
 }
 

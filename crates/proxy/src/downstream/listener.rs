@@ -1,23 +1,29 @@
 //! Listeners: bind, accept, and share out new connections among the workers.
 //!
-//! Every worker has its own socket for every listener (SO_REUSEPORT), so accepting needs no lock.
-//! The kernel spreads connections blindly; a worker that has many more than another hands new
-//! ones over.
+//! Every worker has its own socket for every TCP listener (SO_REUSEPORT), so accepting needs no
+//! lock. The kernel spreads connections blindly; a worker that has many more than another hands new
+//! ones over. A Unix socket is one for all workers; whoever is first takes the connection.
 
 use std::cell::{Cell, RefCell};
+use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::DownstreamLimits;
+use config::model::{DownstreamLimits, ListenAddress};
+use connect::Socket as ClientStream;
 use metrics::cells::ListenerCells;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 use crate::service::Share;
+use crate::spec::ListenerSpec;
 use crate::worker::Worker;
 
 /// Connections the kernel keeps for us until we accept them.
@@ -31,38 +37,57 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Bound {
     /// As asked for.
-    pub configured: SocketAddr,
+    pub configured: ListenAddress,
     /// As bound: the port is never 0.
-    pub local: SocketAddr,
-    pub(crate) sockets: Vec<StdListener>,
+    pub local: ListenAddress,
+    pub(crate) sockets: Vec<BoundSocket>,
+}
+
+/// One worker's socket of a listener.
+#[derive(Debug)]
+pub(crate) enum BoundSocket {
+    Tcp(StdTcpListener),
+    Unix(StdUnixListener, Arc<SocketFile>),
 }
 
 /// Binds one socket per worker to `address`.
 ///
 /// # Errors
 /// As the system says, for example when the address is in use.
-pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
+pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<Bound> {
+    let workers = workers.max(1);
+    let (local, sockets) = match address {
+        ListenAddress::Tcp(address) => bind_tcp(*address, workers)?,
+        ListenAddress::Unix(path) => (address.clone(), bind_unix(path, workers)?),
+    };
+    Ok(Bound { configured: address.clone(), local, sockets })
+}
+
+fn bind_tcp(
+    address: SocketAddr,
+    workers: usize,
+) -> io::Result<(ListenAddress, Vec<BoundSocket>)> {
     // SO_REUSEPORT would let us share a port with another process of the same user without a word.
     // So ask for it exclusively first.
-    let exclusive = socket(address)?;
+    let exclusive = tcp_socket(address)?;
     exclusive.bind(&address.into())?;
     let local = exclusive.local_addr()?.as_socket().unwrap_or(address);
     exclusive.listen(1)?;
     drop(exclusive);
-    let sockets = (0..workers.max(1))
+    let sockets = (0..workers)
         .map(|_| {
-            let socket = socket(local)?;
+            let socket = tcp_socket(local)?;
             socket.set_reuse_port(true)?;
             socket.bind(&local.into())?;
             socket.listen(BACKLOG)?;
             socket.set_nonblocking(true)?;
-            Ok(socket.into())
+            Ok(BoundSocket::Tcp(socket.into()))
         })
         .collect::<io::Result<Vec<_>>>()?;
-    Ok(Bound { configured: address, local, sockets })
+    Ok((local.into(), sockets))
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -72,12 +97,76 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+fn bind_unix(path: &Arc<Path>, workers: usize) -> io::Result<Vec<BoundSocket>> {
+    // A process that was killed leaves its socket behind. One that somebody listens on is theirs.
+    let is_left_behind = StdUnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_left_behind {
+        fs::remove_file(path)?;
+    }
+    let first = StdUnixListener::bind(path)?;
+    first.set_nonblocking(true)?;
+    let file = Arc::new(SocketFile::of(path)?);
+    (0..workers)
+        .map(|_| Ok(BoundSocket::Unix(first.try_clone()?, Arc::clone(&file))))
+        .collect()
+}
+
+/// The file of a Unix socket; removed with its last user, if it is still the same one.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: Arc<Path>,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(path: &Arc<Path>) -> io::Result<Self> {
+        Ok(Self { path: Arc::clone(path), inode: fs::metadata(path)?.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+            // Nobody is left to tell; the next start removes it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A listening socket of this worker.
+#[derive(Debug)]
+pub(crate) enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener, Arc<SocketFile>),
+}
+
+impl Accepting {
+    pub(crate) fn new(socket: BoundSocket) -> io::Result<Self> {
+        Ok(match socket {
+            BoundSocket::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
+            BoundSocket::Unix(socket, file) => Self::Unix(UnixListener::from_std(socket)?, file),
+        })
+    }
+
+    /// The next connection, and its client's address if it has one.
+    async fn accept(&self) -> io::Result<(ClientStream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                Ok((ClientStream::Tcp(stream), Some(peer)))
+            }
+            Self::Unix(socket, _) => Ok((ClientStream::Unix(socket.accept().await?.0), None)),
+        }
+    }
+}
+
 /// One listener of a worker.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) cells: Arc<ListenerCells>,
-    limits: RefCell<Rc<DownstreamLimits>>,
+    spec: RefCell<Rc<ListenerSpec>>,
     share: Share,
     open: Cell<usize>,
     closing: Cell<bool>,
@@ -89,16 +178,11 @@ pub(crate) struct Listener {
 pub(crate) struct Seat(Rc<Listener>);
 
 impl Listener {
-    pub(crate) fn new(
-        address: SocketAddr,
-        limits: DownstreamLimits,
-        cells: Arc<ListenerCells>,
-        share: Share,
-    ) -> Rc<Self> {
+    pub(crate) fn new(spec: ListenerSpec, cells: Arc<ListenerCells>, share: Share) -> Rc<Self> {
         Rc::new(Self {
-            address,
+            address: spec.address.clone(),
             cells,
-            limits: RefCell::new(Rc::new(limits)),
+            spec: RefCell::new(Rc::new(spec)),
             share,
             open: Cell::new(0),
             closing: Cell::new(false),
@@ -106,12 +190,18 @@ impl Listener {
         })
     }
 
-    pub(crate) fn limits(&self) -> Rc<DownstreamLimits> {
-        Rc::clone(&self.limits.borrow())
+    pub(crate) fn spec(&self) -> Rc<ListenerSpec> {
+        Rc::clone(&self.spec.borrow())
     }
 
-    pub(crate) fn set_limits(&self, limits: DownstreamLimits) {
-        *self.limits.borrow_mut() = Rc::new(limits);
+    pub(crate) fn limits<T>(&self, read: impl FnOnce(&DownstreamLimits) -> T) -> T {
+        read(&self.spec.borrow().limits)
+    }
+
+    /// Takes over a new specification. Connections that are open keep what they were begun with,
+    /// except their limits.
+    pub(crate) fn configure(&self, spec: ListenerSpec) {
+        *self.spec.borrow_mut() = Rc::new(spec);
         self.changed.notify_one();
     }
 
@@ -126,7 +216,7 @@ impl Listener {
     }
 
     fn is_full(&self) -> bool {
-        self.open.get() >= self.share.of(self.limits.borrow().connections)
+        self.open.get() >= self.share.of(self.limits(|limits| limits.connections))
     }
 
     /// Takes a seat for a connection, until the seat is dropped.
@@ -146,7 +236,7 @@ impl Drop for Seat {
 }
 
 /// Accepts connections until the listener closes. Ends by itself for no other reason.
-pub(crate) async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: TcpListener) {
+pub(crate) async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: Accepting) {
     let mut was_full = false;
     let mut was_failing = false;
     loop {

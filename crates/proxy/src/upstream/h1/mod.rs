@@ -6,11 +6,13 @@
 //! can be understood in one way only. It is also half of what a request costs.
 
 mod body;
+mod connection;
 #[cfg(test)]
 mod mutate;
 mod request;
 mod response;
 
+pub(crate) use connection::Connection;
 pub(crate) use body::{Decoded, Decoder};
 pub(crate) use request::{Framing, write_chunk, write_end};
 pub(crate) use response::{Head, Parsed, parse};

@@ -1,4 +1,4 @@
-//! One connection to a backend and one exchange on it: a request out, a response in.
+//! One HTTP/1.1 connection to a backend and one exchange on it: a request out, a response in.
 //!
 //! The request that uses a connection drives it: there is no task per connection, no wake-up from
 //! one task to another, and a request that is dropped closes its connection. While a connection is
@@ -10,14 +10,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use connect::Stream;
 use http::{Method, StatusCode};
 use http_body::Frame;
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 use crate::body::Source;
-use crate::connect::Stream;
-use crate::h1::{self, Decoded, Decoder, Framing, Malformed, Parsed};
+use crate::upstream::exchange::Broken;
+use crate::upstream::h1::{self, Decoded, Decoder, Framing, Malformed, Parsed};
+use crate::upstream::ResponseHead;
 
 /// Bytes asked of the socket at first; a response that fills them gets more.
 const READ_AT_LEAST: usize = 4 * 1024;
@@ -76,24 +78,6 @@ struct Upload {
     framing: Framing,
 }
 
-/// Why no response, or only part of one, came.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
-    /// The backend had closed the idle connection, or sent something on it unasked. Nothing was
-    /// sent.
-    #[error("the connection was closed while idle")]
-    Stale,
-    /// The backend closed a new connection before anything was sent.
-    #[error("the connection was closed before the request")]
-    Unsent,
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
-    Io(io::Error),
-    /// The response cannot be understood in one way only.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-}
-
 impl Connection {
     pub(crate) fn new(stream: Stream) -> Box<Self> {
         Box::new(Self {
@@ -134,8 +118,8 @@ impl Connection {
         &mut self,
         context: &mut Context<'_>,
         method: &Method,
-        mut interim: impl FnMut(&h1::Head),
-    ) -> Poll<Result<h1::Head, Broken>> {
+        mut interim: impl FnMut(&ResponseHead),
+    ) -> Poll<Result<ResponseHead, Broken>> {
         if self.progress == Progress::Nothing {
             // Reading first finds a connection that was closed, or that holds what nobody asked for
             // and would be taken for the answer. It also leaves `context` with the socket.
@@ -151,11 +135,12 @@ impl Connection {
             if !self.input.is_empty()
                 && let Parsed::Head(head) = h1::parse(&mut self.input, method)?
             {
+                let h1::Head { head, body, keeps_open } = head;
                 let is_interim = head.status.is_informational()
                     && head.status != StatusCode::SWITCHING_PROTOCOLS;
                 if !is_interim {
-                    self.body = head.body;
-                    self.keeps_open = head.keeps_open;
+                    self.body = body;
+                    self.keeps_open = keeps_open;
                     return Poll::Ready(Ok(head));
                 }
                 self.interims += 1;

@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 
 use super::{Decoder, Malformed};
+use crate::upstream::ResponseHead;
 use crate::head::{KEEP_ALIVE, PROXY_CONNECTION, is_end_to_end, tokens};
 
 /// Most fields of a response head.
@@ -21,11 +22,7 @@ const MAX_HEAD: usize = 64 * 1024;
 /// A response head that is understood in one way only.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    /// What the backend calls a status that has no name of its own.
-    pub(crate) reason: Option<ReasonPhrase>,
-    /// Ready to be passed on: end-to-end fields only. Of a 101, also what belongs to the switch.
-    pub(crate) headers: HeaderMap,
+    pub(crate) head: ResponseHead,
     /// How the body ends.
     pub(crate) body: Decoder,
     /// Whether the backend keeps the connection open after it.
@@ -90,7 +87,8 @@ pub(crate) fn parse(input: &mut BytesMut, method: &Method) -> Result<Parsed, Mal
     let fields = Fields::sort(&bytes, &mut places, status)?;
     let keeps_open = !fields.says_close && (is_http_11 || fields.says_keep_alive);
     let body = fields.body(status, method, is_http_11)?;
-    Ok(Parsed::Head(Head { status, reason, headers: fields.kept, body, keeps_open }))
+    let head = ResponseHead { status, reason, headers: fields.kept };
+    Ok(Parsed::Head(Head { head, body, keeps_open }))
 }
 
 fn reason_phrase(text: &str) -> Result<ReasonPhrase, Malformed> {

@@ -1,0 +1,190 @@
+//! One client connection from its acceptance to its end: who it is, what it speaks, and its
+//! requests.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use connect::{Origin, Socket};
+use ipnet::IpNet;
+use socket2::SockRef;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::downstream::client::{Client, Protocol};
+use crate::downstream::listener::Listener;
+use crate::downstream::proxy_header::{self, Proxied, ProxyHeaderError};
+use crate::downstream::socket::{ClientSocket, Transport};
+use crate::downstream::{http1, http2};
+use crate::head::Identity;
+use crate::spec::ListenerSpec;
+use crate::worker::{Counted, OneOfClient, Worker};
+
+/// What an HTTP/2 connection begins with (RFC 9113 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Why a connection ended before its first request.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    ProxyHeader(#[from] ProxyHeaderError),
+    #[error("too many connections of this client")]
+    TooMany,
+    #[error("TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("the handshake took too long")]
+    TooSlow,
+}
+
+/// A client that has said who it is and what it speaks.
+struct Greeted {
+    origin: Origin,
+    transport: Transport,
+    protocol: Protocol,
+    one_of_client: Option<OneOfClient>,
+}
+
+/// Serves one client until it leaves, misbehaves, or we close.
+pub(crate) async fn converse(
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    counted: Rc<Counted>,
+) {
+    if let Socket::Tcp(stream) = &socket {
+        // Without it, the last packet of an answer may wait for the client's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        keep_alive(stream);
+    }
+    let spec = listener.spec();
+    let greeted = timeout(spec.limits.handshake_timeout, greet(&worker, &spec, socket, peer)).await;
+    let greeted = match greeted.unwrap_or(Err(Unfit::TooSlow)) {
+        Ok(greeted) => greeted,
+        Err(unfit) => {
+            match unfit {
+                Unfit::TooMany => listener.cells.over_client_limit.inc(),
+                Unfit::ProxyHeader(_) | Unfit::Tls(_) | Unfit::TooSlow => {
+                    listener.cells.handshake_failures.inc();
+                }
+            }
+            tracing::debug!(listener = %listener.address, ?peer, %unfit, "connection refused");
+            return;
+        }
+    };
+    let Greeted { origin, transport, mut protocol, one_of_client: _one_of_client } = greeted;
+    let is_tls = matches!(transport, Transport::Tls(_));
+    let mut socket = ClientSocket::new(transport, worker.clock());
+    if spec.h2c && !is_tls {
+        let sniffed = timeout(spec.limits.header_timeout, sniff(&mut socket)).await;
+        let Ok(Ok(found)) = sniffed else { return };
+        protocol = found;
+    }
+    let identity = Identity::new(match origin {
+        Origin::Local => None,
+        Origin::Client { source, .. } => Some(source.ip()),
+    });
+    let client = Client::new(identity, protocol, Rc::clone(&listener), socket.state());
+    client.counted_by(&counted);
+    let _enrolled = worker.enrol(&client);
+    let ended = match protocol {
+        Protocol::Http1 => http1::serve(&worker, &client, socket).await,
+        Protocol::Http2 => http2::serve(&worker, &client, socket).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(client = client.identity.address(), %error, "connection ended");
+    }
+}
+
+/// Hears who the client is and agrees on how to talk.
+async fn greet(
+    worker: &Rc<Worker>,
+    spec: &ListenerSpec,
+    mut socket: Socket,
+    peer: Option<SocketAddr>,
+) -> Result<Greeted, Unfit> {
+    let origin = origin(spec, &mut socket, peer).await?;
+    let one_of_client = match origin {
+        Origin::Client { source, .. } if !contains(&spec.trusted_proxies, source.ip()) => {
+            let most = spec.limits.connections_per_client;
+            let one = worker.one_of_client(source.ip().to_canonical(), most);
+            Some(one.ok_or(Unfit::TooMany)?)
+        }
+        Origin::Client { .. } | Origin::Local => None,
+    };
+    let Some(config) = &spec.tls else {
+        let (transport, protocol) = (Transport::Plain(socket), Protocol::Http1);
+        return Ok(Greeted { origin, transport, protocol, one_of_client });
+    };
+    let stream = TlsAcceptor::from(config.clone()).accept(socket).await.map_err(Unfit::Tls)?;
+    let protocol = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let transport = Transport::Tls(Box::new(stream));
+    Ok(Greeted { origin, transport, protocol, one_of_client })
+}
+
+/// On whose behalf the connection is made, by its PROXY header if its sender must begin with one.
+async fn origin(
+    spec: &ListenerSpec,
+    socket: &mut Socket,
+    peer: Option<SocketAddr>,
+) -> Result<Origin, ProxyHeaderError> {
+    let own = match (&*socket, peer) {
+        (Socket::Tcp(stream), Some(source)) => {
+            let destination = stream.local_addr().unwrap_or(source);
+            Origin::Client { source: canonical(source), destination: canonical(destination) }
+        }
+        (Socket::Tcp(_) | Socket::Unix(_), _) => Origin::Local,
+    };
+    let Some(peer) = peer.filter(|peer| contains(&spec.proxy_protocol, peer.ip())) else {
+        return Ok(own);
+    };
+    let _ = peer;
+    Ok(match proxy_header::read(socket).await? {
+        Proxied::Local => own,
+        Proxied::From { source, destination } => Origin::Client { source, destination },
+    })
+}
+
+/// Whether an HTTP/2 preface comes. Reads as little as tells.
+async fn sniff(socket: &mut ClientSocket) -> io::Result<Protocol> {
+    let mut early = BytesMut::with_capacity(PREFACE.len());
+    let protocol = loop {
+        if early.len() == PREFACE.len() {
+            break Protocol::Http2;
+        }
+        let mut rest = [0; PREFACE.len()];
+        let read = socket.read(&mut rest[..PREFACE.len() - early.len()]).await?;
+        early.extend_from_slice(&rest[..read]);
+        if read == 0 || !PREFACE.starts_with(&early) {
+            break Protocol::Http1;
+        }
+    };
+    socket.give_back(early);
+    Ok(protocol)
+}
+
+/// Whether one of `networks` holds `address`; IPv4 in the clothes of IPv6 is IPv4.
+pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Has the kernel find out, in time, that the other side is gone without a word.
+fn keep_alive(stream: &TcpStream) {
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10));
+    // A connection without it still works.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
+}

@@ -1,0 +1,79 @@
+//! HTTP/1.1 with a client: hyper parses and frames, `forward` answers.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Request, Response};
+use hyper::body::Body as _;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use crate::body::ResponseBody;
+use crate::downstream::client::Client;
+use crate::downstream::incoming::Incoming;
+use crate::downstream::reply::{Reply, Upgrade};
+use crate::downstream::socket::ClientSocket;
+use crate::forward::forward;
+use crate::worker::Worker;
+
+/// hyper's own limit; naming another one costs an allocation per request.
+const HYPER_MAX_HEADERS: usize = 100;
+
+/// Serves requests until the client leaves, misbehaves, or is to leave.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    socket: ClientSocket,
+) -> Result<(), hyper::Error> {
+    let mut builder = http1::Builder::new();
+    client.listener.limits(|limits| {
+        builder
+            .half_close(limits.half_close)
+            .max_header_size(limits.header_bytes)
+            .max_buf_size((limits.header_bytes * 2).max(64 * 1024))
+            .header_read_timeout(None);
+        if limits.headers != HYPER_MAX_HEADERS {
+            builder.max_headers(limits.headers);
+        }
+    });
+    let service = service_fn(|request| answer(Rc::clone(worker), Rc::clone(client), request));
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(socket), service).with_upgrades());
+    let mut leaving = false;
+    let ended = poll_fn(|context| {
+        client.woken_by(context.waker());
+        if !leaving && (worker.is_draining() || client.is_leaving()) {
+            leaving = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    })
+    .await;
+    if ended.as_ref().is_err_and(hyper::Error::is_parse) {
+        client.listener.cells.bad_requests.inc();
+    }
+    ended
+}
+
+async fn answer(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    mut request: Request<hyper::body::Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let upgrade = request
+        .headers()
+        .contains_key(UPGRADE)
+        .then(|| Upgrade::Http1(hyper::upgrade::on(&mut request)));
+    let (parts, body) = request.into_parts();
+    let body = (!body.is_end_stream()).then_some(Incoming::Http1(body));
+    let reply = Reply::Http1 { upgrade };
+    let mut response = forward(worker, Rc::clone(&client), parts, body, reply).await;
+    if client.is_leaving() && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}

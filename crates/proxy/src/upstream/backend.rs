@@ -1,0 +1,266 @@
+//! One backend as a worker sees it: its connections and what is suspected of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::model::{UpstreamConnections, UpstreamProtocol};
+use connect::{ConnectError, Connected, Connector, Offer, Origin};
+use metrics::cells::BackendCells;
+use routing::failover::BackendId;
+use tokio::sync::Notify;
+
+use crate::upstream::exchange::Exchange;
+use crate::upstream::{h1, http2};
+use crate::spec::{BackendSpec, Symptom};
+
+/// One backend of a service, with this worker's connections to it.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) id: BackendId,
+    spec: RefCell<Rc<BackendSpec>>,
+    pub(crate) cells: Arc<BackendCells>,
+    /// It was left because it does not answer: what waits for it should not.
+    pub(crate) abandoned: Cell<bool>,
+    /// A suspicion is on its way and has not been settled.
+    pub(crate) suspected: Cell<bool>,
+    /// What live traffic last met, and when control was last told.
+    pub(crate) symptom: Cell<Option<Symptom>>,
+    pub(crate) told_at: Cell<Option<Instant>>,
+    /// When a stall was last reported.
+    pub(crate) stall_suspected_at: Cell<Option<Instant>>,
+    connector: RefCell<Rc<Connector>>,
+    idle: RefCell<VecDeque<Idle>>,
+    /// HTTP/2 connections that take exchanges, the oldest first.
+    shared: RefCell<Vec<Rc<http2::Connection>>>,
+    opening: Opening,
+}
+
+/// The opening of shared connections: one at a time, for everybody who waits for one.
+#[derive(Debug, Default)]
+struct Opening {
+    /// The backend spoke HTTP/2 last time.
+    is_shared: Cell<bool>,
+    under_way: Cell<bool>,
+    failures: Cell<u64>,
+    ended: Notify,
+}
+
+/// A connection that waits for its next request.
+#[derive(Debug)]
+struct Idle {
+    connection: Box<h1::Connection>,
+    since: Instant,
+}
+
+impl Backend {
+    pub(crate) fn new(spec: BackendSpec, cells: Arc<BackendCells>) -> Rc<Self> {
+        Rc::new(Self {
+            id: spec.id,
+            connector: RefCell::new(Rc::new(Connector::new(spec.destination.clone()))),
+            spec: RefCell::new(Rc::new(spec)),
+            cells,
+            abandoned: Cell::new(false),
+            suspected: Cell::new(false),
+            symptom: Cell::new(None),
+            told_at: Cell::new(None),
+            stall_suspected_at: Cell::new(None),
+            idle: RefCell::new(VecDeque::new()),
+            shared: RefCell::default(),
+            opening: Opening::default(),
+        })
+    }
+
+    pub(crate) fn spec(&self) -> Rc<BackendSpec> {
+        Rc::clone(&self.spec.borrow())
+    }
+
+    /// Takes over a new specification of the same backend. Idle connections made in another
+    /// way are not trusted any more.
+    pub(crate) fn configure(&self, spec: &BackendSpec) {
+        let old = self.spec.replace(Rc::new(spec.clone()));
+        if !old.destination.same_as(&spec.destination) {
+            *self.connector.borrow_mut() = Rc::new(Connector::new(spec.destination.clone()));
+            self.purge();
+        }
+    }
+
+    /// A connection that is open already, if one is free for an exchange `wanted` in this way.
+    pub(crate) fn take(&self, wanted: &Wanted) -> Option<Exchange> {
+        if wanted.is_private {
+            return None;
+        }
+        if wanted.offer != Offer::Http1 {
+            let shared = self.shared.borrow();
+            let free = shared.iter().find(|connection| connection.has_room(wanted.most_streams));
+            if let Some(connection) = free {
+                return Some(Exchange::Http2(http2::Stream::new(connection)));
+            }
+        }
+        if wanted.offer == Offer::Http2 {
+            return None;
+        }
+        self.take_idle().map(Exchange::Http1)
+    }
+
+    /// Opens a connection, or waits for the one that is being opened: a shared one serves many.
+    /// `Ok(None)`: there may be one to take now.
+    ///
+    /// # Errors
+    /// As [`ConnectError`]; also when the one waited for could not be opened.
+    pub(crate) async fn open(&self, wanted: &Wanted) -> Result<Option<Exchange>, ConnectError> {
+        let opening = &self.opening;
+        let is_shared = !wanted.is_private
+            && (wanted.offer == Offer::Http2
+                || (wanted.offer == Offer::Both && opening.is_shared.get()));
+        if is_shared && opening.under_way.get() {
+            let failures = opening.failures.get();
+            if tokio::time::timeout(wanted.limit, opening.ended.notified()).await.is_err() {
+                return Err(ConnectError::Timeout(wanted.limit));
+            }
+            return if opening.failures.get() == failures {
+                Ok(None)
+            } else {
+                Err(ConnectError::Refused(std::io::ErrorKind::ConnectionRefused.into()))
+            };
+        }
+        let _turn = is_shared.then(|| Turn::take(opening));
+        let connector = Rc::clone(&self.connector.borrow());
+        let opened = async {
+            let connected = connector.connect(wanted.offer, wanted.origin, wanted.limit).await?;
+            opening.is_shared.set(connected.is_http2);
+            self.begin(connected, wanted).await
+        };
+        let opened = opened.await;
+        if opened.is_err() {
+            opening.failures.set(opening.failures.get() + 1);
+        }
+        opened.map(Some)
+    }
+
+    async fn begin(
+        &self,
+        connected: Connected,
+        wanted: &Wanted,
+    ) -> Result<Exchange, ConnectError> {
+        let Connected { stream, is_http2 } = connected;
+        let in_clear = matches!(stream, connect::Stream::Plain(_));
+        if !is_http2 && !(in_clear && wanted.offer == Offer::Http2) {
+            return Ok(Exchange::Http1(h1::Connection::new(stream)));
+        }
+        let begun = tokio::time::timeout(wanted.limit, http2::Connection::begin(stream)).await;
+        let connection = begun
+            .map_err(|_| ConnectError::Timeout(wanted.limit))?
+            .map_err(|error| ConnectError::Refused(std::io::Error::other(error)))?;
+        if !wanted.is_private {
+            self.shared.borrow_mut().push(Rc::clone(&connection));
+        }
+        Ok(Exchange::Http2(http2::Stream::new(&connection)))
+    }
+
+    /// The idle connection used last: it is the least likely to have been closed by the backend.
+    /// Whether it was shows when it is used; nothing is sent on a closed one.
+    fn take_idle(&self) -> Option<Box<h1::Connection>> {
+        let idle = self.idle.borrow_mut().pop_back()?;
+        self.cells.idle.dec();
+        Some(idle.connection)
+    }
+
+    /// Keeps a connection whose exchange is complete.
+    pub(crate) fn keep(
+        &self,
+        connection: Box<h1::Connection>,
+        now: Instant,
+        limits: &UpstreamConnections,
+    ) {
+        // A backend that has been left keeps nothing: its connections may be half dead.
+        if self.abandoned.get() || limits.idle == 0 {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() >= limits.idle {
+            idle.pop_front();
+            self.cells.idle.dec();
+        }
+        idle.push_back(Idle { connection, since: now });
+        self.cells.idle.inc();
+    }
+
+    /// Drops every idle connection; shared ones take no more exchanges, and end with their last.
+    pub(crate) fn purge(&self) {
+        self.shared.borrow_mut().clear();
+        for _ in self.idle.borrow_mut().drain(..) {
+            self.cells.idle.dec();
+        }
+    }
+
+    /// Drops idle connections that are too old.
+    pub(crate) fn sweep(&self, now: Instant, idle_timeout: Duration) {
+        let is_kept = |connection: &Rc<http2::Connection>| {
+            let is_old = |since| now.saturating_duration_since(since) > idle_timeout;
+            !connection.has_ended() && !connection.idle_since().is_some_and(is_old)
+        };
+        self.shared.borrow_mut().retain(is_kept);
+        let mut idle = self.idle.borrow_mut();
+        while idle
+            .front()
+            .is_some_and(|oldest| now.saturating_duration_since(oldest.since) > idle_timeout)
+        {
+            idle.pop_front();
+            self.cells.idle.dec();
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.purge();
+    }
+}
+
+/// What connection a request needs.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) offer: Offer,
+    /// For a PROXY header.
+    pub(crate) origin: Origin,
+    /// It serves no other request: it speaks for one client.
+    pub(crate) is_private: bool,
+    /// Most exchanges on one shared connection.
+    pub(crate) most_streams: usize,
+    /// How long opening it may take.
+    pub(crate) limit: Duration,
+}
+
+impl Wanted {
+    /// What is offered to a backend that speaks `protocol`, over TLS or not. A switch of protocols is
+    /// asked for by HTTP/1.1 where there is a choice.
+    pub(crate) fn offer(protocol: UpstreamProtocol, is_tls: bool, is_upgrade: bool) -> Offer {
+        match protocol {
+            UpstreamProtocol::Http1 => Offer::Http1,
+            UpstreamProtocol::Http2 => Offer::Http2,
+            UpstreamProtocol::Auto if is_tls && !is_upgrade => Offer::Both,
+            UpstreamProtocol::Auto => Offer::Http1,
+        }
+    }
+}
+
+/// The one who opens a shared connection. Whoever waits for it is told of its end, also when its
+/// client has left.
+struct Turn<'a>(&'a Opening);
+
+impl<'a> Turn<'a> {
+    fn take(opening: &'a Opening) -> Self {
+        opening.under_way.set(true);
+        Self(opening)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.set(false);
+        self.0.ended.notify_waiters();
+    }
+}

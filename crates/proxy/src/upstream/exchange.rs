@@ -1,0 +1,137 @@
+//! One exchange with a backend, over either version of HTTP: a request out, a response in.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use config::model::BackendUrl;
+use http_body::Frame;
+
+use crate::body::Source;
+use crate::downstream::client::Client;
+use crate::head::Head;
+use crate::upstream::ResponseHead;
+use crate::upstream::h1::{self, Framing, Malformed};
+use crate::upstream::http2;
+
+/// One exchange, driven by the request that holds it. Dropping it in the middle tells the backend:
+/// its connection is closed, or its stream reset.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    Http1(Box<h1::Connection>),
+    Http2(Box<http2::Stream>),
+}
+
+/// Why no response, or only part of one, came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// The backend had closed the idle connection, or sent something on it unasked. Nothing was
+    /// sent.
+    #[error("the connection was closed while idle")]
+    Stale,
+    /// The backend cannot have acted on the request: nothing was sent, or it says so (RFC 9113 8.7).
+    #[error("the request was not taken")]
+    Unsent,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(io::Error),
+    /// The backend gave the request up.
+    #[error("the backend reset the stream: {0}")]
+    Reset(h2::Reason),
+    /// The response cannot be understood in one way only.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+impl Exchange {
+    /// Begins an exchange. [`poll_head`](Self::poll_head) sends the request.
+    pub(crate) fn begin(
+        &mut self,
+        head: &Head,
+        client: &Client,
+        url: &BackendUrl,
+        source: Option<&Rc<Source>>,
+    ) {
+        match self {
+            Self::Http1(connection) => {
+                let framing = source.map_or(Framing::None, |source| source.framing());
+                connection.begin(
+                    |out| head.write(out, framing, client, url),
+                    source.cloned(),
+                    framing,
+                );
+            }
+            Self::Http2(stream) => stream.begin(head.request(client, url), source.cloned()),
+        }
+    }
+
+    /// Sends what there is to send until the response head is there. `interim` is given every 1xx
+    /// before it, except 101, which is final (RFC 9110 15.2).
+    ///
+    /// # Errors
+    /// See [`Broken`].
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &Head,
+        interim: impl FnMut(&ResponseHead),
+    ) -> Poll<Result<ResponseHead, Broken>> {
+        match self {
+            Self::Http1(connection) => connection.poll_head(context, head.method(), interim),
+            Self::Http2(stream) => stream.poll_head(context, interim),
+        }
+    }
+
+    /// The next part of the response body; meanwhile goes on sending the request's. `None` at the
+    /// end.
+    pub(crate) fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self {
+            Self::Http1(connection) => connection.poll_body(context),
+            Self::Http2(stream) => stream.poll_body(context),
+        }
+    }
+
+    /// Goes on sending the request's body.
+    pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) {
+        match self {
+            Self::Http1(connection) => connection.poll_send(context),
+            Self::Http2(stream) => stream.poll_send(context),
+        }
+    }
+
+    /// Whether nothing of the response body is to come.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.body().is_done(),
+            Self::Http2(stream) => stream.is_done(),
+        }
+    }
+
+    /// How many bytes of the response body are to come, when that is known.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        match self {
+            Self::Http1(connection) => connection.body().remaining(),
+            Self::Http2(stream) => stream.remaining(),
+        }
+    }
+
+    /// Whether the connection has served an exchange before this one.
+    pub(crate) fn is_used(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_used(),
+            Self::Http2(stream) => stream.is_used(),
+        }
+    }
+
+    /// Whether not a single byte of the request has left.
+    pub(crate) fn has_sent_nothing(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.has_sent_nothing(),
+            Self::Http2(stream) => stream.has_sent_nothing(),
+        }
+    }
+}
