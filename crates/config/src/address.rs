@@ -11,6 +11,15 @@ use routing::table::HostPattern;
 use crate::model::{BackendAddress, BackendUrl, ListenAddress, Scheme};
 use crate::problem::quoted;
 use crate::report::Complaint;
+use crate::unix::{self, parse_socket_path};
+
+/// Where a listener is bound: an address as below, or `unix:/path`.
+pub(crate) fn parse_listener(text: &str) -> Result<ListenAddress, Complaint> {
+    match text.strip_prefix(unix::PREFIX) {
+        Some(path) => parse_socket_path(path).map(ListenAddress::Unix),
+        None => parse_listen(text).map(ListenAddress::Tcp),
+    }
+}
 
 /// An address to listen on: `0.0.0.0:8080`, `[::1]:80`, `localhost:80` (127.0.0.1) or `:8080`
 /// (every IPv4 address).
@@ -21,6 +30,15 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Complaint> {
     let bad = || Complaint::new(format!("{} is not an address to listen on", quoted(text)));
     if text.contains("://") {
         return Err(bad().advice("write only the address and the port, for example `0.0.0.0:8080`"));
+    }
+    if text.starts_with(unix::PREFIX) {
+        return Err(bad().advice("here it is an IP address and a port, not a Unix socket"));
+    }
+    if text.starts_with('/') {
+        return Err(bad().advice(format!(
+            "for a Unix socket write {}",
+            quoted(&format!("{}{text}", unix::PREFIX))
+        )));
     }
     if text.parse::<IpAddr>().is_ok() {
         let address =
@@ -47,15 +65,19 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Complaint> {
     }
 }
 
-/// Where a backend is: `http://` or `https://`, a host, perhaps a port, and nothing else.
+/// Where a backend is: `http://` or `https://`, a host, perhaps a port, and nothing else; or
+/// `unix:/path`.
 pub(crate) fn parse_url(text: &str) -> Result<BackendUrl, Complaint> {
+    if let Some(path) = text.strip_prefix(unix::PREFIX) {
+        let address = BackendAddress::Unix(parse_socket_path(path)?);
+        return Ok(BackendUrl { scheme: Scheme::Http, address });
+    }
     let bad = || Complaint::new(format!("{} is not the URL of a backend", quoted(text)));
     let shape = "write for example `http://10.0.0.1:8080` or `https://app.example.com`";
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(bad().advice(format!(
-            "the scheme is missing: write {}",
-            quoted(&format!("http://{text}"))
-        )));
+        let scheme = if text.starts_with('/') { unix::PREFIX } else { "http://" };
+        let whole = quoted(&format!("{scheme}{text}"));
+        return Err(bad().advice(format!("the scheme is missing: write {whole}")));
     };
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" => Scheme::Http,
@@ -211,8 +233,13 @@ pub(crate) fn overlap(a: &ListenAddress, b: &ListenAddress) -> bool {
 }
 
 /// Whether a connection to `url` would certainly arrive at a socket listening on `address`.
-pub(crate) fn leads_to(url: &BackendUrl, address: SocketAddr) -> bool {
-    let BackendAddress::Tcp { host, port } = &url.address else { return false };
+pub(crate) fn leads_to(url: &BackendUrl, address: &ListenAddress) -> bool {
+    let (host, port, address) = match (&url.address, address) {
+        (BackendAddress::Tcp { host, port }, ListenAddress::Tcp(address)) => (host, port, address),
+        (BackendAddress::Unix(path), ListenAddress::Unix(own)) => return path == own,
+        (BackendAddress::Tcp { .. }, ListenAddress::Unix(_))
+        | (BackendAddress::Unix(_), ListenAddress::Tcp(_)) => return false,
+    };
     if *port != address.port() {
         return false;
     }
@@ -258,6 +285,8 @@ mod tests {
         );
         assert!(parse_listen("app.example.com:80").is_err());
         assert!(parse_listen("").is_err());
+        check("unix:/a", "error: here it is an IP address and a port, not a Unix socket");
+        check("/run/a", "error: for a Unix socket write `unix:/run/a`");
     }
 
     #[test]
@@ -269,11 +298,15 @@ mod tests {
         check("https://App.Example.com", "https://app.example.com:443");
         check("HTTPS://app:8443/", "https://app:8443");
         check("http://[::1]:9001", "http://[::1]:9001");
+        check("unix:/run/app.sock", "unix:/run/app.sock");
         for bad in [
             "",
             "app",
             "app:80",
             "ftp://app",
+            "unix:run/app.sock",
+            "unix://run/app.sock",
+            "/run/app.sock",
             "http://",
             "http://:80",
             "http://app:0",
@@ -330,8 +363,8 @@ mod tests {
     #[test]
     fn sockets_that_compete() {
         let check = |a: &str, b: &str, expected: bool| {
-            let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
-            assert_eq!((overlap(a, b), overlap(b, a)), (expected, expected), "{a} {b}");
+            let (a, b) = (parse_listener(a).unwrap(), parse_listener(b).unwrap());
+            assert_eq!((overlap(&a, &b), overlap(&b, &a)), (expected, expected), "{a} {b}");
         };
         check("127.0.0.1:80", "127.0.0.1:80", true);
         check("0.0.0.0:80", "127.0.0.1:80", true);
@@ -339,13 +372,16 @@ mod tests {
         check("0.0.0.0:80", "0.0.0.0:81", false);
         check("[::]:80", "127.0.0.1:80", false);
         check("127.0.0.1:0", "127.0.0.1:0", false);
+        check("unix:/run/a", "unix:/run/a", true);
+        check("unix:/run/a", "unix:/run/b", false);
+        check("unix:/run/a", "0.0.0.0:80", false);
     }
 
     #[test]
     fn loops() {
         let check = |url: &str, address: &str, expected: bool| {
             assert_eq!(
-                leads_to(&parse_url(url).unwrap(), address.parse().unwrap()),
+                leads_to(&parse_url(url).unwrap(), &parse_listener(address).unwrap()),
                 expected,
                 "{url} {address}"
             );
@@ -356,5 +392,9 @@ mod tests {
         check("http://127.0.0.1:81", "0.0.0.0:80", false);
         check("http://10.0.0.1:80", "0.0.0.0:80", false);
         check("http://app.example.com:80", "0.0.0.0:80", false);
+        check("unix:/run/a", "unix:/run/a", true);
+        check("unix:/run/a", "unix:/run/b", false);
+        check("unix:/run/a", "0.0.0.0:80", false);
+        check("http://127.0.0.1", "unix:/run/a", false);
     }
 }

@@ -13,7 +13,8 @@ use routing::failover::Damping;
 
 use crate::address::{leads_to, overlap, show_host};
 use crate::kinds::show_duration;
-use crate::model::Listener;
+use crate::lint;
+use crate::model::{ListenAddress, Listener, Scheme, Service, Trust, UpstreamTls};
 use crate::problem::quoted;
 use crate::reader::Section;
 use crate::report::{At, Complaint, Place, Report};
@@ -39,8 +40,7 @@ pub(crate) fn backends(section: &Section<'_>, backends: &[DraftBackend]) {
         let (name, url) = (&draft.backend.name, &draft.backend.url);
         // The same URL written twice without names is one mistake, not two.
         if let Some(line) = urls.insert(url.clone(), draft.url.mark.line) {
-            let message =
-                format!("{} is already a backend of this service (line {line})", url);
+            let message = format!("{url} is already a backend of this service (line {line})");
             let advice =
                 "a standby must be another server, otherwise it fails together with the primary";
             report.error(&draft.url, Complaint::new(message).advice(advice));
@@ -68,9 +68,93 @@ pub(crate) fn damping(section: &Section<'_>, hold_down: Duration, damping: &Damp
     }
 }
 
+/// What one listener cannot be at the same time.
+pub(crate) fn listener(section: &Section<'_>, listener: &Listener) {
+    let complain = |key: &str, message: &str, advice: &str| {
+        let complaint = Complaint::new(message).advice(advice);
+        section.report().error(&section.place(key), complaint);
+    };
+    // Its certificates may be what could not be read.
+    let tls = section.has("tls");
+    if tls && listener.redirect_https.is_some() {
+        complain(
+            "redirect_https",
+            "a listener with `tls` would redirect its clients to where they are",
+            "give the listener without `tls` a `redirect_https`",
+        );
+    }
+    if !tls && listener.hsts.is_some() {
+        complain(
+            "hsts",
+            "browsers believe `hsts` over TLS only (RFC 6797 8.1), and this listener has no `tls`",
+            "write it at the listener with `tls`; here `redirect_https: true` may be what is meant",
+        );
+    }
+    if tls && listener.h2c {
+        complain(
+            "h2c",
+            "`h2c` is HTTP/2 in the clear, and this listener has `tls`",
+            "over TLS `http2` offers it",
+        );
+    }
+    if !listener.http2 && listener.h2c {
+        complain(
+            "h2c",
+            "`h2c` is switched on and `http2` is switched off",
+            "remove one of the two",
+        );
+    }
+    if matches!(listener.address, ListenAddress::Unix(_)) {
+        let networks = [
+            ("trusted_proxies", listener.trusted_proxies.as_slice()),
+            ("proxy_protocol", listener.proxy_protocol.as_slice()),
+        ];
+        for (key, _) in networks.iter().filter(|(_, networks)| !networks.is_empty()) {
+            complain(
+                key,
+                &format!("clients of a Unix socket have no address that `{key}` could name"),
+                "use a listener on a loopback address, for example `127.0.0.1:8080`",
+            );
+        }
+    }
+}
+
+/// Names are only looked at in certificates that are verified.
+pub(crate) fn verified(section: &Section<'_>, trust: &Trust) {
+    if section.has("verify_name") && *trust == Trust::Insecure {
+        let message = "`verify_name` has no effect: with `insecure: true` no name is verified";
+        let advice = "name the authority that signed the certificate: `ca: file.pem`";
+        let place = section.place("verify_name");
+        section.report().error(&place, Complaint::new(message).advice(advice));
+    }
+}
+
+/// Keys that promise protection where there can be none.
+pub(crate) fn protection(section: &Section<'_>, service: &Service) {
+    let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
+    if https || service.backends.is_empty() {
+        return;
+    }
+    let promises = |tls: &UpstreamTls| [!tls.pins.is_empty(), tls.certificate.is_some()];
+    let own = service.health.tls.as_ref().map_or([false; 2], promises);
+    let keys = [("tls.pins", "health.tls.pins"), ("tls.certificate", "health.tls.certificate")];
+    for ((key, probes), (given, own)) in
+        keys.into_iter().zip(promises(&service.tls).into_iter().zip(own))
+    {
+        if !given && !own {
+            continue;
+        }
+        let key = if given { key } else { probes };
+        let message = format!("{} needs TLS, and no backend of this service is https", quoted(key));
+        let advice = "write `https://` in the URLs, or remove the key";
+        section.report().error(&section.place_of(&[key]), Complaint::new(message).advice(advice));
+    }
+}
+
 /// Checks between sections.
 pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
     sockets(report, draft);
+    redirects(report, draft);
     routes(report, draft);
     loops(report, draft);
 }
@@ -103,6 +187,37 @@ fn sockets(report: &Report<'_>, draft: &Draft) {
         );
         let advice = "use another port here, or another `admin.address`";
         report.error(&listener.place, Complaint::new(message).advice(advice));
+    }
+}
+
+/// Redirects that would lead to a listener in the clear, and redirects to nowhere.
+fn redirects(report: &Report<'_>, draft: &Draft) {
+    let listens = |port: u16, tls: bool| {
+        draft.listeners.iter().any(|listener| {
+            let there = listener.value.address.tcp().is_some_and(|address| address.port() == port);
+            there && listener.value.tls.is_some() == tls
+        })
+    };
+    for listener in &draft.listeners {
+        let Some(redirect) = listener.value.redirect_https else { continue };
+        if listens(redirect.port, false) && !listens(redirect.port, true) {
+            let message = format!(
+                "{} redirects to https on port {}, where a listener without TLS is",
+                listener.value.address, redirect.port
+            );
+            let advice = "give `redirect_https` the `port` of a listener with `tls`";
+            report.error(&listener.place, Complaint::new(message).advice(advice));
+        }
+    }
+    // What could not be read may be the listener with TLS.
+    if report.errors() > 0 {
+        return;
+    }
+    let listeners: Vec<&Listener> =
+        draft.listeners.iter().map(|listener| &listener.value).collect();
+    for (index, lint) in lint::listeners(&listeners) {
+        let complaint = Complaint::new(lint.message).advice(lint.advice);
+        report.warning(&draft.listeners[index].place, complaint);
     }
 }
 
@@ -159,16 +274,13 @@ fn routes(report: &Report<'_>, draft: &Draft) {
 }
 
 fn loops(report: &Report<'_>, draft: &Draft) {
-    let own = draft.listeners.iter().filter_map(|listener| listener.value.address.tcp());
-    let own: Vec<SocketAddr> =
-        own.chain(draft.admin.iter().map(|admin| admin.value.address)).collect();
+    let own = draft.listeners.iter().map(|listener| listener.value.address.clone());
+    let own: Vec<ListenAddress> =
+        own.chain(draft.admin.iter().map(|admin| admin.value.address.into())).collect();
     for backend in draft.services.iter().flat_map(|service| &service.backends) {
-        if let Some(address) = own.iter().find(|address| leads_to(&backend.backend.url, **address))
-        {
-            let message = format!(
-                "{} is this program itself: it listens on {address}",
-                backend.backend.url
-            );
+        if let Some(address) = own.iter().find(|address| leads_to(&backend.backend.url, address)) {
+            let message =
+                format!("{} is this program itself: it listens on {address}", backend.backend.url);
             report.error(
                 &backend.url,
                 Complaint::new(message).advice("requests would go round in circles"),

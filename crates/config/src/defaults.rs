@@ -51,10 +51,18 @@ pub(crate) const H2C: &str = "false";
 pub(crate) const TLS_POLICY: &str = "intermediate";
 /// Who asks for client certificates means it.
 pub(crate) const CLIENT_AUTH_MODE: &str = "required";
+/// Requests in the clear are for a service unless the operator says otherwise.
+pub(crate) const REDIRECT_HTTPS: &str = "false";
 /// The port of `https`.
 pub(crate) const REDIRECT_PORT: &str = "443";
 /// Keeps the method and may be remembered.
 pub(crate) const REDIRECT_STATUS: &str = "308";
+/// Browsers remember it for long: nobody should promise that by accident.
+pub(crate) const HSTS: &str = "off";
+/// Names below are often somebody else's.
+pub(crate) const HSTS_SUBDOMAINS: &str = "false";
+/// To leave those lists again takes months.
+pub(crate) const HSTS_PRELOAD: &str = "false";
 /// A year, as the lists of browsers ask for.
 pub(crate) const HSTS_MAX_AGE: &str = "8760h";
 /// As nginx: a client that closes its side has usually gone away.
@@ -144,6 +152,8 @@ pub(crate) const PROXY_PROTOCOL: &str = "off";
 
 // --- Streams at the old active. ---
 
+/// Streams get a chance to end by themselves, and none stays at the old active for ever.
+pub(crate) const STREAM_POLICY: &str = "drain";
 /// What the failed active still sends may well be worth having, but not for long.
 pub(crate) const FAILOVER_DEADLINE: &str = "30s";
 /// Nearly all at once: clients are better off at the new active.

@@ -7,26 +7,33 @@ use routing::failover::{AllDown, Failback};
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
 use crate::lint;
-use crate::model::{Backend, Config, Probe, Scheme, Service, Trust, Workers};
+use crate::model::{
+    Backend, Config, Probe, ProxyVersion, Scheme, Service, StreamPolicy, Trust, UpstreamProtocol,
+    UpstreamTls, Workers,
+};
 use crate::probe::show_status;
 use crate::times::Times;
+
+mod listeners;
+
+use listeners::{listeners, warning};
 
 /// What this config does, service by service, with the worst-case times that follow from it and
 /// warnings about dangerous values.
 #[must_use]
 pub fn explain(config: &Config) -> String {
     let mut parts = vec![front(config)];
+    parts.extend(listeners(&config.listeners));
     parts.extend(config.services.iter().map(|service| {
         let sentences = [
             who(service),
             probes(service),
             leaving(service),
             waiting(service),
+            moved(service),
             coming_back(service),
         ];
-        let warnings = lint::service(service)
-            .into_iter()
-            .map(|lint| format!("Warning: {}.\n    help: {}", lint.message, lint.advice));
+        let warnings = lint::service(service).iter().map(warning).collect::<Vec<_>>();
         let lines: Vec<String> =
             sentences.into_iter().chain(warnings).map(|line| format!("  {line}\n")).collect();
         format!("{}\n{}", service.name, lines.concat())
@@ -75,25 +82,64 @@ fn who(service: &Service) -> String {
         [] => return String::new(),
         [primary, standbys @ ..] => (named(primary), standbys),
     };
-    let verified = match &service.tls.trust {
-        _ if service.backends.iter().all(|backend| backend.url.scheme == Scheme::Http) => {
-            String::new()
-        }
-        Trust::System => " Certificates are verified with the system's authorities.".to_owned(),
-        Trust::Ca(file) => format!(" Certificates are verified with {} only.", file.display()),
-        Trust::Insecure => " Certificates are not verified.".to_owned(),
-    };
+    let spoken = spoken(service);
     match standbys {
-        [] => format!("{primary} is the primary; there is no standby.{verified}"),
-        [only] => format!("{primary} is the primary, {} the standby.{verified}", named(only)),
+        [] => format!("{primary} is the primary; there is no standby.{spoken}"),
+        [only] => format!("{primary} is the primary, {} the standby.{spoken}", named(only)),
         several => {
             let names: Vec<String> = several.iter().map(named).collect();
             format!(
-                "{primary} is the primary; the standbys are, in this order, {}.{verified}",
+                "{primary} is the primary; the standbys are, in this order, {}.{spoken}",
                 names.join(", ")
             )
         }
     }
+}
+
+/// What is spoken with backends, as a further line.
+fn spoken(service: &Service) -> String {
+    let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
+    let protocol = match service.protocol {
+        UpstreamProtocol::Auto if https => " HTTP/2 is spoken with those that offer it over TLS.",
+        UpstreamProtocol::Auto | UpstreamProtocol::Http1 => "",
+        UpstreamProtocol::Http2 => " HTTP/2 is spoken with them, nothing else.",
+    };
+    let header = match service.proxy_protocol {
+        None => "",
+        Some(ProxyVersion::V1) => " Connections begin with a PROXY header (v1).",
+        Some(ProxyVersion::V2) => " Connections begin with a PROXY header (v2).",
+    };
+    let verified = if https { verified(&service.tls) } else { String::new() };
+    let sentences = format!("{protocol}{header}{verified}");
+    if sentences.is_empty() { sentences } else { format!("\n {sentences}") }
+}
+
+/// How certificates are verified, as further sentences.
+fn verified(tls: &UpstreamTls) -> String {
+    let trust = match &tls.trust {
+        Trust::System => " Certificates are verified with the system's authorities.".to_owned(),
+        Trust::Ca(file) => format!(" Certificates are verified with {} only.", file.display()),
+        Trust::Insecure => " Certificates are not verified.".to_owned(),
+    };
+    let names = match (&tls.server_name, &tls.verify_name) {
+        (None, None) => String::new(),
+        (Some(name), None) => format!(" They are asked for as {name}."),
+        (None, Some(name)) => format!(" They must be for {name}."),
+        (Some(asked), Some(name)) => {
+            format!(" They are asked for as {asked} and must be for {name}.")
+        }
+    };
+    let pins = match tls.pins.len() {
+        0 => String::new(),
+        1 => " Their key must be the pinned one.".to_owned(),
+        count => format!(" Their key must be one of {count} pinned ones."),
+    };
+    let own = tls
+        .certificate
+        .as_ref()
+        .map(|files| format!(" We show {} when asked.", files.cert.display()))
+        .unwrap_or_default();
+    format!("{trust}{names}{pins}{own}")
 }
 
 fn probes(service: &Service) -> String {
@@ -106,9 +152,13 @@ fn probes(service: &Service) -> String {
         }
     };
     format!(
-        "Each is probed every {} with {what}; no answer within {} is a failure.",
+        "Each is probed every {} with {what}; no answer within {} is a failure.{}",
         show_duration(health.interval),
-        show_duration(health.timeout)
+        show_duration(health.timeout),
+        health
+            .tls
+            .as_ref()
+            .map_or_else(String::new, |tls| format!(" For probes:{}", verified(tls)))
     )
 }
 
@@ -159,12 +209,41 @@ fn waiting(service: &Service) -> String {
     format!(
         "While nobody is active up to {} requests with {} of bodies wait up to {} each, then they get 503; {nobody}.\n  \
          {again}; one that is not safe to repeat may wait {} for a hung active, then it gets 504.\n  \
-         A response must begin within {}.",
+         A response must begin within {}{}.",
         hold.requests,
         show_size(hold.bytes),
         show_duration(hold.timeout),
         show_duration(replay.settle),
-        show_duration(timeouts.response)
+        show_duration(timeouts.response),
+        timeouts.request.map_or_else(String::new, |request| format!(
+            " and be over {} after the request began",
+            show_duration(request)
+        ))
+    )
+}
+
+/// What becomes of streams at the old active.
+fn moved(service: &Service) -> String {
+    let becomes = |policy: StreamPolicy| match policy {
+        StreamPolicy::Keep => "they stay there until they end".to_owned(),
+        StreamPolicy::Close { deadline, window } => {
+            let spread = if window.is_zero() {
+                "all at once".to_owned()
+            } else {
+                format!("spread over {}", show_duration(window))
+            };
+            if deadline.is_zero() {
+                format!("they are closed there, {spread}")
+            } else {
+                let deadline = show_duration(deadline);
+                format!("they may go on there for {deadline}, then they are closed, {spread}")
+            }
+        }
+    };
+    format!(
+        "Streams (WebSockets, server-sent events, gRPC, long bodies) at the old active: after a failover {}; after any other move {}.",
+        becomes(service.streams.failover),
+        becomes(service.streams.failback)
     )
 }
 

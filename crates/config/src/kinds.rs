@@ -1,4 +1,4 @@
-//! Kinds of single values: durations, sizes, counts, flags, words and names.
+//! Kinds of single values: durations, sizes, counts, text and names.
 //!
 //! Each is a function that makes a reader, with the schema an editor needs beside it.
 
@@ -10,7 +10,6 @@ use serde_json::{Value as Json, json};
 use crate::problem::quoted;
 use crate::reader::{RANGE, Value};
 use crate::report::Complaint;
-use crate::suggest::closest;
 use crate::yaml::{Scalar, ScalarKind};
 
 /// Bounds of ranges, short.
@@ -194,60 +193,6 @@ pub(crate) fn parse_count(scalar: &Scalar) -> Result<usize, Complaint> {
             Err(bad().advice("remove the quotes"))
         }
         ScalarKind::Text | ScalarKind::Flag => Err(bad()),
-    }
-}
-
-/// `true` or `false`.
-pub(crate) fn flag(value: &mut Value<'_>) -> Option<bool> {
-    value.scalar(
-        "true or false",
-        || json!({ "type": "boolean" }),
-        |scalar| match (scalar.kind, scalar.text.as_str()) {
-            (ScalarKind::Flag, "true" | "True" | "TRUE") => Ok(true),
-            (ScalarKind::Flag, _) => Ok(false),
-            (ScalarKind::Text | ScalarKind::Number, text) => {
-                let complaint =
-                    Complaint::new(format!("expected true or false, found {}", quoted(text)));
-                Err(match text.to_ascii_lowercase().as_str() {
-                    "yes" | "on" | "1" => complaint.advice("write `true`"),
-                    "no" | "off" | "0" => complaint.advice("write `false`"),
-                    "true" | "false" => complaint.advice("remove the quotes"),
-                    _ => complaint,
-                })
-            }
-        },
-    )
-}
-
-/// One of a few words.
-pub(crate) fn word<T: Clone>(
-    words: &'static [(&'static str, T)],
-) -> impl Fn(&mut Value<'_>) -> Option<T> {
-    move |value| {
-        let names = || words.iter().map(|(name, _)| *name);
-        let listed = alternatives(names());
-        let schema = || json!({ "enum": names().collect::<Vec<_>>() });
-        value.scalar(&listed, schema, |scalar| {
-            let found = words.iter().find(|(name, _)| *name == scalar.text);
-            found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
-                let message = format!("expected {listed}, found {}", quoted(&scalar.text));
-                let complaint = Complaint::new(message);
-                match closest(&scalar.text, names()) {
-                    Some(name) => complaint.advice(format!("did you mean {}?", quoted(name))),
-                    None => complaint,
-                }
-            })
-        })
-    }
-}
-
-/// "`a`, `b` or `c`".
-fn alternatives<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(quoted).collect();
-    match names.as_slice() {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
 

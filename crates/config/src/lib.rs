@@ -2,24 +2,31 @@
 //!
 //! Pure: it reads no file, no environment and no clock.
 //!
-//! The way of a config: `yaml` (text to a tree of nodes), `sections`, `service` and `probe` (the keys,
-//! each declared once through `reader`), `check` (what valid parts get wrong together), [`model`].
+//! The way of a config: `yaml` (text to a tree of nodes), `sections`, `listener`, `service`, `probe`,
+//! `tls` and `streams` (the keys, each declared once through `reader`), `check` (what valid parts get wrong together), [`model`].
 
 mod address;
 mod check;
+mod choice;
 mod defaults;
 mod explain;
 mod kinds;
 mod lint;
+mod listener;
 pub mod model;
+mod network;
+mod pin;
 mod probe;
 mod problem;
 mod reader;
 mod report;
 mod sections;
 mod service;
+mod streams;
 mod suggest;
 mod times;
+mod tls;
+mod unix;
 mod write;
 mod yaml;
 

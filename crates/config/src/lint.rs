@@ -5,17 +5,22 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use routing::failover::Failback;
 
 use crate::kinds::{show_duration, show_size};
-use crate::model::{Scheme, Service, Trust, UpstreamTls};
+use crate::model::{
+    Backend, BackendAddress, DownstreamLimits, Hsts, Listener, Probe, Scheme, Service,
+    StreamPolicy, Trust, UpstreamTls,
+};
 use crate::problem::quoted;
 use crate::times::Times;
 
 /// One warning.
 #[derive(Debug)]
 pub(crate) struct Lint {
-    /// The keys it is about, the likeliest first, with dots between levels below the service.
+    /// The keys it is about, the likeliest first, with dots between levels below the service
+    /// or listener.
     pub(crate) keys: &'static [&'static str],
     pub(crate) message: String,
     pub(crate) advice: &'static str,
@@ -26,6 +31,157 @@ const LONG_PROBE: Duration = Duration::from_secs(30);
 /// Intervals a probe may last before it no longer fits them.
 const INTERVALS_PER_TIMEOUT: u32 = 10;
 
+/// A slower upload than this is still an upload: a modem.
+const SLOW_UPLOAD: u64 = 8 << 10;
+/// A client that has stood still for longer is gone.
+const LONG_BODY: Duration = Duration::from_secs(600);
+/// A shorter promise protects nobody between two visits.
+const SHORT_HSTS: Duration = Duration::from_secs(24 * 3600);
+/// What the lists of browsers ask for.
+const PRELOAD_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A failed active that still has streams after this long is half an active.
+const LONG_DRAIN: Duration = Duration::from_secs(600);
+
+/// Every warning about one listener; the keys are below the listener.
+pub(crate) fn listener(listener: &Listener) -> Vec<Lint> {
+    let mut lints = Vec::new();
+    ports(listener, &mut lints);
+    believed(listener, &mut lints);
+    if let Some(hsts) = &listener.hsts {
+        strict_transport(hsts, &mut lints);
+    }
+    limits(&listener.limits, &mut lints);
+    lints
+}
+
+/// Every warning about listeners together: the index of a listener, and what is said about it.
+pub(crate) fn listeners(listeners: &[&Listener]) -> Vec<(usize, Lint)> {
+    let mut lints = Vec::new();
+    let redirects = |listener: &Listener| listener.redirect_https.is_some();
+    let first = listeners.iter().position(|listener| redirects(listener));
+    let Some((first, at)) = first.and_then(|index| Some((index, listeners.get(index)?))) else {
+        return lints;
+    };
+    if listeners.iter().all(|listener| redirects(listener)) {
+        lints.push((
+            first,
+            Lint {
+                keys: &["redirect_https"],
+                message: format!(
+                    "{} redirects to https, as every listener does: no request reaches a service",
+                    at.address
+                ),
+                advice: "add a listener with `tls`",
+            },
+        ));
+    } else if listeners.iter().all(|listener| listener.tls.is_none()) {
+        lints.push((
+            first,
+            Lint {
+                keys: &["redirect_https"],
+                message: format!("{} redirects to https, and no listener has TLS", at.address),
+                advice: "add a listener with `tls`, unless another program answers there",
+            },
+        ));
+    }
+    lints
+}
+
+fn ports(listener: &Listener, lints: &mut Vec<Lint>) {
+    let port = listener.address.tcp().map(|address| address.port());
+    match (port, &listener.tls) {
+        (Some(443), None) => lints.push(Lint {
+            keys: &["address"],
+            message: format!(
+                "{} is the port of https, and this listener has no TLS",
+                listener.address
+            ),
+            advice: "add `tls` with a certificate, or use port 80",
+        }),
+        (Some(80), Some(_)) => lints.push(Lint {
+            keys: &["address"],
+            message: format!(
+                "{} is the port of http, and this listener speaks TLS",
+                listener.address
+            ),
+            advice: "use port 443",
+        }),
+        (Some(_) | None, Some(_) | None) => {}
+    }
+}
+
+fn believed(listener: &Listener, lints: &mut Vec<Lint>) {
+    let everybody = |networks: &[IpNet]| networks.iter().any(|network| network.prefix_len() == 0);
+    if everybody(&listener.trusted_proxies) {
+        lints.push(Lint {
+            keys: &["trusted_proxies"],
+            message: "`trusted_proxies` names everybody: any client may say who it is, and none is counted in `connections_per_client`".to_owned(),
+            advice: "name only the networks of your own proxies",
+        });
+    }
+    if everybody(&listener.proxy_protocol) {
+        lints.push(Lint {
+            keys: &["proxy_protocol"],
+            message: "`proxy_protocol` names everybody: any client may send a PROXY header with an address that is not its own".to_owned(),
+            advice: "name only the networks of your own proxies",
+        });
+    }
+}
+
+fn strict_transport(hsts: &Hsts, lints: &mut Vec<Lint>) {
+    // Zero is how a promise is taken back (RFC 6797 6.1.1).
+    if !hsts.max_age.is_zero() && hsts.max_age < SHORT_HSTS {
+        lints.push(Lint {
+            keys: &["hsts.max_age"],
+            message: format!("browsers forget `hsts` after {}", show_duration(hsts.max_age)),
+            advice: "whoever comes back later is unprotected again: 8760h is usual, 0s takes it back",
+        });
+    }
+    if hsts.preload && (!hsts.subdomains || hsts.max_age < PRELOAD_AGE) {
+        lints.push(Lint {
+            keys: &["hsts.preload"],
+            message: "the lists of browsers take nobody with less than `subdomains: true` and a `max_age` of 8760h".to_owned(),
+            advice: "remove `preload`, or give all three",
+        });
+    }
+}
+
+fn limits(limits: &DownstreamLimits, lints: &mut Vec<Lint>) {
+    if limits.uri_bytes > limits.header_bytes {
+        lints.push(Lint {
+            keys: &["limits.uri_bytes", "limits.header_bytes"],
+            message: format!(
+                "a target of {} (`uri_bytes`) does not fit into a head of {} (`header_bytes`)",
+                show_size(limits.uri_bytes),
+                show_size(limits.header_bytes)
+            ),
+            advice: "lower `uri_bytes`, or raise `header_bytes`",
+        });
+    }
+    let per_second = limits.body_progress as u128 * 1000 / limits.body_timeout.as_millis().max(1);
+    if per_second > u128::from(SLOW_UPLOAD) {
+        lints.push(Lint {
+            keys: &["limits.body_progress", "limits.body_timeout"],
+            message: format!(
+                "uploads slower than {} in {} are cut off",
+                show_size(limits.body_progress),
+                show_duration(limits.body_timeout)
+            ),
+            advice: "people on bad lines upload more slowly: 1KiB in 30s is usual",
+        });
+    }
+    if limits.body_timeout > LONG_BODY {
+        lints.push(Lint {
+            keys: &["limits.body_timeout"],
+            message: format!(
+                "a client may stand still for {} in the middle of a body",
+                show_duration(limits.body_timeout)
+            ),
+            advice: "it holds a connection to the backend for as long: 30s is usual",
+        });
+    }
+}
+
 /// Every warning about one service.
 pub(crate) fn service(service: &Service) -> Vec<Lint> {
     let mut lints = Vec::new();
@@ -34,6 +190,7 @@ pub(crate) fn service(service: &Service) -> Vec<Lint> {
     health(service, &mut lints);
     failback(service, &mut lints);
     requests(service, &mut lints);
+    streams(service, &mut lints);
     lints
 }
 
@@ -48,7 +205,12 @@ fn backends(service: &Service, lints: &mut Vec<Lint>) {
             advice: "add a second backend",
         });
     }
-    let plain = service.backends.iter().find(|backend| backend.url.scheme == Scheme::Http);
+    // What goes through a Unix socket stays on this machine.
+    let travels = |backend: &&Backend| match backend.url.address {
+        BackendAddress::Tcp { .. } => backend.url.scheme == Scheme::Http,
+        BackendAddress::Unix(_) => false,
+    };
+    let plain = service.backends.iter().find(travels);
     let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
     if let (Some(plain), true) = (plain, https) {
         lints.push(Lint {
@@ -62,22 +224,48 @@ fn backends(service: &Service, lints: &mut Vec<Lint>) {
 fn tls(service: &Service, lints: &mut Vec<Lint>) {
     let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
     let unset = UpstreamTls::default();
-    if service.tls != unset && !https && !service.backends.is_empty() {
+    if (service.tls != unset || service.health.tls.is_some())
+        && !https
+        && !service.backends.is_empty()
+    {
         lints.push(Lint {
-            keys: &["tls"],
+            keys: &["tls", "health.tls"],
             message: "`tls` has no effect: no backend of this service is https".to_owned(),
             advice: "write `https://` in the URLs, or remove `tls`",
         });
     }
-    match service.tls.trust {
-        Trust::Insecure => lints.push(Lint {
+    if unverified(&service.tls) {
+        lints.push(Lint {
             keys: &["tls.insecure"],
             message:
                 "certificates are not verified: anybody on the way can read and change the traffic"
                     .to_owned(),
             advice: "name the authority that signed them: `ca: file.pem`",
+        });
+    }
+    let Some(probes) = &service.health.tls else { return };
+    if unverified(probes) && !unverified(&service.tls) {
+        lints.push(Lint {
+            keys: &["health.tls.insecure"],
+            message: "probes do not verify certificates: a backend that the traffic cannot use passes them".to_owned(),
+            advice: "name the authority that signed them: `ca: file.pem`",
+        });
+    }
+    match service.health.probe {
+        Probe::Tcp => lints.push(Lint {
+            keys: &["health.tls"],
+            message: "`health.tls` has no effect: a probe with `tcp` speaks no TLS".to_owned(),
+            advice: "probe with `http`, or remove `health.tls`",
         }),
-        Trust::System | Trust::Ca(_) => {}
+        Probe::Http(_) => {}
+    }
+}
+
+/// Whether anybody may pass for the backend: no authority is asked, and no key is pinned.
+fn unverified(tls: &UpstreamTls) -> bool {
+    match tls.trust {
+        Trust::Insecure => tls.pins.is_empty(),
+        Trust::System | Trust::Ca(_) => false,
     }
 }
 
@@ -150,15 +338,43 @@ fn requests(service: &Service, lints: &mut Vec<Lint>) {
             advice: "lower `replay.buffer`, or raise `hold.bytes`",
         });
     }
-    if timeouts.response <= health.stall_after {
+    let response: (_, &[_], _) = (
+        Some(timeouts.response),
+        &["timeouts.response", "health.stall_after"],
+        "lower `health.stall_after`, or raise `timeouts.response`",
+    );
+    let request: (_, &[_], _) = (
+        timeouts.request,
+        &["timeouts.request", "health.stall_after"],
+        "lower `health.stall_after`, or raise `timeouts.request`",
+    );
+    for (bound, keys, advice) in [response, request] {
+        let Some(bound) = bound.filter(|bound| *bound <= health.stall_after) else { continue };
         lints.push(Lint {
-            keys: &["timeouts.response", "health.stall_after"],
+            keys,
             message: format!(
                 "requests end after {}, before a stall is suspected after {}",
-                show_duration(timeouts.response),
+                show_duration(bound),
                 show_duration(health.stall_after)
             ),
-            advice: "lower `health.stall_after`, or raise `timeouts.response`",
+            advice,
         });
+    }
+}
+
+fn streams(service: &Service, lints: &mut Vec<Lint>) {
+    match service.streams.failover {
+        StreamPolicy::Keep => lints.push(Lint {
+            keys: &["streams.failover"],
+            message: "streams stay at a failed active for as long as it keeps them open: `keep`"
+                .to_owned(),
+            advice: "clients there would not notice the failover: `drain` gives them 30s",
+        }),
+        StreamPolicy::Close { deadline, .. } if deadline > LONG_DRAIN => lints.push(Lint {
+            keys: &["streams.failover.drain.deadline"],
+            message: format!("streams may stay at a failed active for {}", show_duration(deadline)),
+            advice: "clients there would not notice the failover: 30s is usual",
+        }),
+        StreamPolicy::Close { .. } => {}
     }
 }

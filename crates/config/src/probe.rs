@@ -1,18 +1,20 @@
 //! How backends are probed: the section `health`.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
 
-use crate::defaults;
-use crate::kinds::{duration, ms, secs, small_count, text, word};
-use crate::model::{Health, HttpProbe, Probe, StatusSet};
+use crate::choice::word;
+use crate::kinds::{duration, ms, secs, small_count, text};
+use crate::model::{Health, HttpProbe, Probe, StatusSet, UpstreamTls};
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint};
 use crate::yaml::{Scalar, ScalarKind};
+use crate::{defaults, tls};
 
 /// Health with the two numbers that belong to the policy.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ pub(crate) struct HealthDraft {
     pub(crate) fall: u32,
 }
 
-pub(crate) fn health(section: &mut Section<'_>) -> HealthDraft {
+/// `traffic` is how the backends are verified otherwise.
+pub(crate) fn health(section: &mut Section<'_>, base: &Path, traffic: &UpstreamTls) -> HealthDraft {
     let http = section.section(
         "http",
         "Probe with an HTTP request, over the scheme of the backend's URL",
@@ -37,9 +40,14 @@ pub(crate) fn health(section: &mut Section<'_>) -> HealthDraft {
         },
     );
     section.exclusive("http", "tcp");
+    let tls = section.optional(
+        "tls",
+        "How probes verify `https` backends, where that differs from the service's `tls`",
+        |value| Some(value.section(|section| tls::upstream(section, base, traffic))),
+    );
     let health = Health {
         probe: if tcp.is_some() { Probe::Tcp } else { Probe::Http(http) },
-        tls: None,
+        tls: tls.filter(|tls| tls != traffic),
         interval: section.or(
             "interval",
             "From one probe to the next when nothing is in doubt",

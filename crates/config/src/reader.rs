@@ -39,6 +39,14 @@ impl<'a> Value<'a> {
         self.report
     }
 
+    /// The single value that is written here, if it is one.
+    pub(crate) fn single(&self) -> Option<&'a Scalar> {
+        match &self.node?.shape {
+            Shape::Scalar(scalar) => Some(scalar),
+            Shape::Null | Shape::List(_) | Shape::Map(_) => None,
+        }
+    }
+
     /// What the reading calls declared.
     pub(crate) fn into_schema(self) -> Json {
         self.schema
@@ -180,6 +188,19 @@ impl<'a> Value<'a> {
         result
     }
 
+    /// [`Self::section`] where nothing behind the key must not count as every default.
+    pub(crate) fn keys<T>(&mut self, read: impl FnOnce(&mut Section<'_>) -> T) -> Option<T> {
+        if let Some(node) = self.node.filter(|node| matches!(node.shape, Shape::Null)) {
+            self.wrong_shape("keys with values", node, None);
+            return None;
+        }
+        let result = self.section(read);
+        if let Some(kind) = self.schema.get_mut("type") {
+            *kind = json!("object");
+        }
+        Some(result)
+    }
+
     /// One way for a single value, another for lists and keys.
     pub(crate) fn either<T>(
         &mut self,
@@ -285,8 +306,7 @@ impl<'a> Section<'a> {
         }
         let mut schema = value.schema;
         if let Some(fields) = schema.as_object_mut() {
-            let range = fields.remove(RANGE).and_then(|range| range.as_str().map(str::to_owned));
-            let range = range.map(|range| format!(" ({range})")).unwrap_or_default();
+            let range = take_range(fields).map(|range| format!(" ({range})")).unwrap_or_default();
             fields.insert("description".to_owned(), format!("{about}{range}").into());
             if let Some(default) = default {
                 fields.insert("default".to_owned(), plain_json(default));
@@ -332,7 +352,8 @@ impl<'a> Section<'a> {
         read: impl Fn(&mut Value<'_>) -> Option<T>,
     ) -> T {
         let mut value = self.value(key);
-        let given = read(&mut value);
+        let wanted = value.node.is_some() || self.report.describes();
+        let given = wanted.then(|| read(&mut value)).flatten();
         if let (Some(given), false) = (given, self.report.describes()) {
             self.keys.push(key);
             return given;
@@ -431,6 +452,13 @@ fn missing(key: &str) -> String {
 
 /// Key under which a kind leaves its range for the description; not part of the schema.
 pub(crate) const RANGE: &str = "range";
+
+/// Removes the range that a kind left, or one of several kinds.
+fn take_range(schema: &mut Map<String, Json>) -> Option<String> {
+    let choices = schema.get_mut("anyOf").and_then(Json::as_array_mut).into_iter().flatten();
+    let below = choices.filter_map(Json::as_object_mut).find_map(|choice| choice.remove(RANGE));
+    schema.remove(RANGE).or(below).and_then(|range| range.as_str().map(str::to_owned))
+}
 
 /// Where to point for the value of `entry`: a single value itself, otherwise the key.
 fn pointer(entry: &Entry) -> Mark {

@@ -1,6 +1,5 @@
-//! The document: what a config consists of, key by key. Services have their own file.
+//! The document: what a config consists of, key by key. Listeners and services have their own files.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,8 +7,10 @@ use routing::table::HostPattern;
 use serde_json::json;
 
 use crate::address::{parse_host_pattern, parse_listen, parse_route_path};
-use crate::kinds::{count, duration, flag, ms, parse_count, parse_name, secs, size, text, word};
-use crate::model::{Admin, DownstreamLimits, ListenAddress, Listener, Workers};
+use crate::choice::{flag, word};
+use crate::kinds::{duration, parse_count, parse_name, secs, text};
+use crate::listener::listener;
+use crate::model::{Admin, Listener, Workers};
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint};
@@ -52,7 +53,7 @@ pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
         ),
         listeners: section
             .required("listeners", "Where clients connect, at least one", |value| {
-                value.list("a list of listeners", 1, listener)
+                value.list("a list of listeners", 1, |value| listener(value, base))
             })
             .unwrap_or_default(),
         routes: section
@@ -99,105 +100,6 @@ fn workers(value: &mut Value<'_>) -> Option<Workers> {
     })
 }
 
-fn listener(value: &mut Value<'_>) -> Option<At<Listener>> {
-    value.either(
-        |value| {
-            let address = listen_address(value)?;
-            let place = value.place().clone();
-            let limits = Value::root(value.report(), None).section(|section| limits(section, false));
-            Some(At { value: plain(address, limits), place })
-        },
-        |value| {
-            value.section(|section| {
-                let address = section.required(
-                    "address",
-                    "IP address and port, for example `0.0.0.0:8080`; `:8080` is every IPv4 address",
-                    listen_address,
-                );
-                let half_close = section.or(
-                    "half_close",
-                    "Whether a client that has closed its sending side still gets its answer",
-                    defaults::HALF_CLOSE,
-                    flag,
-                );
-                let limits = section.section("limits", "Bounds on clients", |section| {
-                    limits(section, half_close)
-                });
-                let place = section.place("address");
-                Some(At { value: plain(address?, limits), place })
-            })
-        },
-    )
-}
-
-fn plain(address: SocketAddr, limits: DownstreamLimits) -> Listener {
-    Listener {
-        address: ListenAddress::Tcp(address),
-        tls: None,
-        http2: true,
-        h2c: false,
-        redirect_https: None,
-        hsts: None,
-        trusted_proxies: Vec::new(),
-        proxy_protocol: Vec::new(),
-        limits,
-    }
-}
-
-fn listen_address(value: &mut Value<'_>) -> Option<SocketAddr> {
-    text("an address to listen on", parse_listen)(value)
-}
-
-fn limits(section: &mut Section<'_>, half_close: bool) -> DownstreamLimits {
-    DownstreamLimits {
-        connections: section.or(
-            "connections",
-            "Open client connections, over all workers",
-            defaults::CONNECTIONS,
-            count(1..=10_000_000),
-        ),
-        header_timeout: section.or(
-            "header_timeout",
-            "From the first byte of a request to the end of its head; then 408",
-            defaults::HEADER_TIMEOUT,
-            duration(ms(10)..=secs(3600)),
-        ),
-        idle_timeout: section.or(
-            "idle_timeout",
-            "How long a connection may wait for its next request",
-            defaults::IDLE_TIMEOUT,
-            duration(ms(10)..=secs(24 * 3600)),
-        ),
-        body_timeout: section.or(
-            "body_timeout",
-            "How long a body may make no progress, in either direction",
-            defaults::BODY_TIMEOUT,
-            duration(ms(10)..=secs(24 * 3600)),
-        ),
-        header_bytes: section.or(
-            "header_bytes",
-            "Most bytes of a request head; then 431",
-            defaults::HEADER_BYTES,
-            size(8 << 10..=1 << 20),
-        ),
-        headers: section.or(
-            "headers",
-            "Most header fields of a request; then 431",
-            defaults::HEADERS,
-            count(10..=1000),
-        ),
-        connections_per_client: 2000,
-        handshake_timeout: secs(10),
-        body_progress: 1024,
-        uri_bytes: 8 << 10,
-        body_bytes: None,
-        streams: 128,
-        requests: None,
-        connection_age: Some(secs(3600)),
-        half_close,
-    }
-}
-
 fn route(section: &mut Section<'_>) -> At<DraftRoute> {
     let errors = section.report().errors();
     let host = section.optional(
@@ -233,8 +135,12 @@ fn admin(value: &mut Value<'_>) -> Option<Option<At<Admin>>> {
 }
 
 fn admin_listener(section: &mut Section<'_>) -> At<Admin> {
-    let address =
-        section.or("address", "IP address and port", defaults::ADMIN_ADDRESS, listen_address);
+    let address = section.or(
+        "address",
+        "IP address and port",
+        defaults::ADMIN_ADDRESS,
+        text("an address to listen on", parse_listen),
+    );
     let allow_remote = section.or(
         "allow_remote",
         "Must be true for an address that is not loopback: the admin listener asks for no password",

@@ -1,21 +1,24 @@
 //! One service: its backends and its policy, key by key.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use routing::failover::{AllDown, Damping, Failback, Policy};
 
-use crate::address::{parse_server_name, parse_url};
-use crate::kinds::{count, duration, flag, ms, parse_name, secs, size, small_count, text, word};
+use crate::address::parse_url;
+use crate::choice::{off_or, word};
+use crate::kinds::{count, duration, ms, parse_name, secs, size, small_count, text};
 use crate::model::{
-    Backend, BackendUrl, Hold, Replay, Service, StreamPolicies, StreamPolicy, Trust,
-    UpstreamConnections, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    Backend, BackendAddress, BackendUrl, Hold, ProxyVersion, Replay, Service, UpstreamConnections,
+    UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use crate::probe::{HealthDraft, health};
+use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint, Place, Report};
-use crate::{check, defaults, lint};
+use crate::streams::streams;
+use crate::{check, defaults, lint, tls};
 
 /// A service whose parts are valid; it may lack backends when those could not be read.
 #[derive(Debug)]
@@ -50,17 +53,80 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         )
         .unwrap_or_default();
     check::backends(section, &backends);
-    let tls =
-        section.section("tls", "How `https` backends are verified", |section| tls(section, base));
+    let protocol = section.or(
+        "protocol",
+        "Which HTTP is spoken with backends: `http1`, `http2`, or `auto` (over TLS what the backend chooses, in the clear HTTP/1.1)",
+        defaults::PROTOCOL,
+        word(PROTOCOLS),
+    );
+    let proxy_protocol = section.or(
+        "proxy_protocol",
+        "The PROXY header that connections to backends begin with: `off`, `v1` or `v2`",
+        defaults::PROXY_PROTOCOL,
+        word(PROXY_VERSIONS),
+    );
+    let tls = section.section("tls", "How `https` backends are verified", |section| {
+        tls::upstream(section, base, &UpstreamTls::default())
+    });
     let HealthDraft { health, rise, fall } =
-        section.section("health", "How every backend of the service is probed", health);
+        section.section("health", "How every backend of the service is probed", |section| {
+            health(section, base, &tls)
+        });
+    let policy = policy(section, rise, fall);
+    let hold = section.section("hold", "Bounds on requests that wait for an active", hold);
+    let replay = section.section("replay", "Bounds on sending a request again", replay);
+    let timeouts = section.section("timeouts", "Bounds on what a backend may take", timeouts);
+    let connections = section.section("connections", "Connections kept for reuse", connections);
+    let streams = section.section(
+        "streams",
+        "What becomes of WebSockets, server-sent events, gRPC streams and long bodies at the old active",
+        streams,
+    );
+    let service = Service {
+        name: Arc::from(name.value),
+        backends: backends.iter().map(|draft| draft.backend.clone()).collect(),
+        protocol,
+        proxy_protocol,
+        tls,
+        health,
+        policy,
+        hold,
+        replay,
+        timeouts,
+        connections,
+        streams,
+    };
+    check::protection(section, &service);
+    // What stands in for a value that could not be read deserves no warning.
+    if section.report().errors() == errors {
+        for lint in lint::service(&service) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            section.report().warning(&section.place_of(lint.keys), complaint);
+        }
+    }
+    DraftService { service, place: name.place, backends }
+}
+
+const PROTOCOLS: &[(&str, UpstreamProtocol)] = &[
+    ("auto", UpstreamProtocol::Auto),
+    ("http1", UpstreamProtocol::Http1),
+    ("http2", UpstreamProtocol::Http2),
+];
+
+const PROXY_VERSIONS: &[(&str, Option<ProxyVersion>)] =
+    &[("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))];
+
+const ALL_DOWN: &[(&str, AllDown)] =
+    &[("reject", AllDown::Reject), ("keep_last", AllDown::KeepLast)];
+
+fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> Policy {
     let (failback, damping) = section.or(
         "failback",
         "How a recovered primary gets the service back: `auto`, `manual`, or the keys of `auto`",
         defaults::FAILBACK,
         failback,
     );
-    let policy = Policy {
+    Policy {
         rise,
         fall,
         failback,
@@ -77,96 +143,62 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
             defaults::STARTUP_GRACE,
             duration(Duration::ZERO..=secs(3600)),
         ),
-    };
-    let hold = section.section("hold", "Bounds on requests that wait for an active", hold);
-    let replay = section.section("replay", "Bounds on sending a request again", replay);
-    let timeouts = section.section("timeouts", "Bounds on what a backend may take", timeouts);
-    let connections =
-        section.section("connections", "Idle connections kept for reuse", connections);
-    let service = Service {
-        name: Arc::from(name.value),
-        backends: backends.iter().map(|draft| draft.backend.clone()).collect(),
-        protocol: UpstreamProtocol::Auto,
-        proxy_protocol: None,
-        tls,
-        health,
-        policy,
-        hold,
-        replay,
-        timeouts,
-        connections,
-        streams: StreamPolicies {
-            failover: StreamPolicy::Close { deadline: secs(30), window: secs(5) },
-            failback: StreamPolicy::Close { deadline: secs(300), window: secs(30) },
-        },
-    };
-    // What stands in for a value that could not be read deserves no warning.
-    if section.report().errors() == errors {
-        for lint in lint::service(&service) {
-            let complaint = Complaint::new(lint.message).advice(lint.advice);
-            section.report().warning(&section.place_of(lint.keys), complaint);
-        }
     }
-    DraftService { service, place: name.place, backends }
 }
-
-const ALL_DOWN: &[(&str, AllDown)] =
-    &[("reject", AllDown::Reject), ("keep_last", AllDown::KeepLast)];
 
 fn backend(value: &mut Value<'_>) -> Option<DraftBackend> {
     value.either(
         |value| {
             let url = backend_url(value)?;
             let place = value.place().clone();
-            let backend = Backend { name: Arc::from(url.place()), url };
+            let name = derived_name(value.report(), &place, &url)?;
+            let backend = Backend { name: Arc::from(name), url };
             Some(DraftBackend { backend, name: place.clone(), url: place })
         },
         |value| {
             value.section(|section| {
                 let name = section.optional(
                     "name",
-                    "What messages and metrics call it; host and port when left out",
+                    "What messages and metrics call it; host and port, or the file of the socket, when left out",
                     text("a name", parse_name),
                 );
                 let url = section.required(
                     "url",
-                    "Where it is, for example `http://10.0.0.1:8080`; no path",
+                    "Where it is, for example `http://10.0.0.1:8080` or `unix:/run/app.sock`; no path of a request",
                     backend_url,
                 )?;
                 let (url_place, name_place) = (section.place("url"), section.place("name"));
-                let derived = || url.place();
-                let backend = Backend { name: Arc::from(name.unwrap_or_else(derived)), url };
-                let name = if section.has("name") { name_place } else { url_place.clone() };
-                Some(DraftBackend { backend, name, url: url_place })
+                let (name, place) = if section.has("name") {
+                    // A name that could not be read is an error already.
+                    (name.unwrap_or_else(|| url.place()), name_place)
+                } else {
+                    (derived_name(section.report(), &url_place, &url)?, url_place.clone())
+                };
+                let backend = Backend { name: Arc::from(name), url };
+                Some(DraftBackend { backend, name: place, url: url_place })
             })
         },
     )
 }
 
-fn backend_url(value: &mut Value<'_>) -> Option<BackendUrl> {
-    text("the URL of a backend", parse_url)(value)
+/// The name of a backend that is given none: host and port, or the file of a socket.
+fn derived_name(report: &Report<'_>, place: &Place, url: &BackendUrl) -> Option<String> {
+    let path = match &url.address {
+        BackendAddress::Tcp { .. } => return Some(url.place()),
+        BackendAddress::Unix(path) => path,
+    };
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let named = parse_name(&file);
+    if named.is_err() {
+        let message = format!("the file of {} cannot name the backend", quoted(&url.place()));
+        let advice = "give it a name: `{ name: ..., url: ... }`";
+        report.error(place, Complaint::new(message).advice(advice));
+    }
+    named.ok()
 }
 
-fn tls(section: &mut Section<'_>, base: &Path) -> UpstreamTls {
-    let ca = section.optional(
-        "ca",
-        "A PEM file with the only authorities to trust, relative to the folder of the config; the system's without it",
-        text("a file name", |text| Ok(PathBuf::from(text))),
-    );
-    let insecure =
-        section.optional("insecure", "Trust anybody: certificates are not verified at all", flag);
-    section.exclusive("ca", "insecure");
-    let server_name = section.optional(
-        "server_name",
-        "The name to ask for and to verify, when it is not the host of the URL",
-        text("a host name", parse_server_name),
-    );
-    let trust = match (ca, insecure) {
-        (_, Some(true)) => Trust::Insecure,
-        (Some(file), _) => Trust::Ca(base.join(file)),
-        (None, _) => Trust::System,
-    };
-    UpstreamTls { trust, server_name, verify_name: None, certificate: None, pins: Vec::new() }
+fn backend_url(value: &mut Value<'_>) -> Option<BackendUrl> {
+    text("the URL of a backend", parse_url)(value)
 }
 
 /// The words of `failback`.
@@ -292,8 +324,18 @@ fn timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
             defaults::BODY_IDLE,
             duration(ms(10)..=secs(24 * 3600)),
         ),
-        stream_idle: secs(3600),
-        request: None,
+        stream_idle: section.or(
+            "stream_idle",
+            "How long a stream (WebSocket, server-sent events, gRPC) may be silent",
+            defaults::STREAM_IDLE,
+            duration(ms(10)..=secs(30 * 24 * 3600)),
+        ),
+        request: section.or(
+            "request",
+            "From the head of a request to the end of its response, or `off`; then 504, or the response is cut",
+            defaults::REQUEST,
+            off_or("`off` or a duration such as `5m`", duration(ms(10)..=secs(30 * 24 * 3600))),
+        ),
     }
 }
 
@@ -311,6 +353,11 @@ fn connections(section: &mut Section<'_>) -> UpstreamConnections {
             defaults::IDLE_CONNECTION_TIMEOUT,
             duration(ms(1)..=secs(3600)),
         ),
-        streams: 100,
+        streams: section.or(
+            "streams",
+            "Most streams on one HTTP/2 connection to a backend; further ones open another",
+            defaults::UPSTREAM_STREAMS,
+            count(1..=10_000),
+        ),
     }
 }

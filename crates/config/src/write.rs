@@ -7,8 +7,16 @@ use routing::failover::{AllDown, Failback};
 
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
-use crate::model::{Config, HttpProbe, Listener, Probe, Service, Trust, UpstreamTls, Workers};
+use crate::model::{
+    Config, HttpProbe, Probe, ProxyVersion, Service, StreamPolicy, Trust, UpstreamProtocol,
+    UpstreamTls, Workers,
+};
+use crate::pin::show_pin;
 use crate::probe::show_status;
+
+mod listener;
+
+use listener::{certificate, file, write_listener};
 
 /// What can be said on the command line in place of a file: one service, each value as typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,19 +111,6 @@ pub fn to_yaml(config: &Config) -> String {
     out
 }
 
-fn write_listener(out: &mut String, listener: &Listener) {
-    let limits = &listener.limits;
-    line(out, format_args!("  - address: \"{}\"", listener.address));
-    line(out, format_args!("    half_close: {}", limits.half_close));
-    line(out, format_args!("    limits:"));
-    line(out, format_args!("      connections: {}", limits.connections));
-    line(out, format_args!("      header_timeout: {}", show_duration(limits.header_timeout)));
-    line(out, format_args!("      idle_timeout: {}", show_duration(limits.idle_timeout)));
-    line(out, format_args!("      body_timeout: {}", show_duration(limits.body_timeout)));
-    line(out, format_args!("      header_bytes: {}", show_size(limits.header_bytes)));
-    line(out, format_args!("      headers: {}", limits.headers));
-}
-
 fn write_service(out: &mut String, service: &Service) {
     let Service { health, policy, hold, replay, timeouts, connections, .. } = service;
     line(out, format_args!("  {}:\n    backends:", quote(&service.name)));
@@ -123,8 +118,22 @@ fn write_service(out: &mut String, service: &Service) {
         let (name, url) = (quote(&backend.name), quote(&backend.url.to_string()));
         line(out, format_args!("      - {{ name: {name}, url: {url} }}"));
     }
-    write_tls(out, &service.tls);
+    let protocol = match service.protocol {
+        UpstreamProtocol::Auto => "auto",
+        UpstreamProtocol::Http1 => "http1",
+        UpstreamProtocol::Http2 => "http2",
+    };
+    let proxy_protocol = match service.proxy_protocol {
+        None => "off",
+        Some(ProxyVersion::V1) => "v1",
+        Some(ProxyVersion::V2) => "v2",
+    };
+    line(out, format_args!("    protocol: {protocol}\n    proxy_protocol: {proxy_protocol}"));
+    line(out, format_args!("    tls: {}", tls(&service.tls)));
     line(out, format_args!("    health:"));
+    if let Some(probes) = &service.health.tls {
+        line(out, format_args!("      tls: {}", tls(probes)));
+    }
     match &health.probe {
         Probe::Tcp => line(out, format_args!("      tcp: {{}}")),
         Probe::Http(http) => write_http_probe(out, http),
@@ -164,26 +173,48 @@ fn write_service(out: &mut String, service: &Service) {
         format_args!("    replay: {{ buffer: {buffer}, attempts: {attempts}, settle: {settle} }}"),
     );
     let (connect, response) = (show_duration(timeouts.connect), show_duration(timeouts.response));
-    let idle = show_duration(timeouts.idle);
+    line(out, format_args!("    timeouts:\n      connect: {connect}\n      response: {response}"));
+    line(out, format_args!("      idle: {}", show_duration(timeouts.idle)));
+    line(out, format_args!("      stream_idle: {}", show_duration(timeouts.stream_idle)));
+    line(out, format_args!("      request: {}", or_off(timeouts.request, show_duration)));
+    let (idle, timeout) = (connections.idle, show_duration(connections.idle_timeout));
+    let streams = connections.streams;
     line(
         out,
-        format_args!("    timeouts: {{ connect: {connect}, response: {response}, idle: {idle} }}"),
+        format_args!(
+            "    connections: {{ idle: {idle}, idle_timeout: {timeout}, streams: {streams} }}"
+        ),
     );
-    let (idle, timeout) = (connections.idle, show_duration(connections.idle_timeout));
-    line(out, format_args!("    connections: {{ idle: {idle}, idle_timeout: {timeout} }}"));
+    line(out, format_args!("    streams:"));
+    line(out, format_args!("      failover: {}", stream_policy(service.streams.failover)));
+    line(out, format_args!("      failback: {}", stream_policy(service.streams.failback)));
 }
 
-fn write_tls(out: &mut String, tls: &UpstreamTls) {
-    let trust = match &tls.trust {
-        Trust::System => None,
-        Trust::Ca(file) => Some(format!("ca: {}", quote(&file.to_string_lossy()))),
-        Trust::Insecure => Some("insecure: true".to_owned()),
-    };
-    let name = tls.server_name.as_ref().map(|name| format!("server_name: {}", quote(name)));
-    let keys: Vec<String> = trust.into_iter().chain(name).collect();
-    if !keys.is_empty() {
-        line(out, format_args!("    tls: {{ {} }}", keys.join(", ")));
+fn stream_policy(policy: StreamPolicy) -> String {
+    match policy {
+        StreamPolicy::Keep => "keep".to_owned(),
+        StreamPolicy::Close { deadline, window } => {
+            let (deadline, window) = (show_duration(deadline), show_duration(window));
+            format!("{{ drain: {{ deadline: {deadline}, window: {window} }} }}")
+        }
     }
+}
+
+/// Every key that says something; those of probes must say also what they do not inherit.
+fn tls(tls: &UpstreamTls) -> String {
+    let trust = match &tls.trust {
+        Trust::System => "insecure: false".to_owned(),
+        Trust::Ca(path) => format!("ca: {}", file(path)),
+        Trust::Insecure => "insecure: true".to_owned(),
+    };
+    let server_name = tls.server_name.as_ref().map(|name| format!("server_name: {}", quote(name)));
+    let verify_name = tls.verify_name.as_ref().map(|name| format!("verify_name: {}", quote(name)));
+    let certificate =
+        tls.certificate.as_ref().map(|files| format!("certificate: {}", certificate(files)));
+    let pins: Vec<String> = tls.pins.iter().map(|pin| quote(&show_pin(pin))).collect();
+    let pins = format!("pins: [{}]", pins.join(", "));
+    let keys = [Some(trust), server_name, verify_name, certificate, Some(pins)];
+    format!("{{ {} }}", keys.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 fn write_http_probe(out: &mut String, http: &HttpProbe) {
@@ -209,6 +240,11 @@ fn write_http_probe(out: &mut String, http: &HttpProbe) {
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
+}
+
+/// `off`, or a value as a user would write it.
+fn or_off<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "off".to_owned(), show)
 }
 
 /// A double-quoted YAML scalar, which is a JSON string without the characters YAML finds

@@ -26,11 +26,13 @@ fn every_flag_arrives() {
     };
     let config = load("command line", &flags.to_yaml(), Path::new("")).unwrap().config;
     assert_eq!(config.workers, config::model::Workers::Count(2));
-    assert_eq!(config.listeners[0].address, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.listeners[0].address.tcp(), "127.0.0.1:8080".parse().ok());
     assert_eq!(config.default_service, Some(0));
     let service = &config.services[0];
-    let urls: Vec<u16> = service.backends.iter().map(|backend| backend.url.port).collect();
-    assert_eq!(urls, [9001, 9002, 9003]);
+    let urls: Vec<String> =
+        service.backends.iter().map(|backend| backend.url.to_string()).collect();
+    let expected = ["http://127.0.0.1:9001", "http://127.0.0.1:9002", "http://127.0.0.1:9003"];
+    assert_eq!(urls, expected);
     assert_eq!(service.policy.failback, Failback::Auto { hold_down: Duration::from_secs(5) });
     let config::model::Probe::Http(probe) = &service.health.probe else { panic!("not http") };
     assert_eq!(probe.path.as_str(), "/healthz?x='1'");
@@ -44,6 +46,21 @@ fn without_options_the_rest_is_default() {
 services: { default: { backends: [ 'http://127.0.0.1:9001', 'http://127.0.0.1:9002', 'http://127.0.0.1:9003' ] } }
 ";
     assert_eq!(from_flags, load("file", file, Path::new("")).unwrap().config);
+}
+
+#[test]
+fn sockets_of_unix_are_places_like_any_other() {
+    let flags = Flags {
+        listen: vec!["unix:/run/understudy.sock".to_owned()],
+        primary: "unix:/run/a.sock".to_owned(),
+        standby: vec!["unix:/run/b.sock".to_owned()],
+        ..flags()
+    };
+    let config = load("command line", &flags.to_yaml(), Path::new("")).unwrap().config;
+    assert_eq!(config.listeners[0].address.to_string(), "unix:/run/understudy.sock");
+    let names: Vec<&str> =
+        config.services[0].backends.iter().map(|backend| &*backend.name).collect();
+    assert_eq!(names, ["a.sock", "b.sock"]);
 }
 
 #[test]
