@@ -10,6 +10,8 @@ mod backend;
 mod body;
 mod client;
 mod connect;
+#[allow(dead_code, unused_imports, reason = "listeners and heads do not ask it yet")]
+mod downstream;
 mod exchange;
 mod flight;
 mod forward;
@@ -17,6 +19,10 @@ mod h1;
 mod head;
 mod hold;
 mod listener;
+#[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same mutations, for what is not HTTP/1.1")]
+#[path = "h1/mutate.rs"]
+mod mutate;
 mod service;
 mod spec;
 mod tunnel;

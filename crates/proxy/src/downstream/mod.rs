@@ -1,0 +1,8 @@
+//! Who is at the other end of a client connection, as a balancer in front of us, its headers or its
+//! certificate say.
+//!
+//! Pure, but for the reading of a PROXY header; knows nothing of listeners and TLS.
+
+mod proxy_header;
+
+pub(crate) use proxy_header::{Proxied, ProxyHeaderError, read};
