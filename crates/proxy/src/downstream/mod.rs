@@ -3,6 +3,10 @@
 //!
 //! Pure, but for the reading of a PROXY header; knows nothing of listeners and TLS.
 
+mod claims;
+mod identity;
 mod proxy_header;
 
+pub(crate) use claims::Claims;
+pub(crate) use identity::{Identity, contains};
 pub(crate) use proxy_header::{Proxied, ProxyHeaderError, read};
