@@ -26,6 +26,8 @@ mod mutate;
 mod service;
 mod spec;
 mod tunnel;
+#[allow(dead_code, reason = "tunnels do not say goodbye yet")]
+mod websocket;
 mod worker;
 mod workers;
 
