@@ -10,12 +10,17 @@ mod body;
 mod downstream;
 mod flight;
 mod forward;
+mod grpc;
 mod head;
 mod hold;
+#[cfg(test)]
+mod mutate;
 mod service;
 mod spec;
+mod switch;
 mod tunnel;
 mod upstream;
+mod websocket;
 mod worker;
 mod workers;
 

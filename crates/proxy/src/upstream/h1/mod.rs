@@ -7,8 +7,6 @@
 
 mod body;
 mod connection;
-#[cfg(test)]
-mod mutate;
 mod request;
 mod response;
 

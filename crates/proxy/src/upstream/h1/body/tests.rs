@@ -1,7 +1,7 @@
 //! Response bodies: the same bytes however they arrive, and no guessing at framing.
 
 use super::*;
-use crate::upstream::h1::mutate::{Mutator, SEEDS, cases};
+use crate::mutate::{Mutator, SEEDS, cases};
 
 /// What became of a body.
 #[derive(Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Response heads: what is understood, what is refused, and that it does not matter how they arrive.
 
 use super::*;
-use crate::upstream::h1::mutate::{Mutator, SEEDS, cases};
+use crate::mutate::{Mutator, SEEDS, cases};
 
 /// What a test compares of a head.
 #[derive(Debug, PartialEq)]

@@ -1,10 +1,10 @@
 //! Seeded mutations of bytes, for the tests of what parses them.
 
 /// The seeds of an ordinary run.
-pub(super) const SEEDS: [u64; 3] = [1, 20_260_804, 0xdead_beef];
+pub(crate) const SEEDS: [u64; 3] = [1, 20_260_804, 0xdead_beef];
 
 /// Cases per seed; `PROXY_MUTATIONS` asks for another number.
-pub(super) fn cases() -> usize {
+pub(crate) fn cases() -> usize {
     std::env::var("PROXY_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1500)
 }
 
@@ -31,15 +31,15 @@ const UPSETTING: &[&[u8]] = &[
 ];
 
 /// A small generator of random numbers (splitmix64): the same seed, the same cases.
-pub(super) struct Mutator(u64);
+pub(crate) struct Mutator(u64);
 
 impl Mutator {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A number below `bound`, which is not 0.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -48,7 +48,7 @@ impl Mutator {
     }
 
     /// One of `corpus`, with one to four changes.
-    pub(super) fn mutate(&mut self, corpus: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn mutate(&mut self, corpus: &[&[u8]]) -> Vec<u8> {
         let mut bytes = corpus[self.below(corpus.len())].to_vec();
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len() + 1);
