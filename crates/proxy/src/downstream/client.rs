@@ -14,10 +14,13 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::{BufMut, BytesMut};
-use http::StatusCode;
+use connect::Origin;
+use http::{HeaderMap, StatusCode};
+use ipnet::IpNet;
 
 use crate::downstream::listener::Listener;
-use crate::head::{Head, Identity};
+use crate::downstream::{Claims, ClientCertificate, Identity};
+use crate::head::Head;
 use crate::upstream::ResponseHead;
 use crate::worker::Counted;
 
@@ -26,6 +29,10 @@ use crate::worker::Counted;
 pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
     pub(crate) identity: Identity,
+    /// Of its verified certificate, if it showed one.
+    pub(crate) certificate: Option<ClientCertificate>,
+    origin: Origin,
+    trusted: Arc<[IpNet]>,
     pub(crate) protocol: Protocol,
     waker: RefCell<Waker>,
     counted: RefCell<Weak<Counted>>,
@@ -37,6 +44,16 @@ pub(crate) struct Client {
     running: Cell<usize>,
     /// It serves no further requests.
     leaving: Cell<bool>,
+}
+
+/// What is known of a client before its first request.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) identity: Identity,
+    pub(crate) certificate: Option<ClientCertificate>,
+    pub(crate) origin: Origin,
+    /// Whose word about others is taken.
+    pub(crate) trusted: Arc<[IpNet]>,
 }
 
 /// What is spoken with a client.
@@ -115,17 +132,21 @@ impl Clock {
 impl Client {
     /// A client that speaks `protocol` on the socket that `state` belongs to.
     pub(crate) fn new(
-        identity: Identity,
+        known: Known,
         protocol: Protocol,
         listener: Rc<Listener>,
         socket: &Arc<State>,
     ) -> Rc<Self> {
+        let Known { identity, certificate, origin, trusted } = known;
         if protocol == Protocol::Http2 {
             socket.enter(STREAMS);
         }
         Rc::new(Self {
             listener,
             identity,
+            certificate,
+            origin,
+            trusted,
             protocol,
             waker: RefCell::new(Waker::noop().clone()),
             counted: RefCell::default(),
@@ -135,6 +156,16 @@ impl Client {
             running: Cell::new(0),
             leaving: Cell::new(false),
         })
+    }
+
+    /// What a trusted proxy says about a request with these fields.
+    pub(crate) fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
+        self.identity.claims(headers, &self.trusted)
+    }
+
+    /// On whose behalf a connection to a backend is made for it.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Who to wake for this connection: its task. Told once; a task's waker does not change.
@@ -209,7 +240,7 @@ impl Client {
     /// Sends an interim response (RFC 9110 15.2) before the final one. A 100 is not passed on: we
     /// answer `Expect` ourselves.
     pub(crate) fn send_interim(&self, interim: &ResponseHead, request: &Head) {
-        if !request.is_http_11 || interim.status == StatusCode::CONTINUE {
+        if !request.is_http_11() || interim.status == StatusCode::CONTINUE {
             return;
         }
         let mut waiting = self.socket.interim.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,25 +2,25 @@
 //! requests.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use config::model::Scheme;
 use connect::{Origin, Socket};
-use ipnet::IpNet;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::downstream::client::{Client, Protocol};
+use crate::downstream::client::{Client, Known, Protocol};
 use crate::downstream::listener::Listener;
 use crate::downstream::proxy_header::{self, Proxied, ProxyHeaderError};
 use crate::downstream::socket::{ClientSocket, Transport};
-use crate::downstream::{http1, http2};
-use crate::head::Identity;
+use crate::downstream::{ClientCertificate, Identity, contains, http1, http2};
 use crate::spec::ListenerSpec;
 use crate::worker::{Counted, OneOfClient, Worker};
 
@@ -38,6 +38,15 @@ enum Unfit {
     Tls(io::Error),
     #[error("the handshake took too long")]
     TooSlow,
+}
+
+/// Why a conversation ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Http1(hyper::Error),
+    #[error(transparent)]
+    Http2(h2::Error),
 }
 
 /// A client that has said who it is and what it speaks.
@@ -78,22 +87,32 @@ pub(crate) async fn converse(
     };
     let Greeted { origin, transport, mut protocol, one_of_client: _one_of_client } = greeted;
     let is_tls = matches!(transport, Transport::Tls(_));
+    let certificate = match &transport {
+        Transport::Tls(stream) => {
+            stream.get_ref().1.peer_certificates().and_then(ClientCertificate::new)
+        }
+        Transport::Plain(_) => None,
+    };
     let mut socket = ClientSocket::new(transport, worker.clock());
     if spec.h2c && !is_tls {
         let sniffed = timeout(spec.limits.header_timeout, sniff(&mut socket)).await;
         let Ok(Ok(found)) = sniffed else { return };
         protocol = found;
     }
-    let identity = Identity::new(match origin {
-        Origin::Local => None,
-        Origin::Client { source, .. } => Some(source.ip()),
-    });
-    let client = Client::new(identity, protocol, Rc::clone(&listener), socket.state());
+    let (peer, port) = match origin {
+        Origin::Local => (None, None),
+        Origin::Client { source, destination } => (Some(source.ip()), Some(destination.port())),
+    };
+    let scheme = if is_tls { Scheme::Https } else { Scheme::Http };
+    let identity = Identity::new(peer, scheme, port, &spec.trusted_proxies);
+    let trusted = Arc::clone(&spec.trusted_proxies);
+    let known = Known { identity, certificate, origin, trusted };
+    let client = Client::new(known, protocol, Rc::clone(&listener), socket.state());
     client.counted_by(&counted);
     let _enrolled = worker.enrol(&client);
     let ended = match protocol {
-        Protocol::Http1 => http1::serve(&worker, &client, socket).await,
-        Protocol::Http2 => http2::serve(&worker, &client, socket).await,
+        Protocol::Http1 => http1::serve(&worker, &client, socket).await.map_err(Ended::Http1),
+        Protocol::Http2 => http2::serve(&worker, &client, socket).await.map_err(Ended::Http2),
     };
     if let Err(error) = ended {
         tracing::debug!(client = client.identity.address(), %error, "connection ended");
@@ -142,10 +161,9 @@ async fn origin(
         }
         (Socket::Tcp(_) | Socket::Unix(_), _) => Origin::Local,
     };
-    let Some(peer) = peer.filter(|peer| contains(&spec.proxy_protocol, peer.ip())) else {
+    if !peer.is_some_and(|peer| contains(&spec.proxy_protocol, peer.ip())) {
         return Ok(own);
-    };
-    let _ = peer;
+    }
     Ok(match proxy_header::read(socket).await? {
         Proxied::Local => own,
         Proxied::From { source, destination } => Origin::Client { source, destination },
@@ -168,12 +186,6 @@ async fn sniff(socket: &mut ClientSocket) -> io::Result<Protocol> {
     };
     socket.give_back(early);
     Ok(protocol)
-}
-
-/// Whether one of `networks` holds `address`; IPv4 in the clothes of IPv6 is IPv4.
-pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
