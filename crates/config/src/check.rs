@@ -200,15 +200,16 @@ fn sockets(report: &Report<'_>, draft: &Draft) {
 
 /// Redirects that would lead to a listener in the clear, and redirects to nowhere.
 fn redirects(report: &Report<'_>, draft: &Draft) {
-    let listens = |port: u16, tls: bool| {
-        draft.listeners.iter().any(|listener| {
-            let there = listener.value.address.tcp().is_some_and(|address| address.port() == port);
-            there && listener.value.tls.is_some() == tls
-        })
-    };
     for listener in &draft.listeners {
         let Some(redirect) = listener.value.redirect_https else { continue };
-        if listens(redirect.port, false) && !listens(redirect.port, true) {
+        let Some(own) = listener.value.address.tcp() else { continue };
+        let there = SocketAddr::new(own.ip(), redirect.port).into();
+        let listens = |tls: bool| {
+            draft.listeners.iter().any(|listener| {
+                listener.value.tls.is_some() == tls && overlap(&listener.value.address, &there)
+            })
+        };
+        if listens(false) && !listens(true) {
             let message = format!(
                 "{} redirects to https on port {}, where a listener without TLS is",
                 listener.value.address, redirect.port

@@ -232,6 +232,32 @@ fn tls_of_services_and_of_their_probes() {
 }
 
 #[test]
+fn what_is_sound_gets_no_warning() {
+    let check = |listener: &str, service: &str| {
+        let text = format!("listeners: [ {{ {listener} }} ]\nservices: {{ web: {{ {service} }} }}");
+        let loaded = load("test.yaml", &text, Path::new("/etc"));
+        let warnings = loaded.map(|loaded| loaded.warnings);
+        assert_eq!(warnings.as_deref(), Ok(&[][..]), "{text}");
+    };
+    let backends = "backends: [ https://a, https://b ]";
+    let tls = "tls: { certificates: [ { cert: a, key: b } ] }";
+    check(&format!("address: ':443', {tls}, hsts: {{}}"), backends);
+    check(&format!("address: ':443', {tls}, hsts: {{ max_age: 0s }}"), backends);
+    let preload = "hsts: { preload: true, subdomains: true }";
+    check(&format!("address: ':8443', {tls}, {preload}"), backends);
+    check("address: ':80', trusted_proxies: [ 10.0.0.0/8 ]", backends);
+    check("address: unix:/run/a", "backends: [ https://a, 'unix:/run/b' ]");
+    check("address: ':1', limits: { body_progress: 0B }", backends);
+    let elsewhere = "redirect_https: { port: 81 } }, { address: '127.0.0.2:81' }, { address: ':2'";
+    check(&format!("address: '127.0.0.1:80', {elsewhere}, {tls}"), backends);
+    let pinned = format!("tls: {{ insecure: true, pins: [ {EMPTY} ] }}");
+    check("address: ':1'", &format!("{backends}, {pinned}"));
+    check("address: ':1'", &format!("{backends}, health: {{ {pinned} }}"));
+    check("address: ':1'", &format!("{backends}, protocol: http2, proxy_protocol: v2"));
+    check("address: ':1'", &format!("{backends}, streams: {{ failover: close, failback: keep }}"));
+}
+
+#[test]
 fn policies_for_streams() {
     let closed =
         |deadline, window| StreamPolicy::Close { deadline: secs(deadline), window: secs(window) };
