@@ -104,7 +104,7 @@ impl Switch {
     ) -> Option<StatusCode> {
         if let (Exchange::Http1(_), Asked::Connect { own_key }) = (exchange, &self.asked) {
             let accept = headers.remove(SEC_WEBSOCKET_ACCEPT)?;
-            if accept != websocket::accept(own_key) {
+            if accept != websocket::accept(own_key.as_bytes()) {
                 return None;
             }
         }
@@ -119,7 +119,7 @@ impl Switch {
             }
             (Exchange::Http2(_), Upgrade::Http1(_)) => {
                 if let Asked::Upgrade { key: Some(key) } = &self.asked {
-                    headers.insert(SEC_WEBSOCKET_ACCEPT, websocket::accept(key));
+                    headers.insert(SEC_WEBSOCKET_ACCEPT, websocket::accept(key.as_bytes()));
                 }
                 headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

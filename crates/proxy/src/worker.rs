@@ -106,7 +106,7 @@ pub(crate) fn run(
     metrics: Arc<Metrics>,
     suspicions: mpsc::Sender<Suspicion>,
     mut mailbox: mpsc::Receiver<Mail>,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;

@@ -66,7 +66,7 @@ pub(crate) enum Protocol {
 /// What the socket and the sweep share. hyper wants sockets that could move to another thread, so
 /// these are atomics; only one thread ever uses them, and relaxed access costs nothing.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     stage: AtomicU8,
     /// When the stage began, in milliseconds of the worker's clock.
     since_ms: AtomicU64,
