@@ -227,7 +227,7 @@ impl Entry {
 
     /// Ends a response that nobody polls, because its client does not take it.
     fn cut(&self) {
-        match self.client.protocol {
+        match self.client.protocol() {
             Protocol::Http1 => self.client.cut(),
             Protocol::Http2 => self.leave_signal(Signal::Expired),
         }
@@ -237,7 +237,7 @@ impl Entry {
     fn close(&self) {
         match (self.phase.get(), self.turn.get()) {
             (Phase::Awaiting, _) => self.leave_signal(Signal::Abandon),
-            (Phase::Relaying, Turn::Downstream) if self.client.protocol == Protocol::Http1 => {
+            (Phase::Relaying, Turn::Downstream) if self.client.protocol() == Protocol::Http1 => {
                 self.service.cells.streams_closed.inc();
                 self.client.cut();
             }

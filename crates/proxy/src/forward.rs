@@ -226,7 +226,7 @@ impl Job {
         let is_private = destination.proxy_protocol.is_some();
         Wanted {
             offer,
-            origin: if is_private { self.client.origin() } else { Origin::Local },
+            origin: if is_private { self.client.known.origin } else { Origin::Local },
             is_private,
             most_streams: self.spec.connections.streams,
             limit: self.spec.timeouts.connect,
@@ -284,7 +284,7 @@ impl Job {
             return Err(Lost::Unable);
         }
         let url = &backend.spec().destination.url;
-        exchange.begin(&self.head, &self.client, url, self.source.as_ref());
+        exchange.begin(&self.head, &self.client.known, url, self.source.as_ref());
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere: opening a connection
             // takes time, and so may a full socket.

@@ -19,8 +19,8 @@ use smallvec::SmallVec;
 
 use crate::answer::{self, Failure, Kind};
 use crate::body::ResponseBody;
-use crate::downstream::client::Client;
-use crate::downstream::{Claims, is_about_certificate};
+use crate::downstream::client::Known;
+use crate::downstream::is_about_certificate;
 use crate::grpc;
 use crate::switch::Switch;
 use crate::upstream::h1::Framing;
@@ -176,7 +176,7 @@ impl Head {
     /// The head as a backend of HTTP/2 gets it (RFC 9113 section 8.3.1).
     pub(crate) fn request(
         &self,
-        client: &Client,
+        client: &Known,
         url: &BackendUrl,
         framing: Framing,
     ) -> Request<()> {
@@ -187,7 +187,7 @@ impl Head {
             }
         }
         let host = self.host_for(url);
-        let claims = self.claims(client);
+        let claims = client.claims(&self.headers);
         client.identity.insert(&mut headers, &host, claims.as_ref());
         if let Some(certificate) = &client.certificate {
             certificate.insert(&mut headers);
@@ -228,18 +228,13 @@ impl Head {
         })
     }
 
-    /// What a trusted proxy in front of us says.
-    fn claims(&self, client: &Client) -> Option<Claims> {
-        client.claims(&self.headers)
-    }
-
     /// Writes the head as a backend of HTTP/1.1 gets it (RFC 9112 section 3). `client` says who asks,
     /// `url` what to call a backend when the client named no host.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         framing: Framing,
-        client: &Client,
+        client: &Known,
         url: &BackendUrl,
     ) {
         let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -260,7 +255,7 @@ impl Head {
                 write_field(out, b": ", value.as_bytes());
             }
         }
-        client.identity.write(out, host.as_bytes(), self.claims(client).as_ref());
+        client.identity.write(out, host.as_bytes(), client.claims(&self.headers).as_ref());
         if let Some(certificate) = &client.certificate {
             certificate.write(out);
         }

@@ -28,12 +28,8 @@ use crate::worker::Counted;
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
-    pub(crate) identity: Identity,
-    /// Of its verified certificate, if it showed one.
-    pub(crate) certificate: Option<ClientCertificate>,
-    origin: Origin,
-    trusted: Arc<[IpNet]>,
-    pub(crate) protocol: Protocol,
+    pub(crate) known: Known,
+    protocol: Cell<Protocol>,
     waker: RefCell<Waker>,
     counted: RefCell<Weak<Counted>>,
     socket: Arc<State>,
@@ -50,7 +46,9 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) identity: Identity,
+    /// Of its verified certificate, if it showed one.
     pub(crate) certificate: Option<ClientCertificate>,
+    /// On whose behalf connections to backends are made.
     pub(crate) origin: Origin,
     /// Whose word about others is taken.
     pub(crate) trusted: Arc<[IpNet]>,
@@ -127,27 +125,24 @@ impl Clock {
     }
 }
 
+// === impl Known ===
+
+impl Known {
+    /// What a trusted proxy says about a request with these fields.
+    pub(crate) fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
+        self.identity.claims(headers, &self.trusted)
+    }
+}
+
 // === impl Client ===
 
 impl Client {
-    /// A client that speaks `protocol` on the socket that `state` belongs to.
-    pub(crate) fn new(
-        known: Known,
-        protocol: Protocol,
-        listener: Rc<Listener>,
-        socket: &Arc<State>,
-    ) -> Rc<Self> {
-        let Known { identity, certificate, origin, trusted } = known;
-        if protocol == Protocol::Http2 {
-            socket.enter(STREAMS);
-        }
+    /// A client on the socket that `state` belongs to. It speaks HTTP/1.1 until found otherwise.
+    pub(crate) fn new(known: Known, listener: Rc<Listener>, socket: &Arc<State>) -> Rc<Self> {
         Rc::new(Self {
             listener,
-            identity,
-            certificate,
-            origin,
-            trusted,
-            protocol,
+            known,
+            protocol: Cell::new(Protocol::Http1),
             waker: RefCell::new(Waker::noop().clone()),
             counted: RefCell::default(),
             socket: Arc::clone(socket),
@@ -156,16 +151,6 @@ impl Client {
             running: Cell::new(0),
             leaving: Cell::new(false),
         })
-    }
-
-    /// What a trusted proxy says about a request with these fields.
-    pub(crate) fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
-        self.identity.claims(headers, &self.trusted)
-    }
-
-    /// On whose behalf a connection to a backend is made for it.
-    pub(crate) fn origin(&self) -> Origin {
-        self.origin
     }
 
     /// Who to wake for this connection: its task. Told once; a task's waker does not change.
@@ -189,15 +174,26 @@ impl Client {
         self.counted.borrow().upgrade()
     }
 
+    /// What it speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol.get()
+    }
+
+    /// It speaks HTTP/2.
+    pub(crate) fn speaks_http2(&self) {
+        self.protocol.set(Protocol::Http2);
+        self.socket.enter(STREAMS);
+    }
+
     /// A request has arrived.
     pub(crate) fn begin(&self) {
         self.running.set(self.running.get() + 1);
         let requests = self.requests.get() + 1;
         self.requests.set(requests);
         if self.listener.limits(|limits| limits.requests.is_some_and(|most| requests >= most)) {
-            self.leaving.set(true);
+            self.leave();
         }
-        if self.protocol == Protocol::Http1 {
+        if self.protocol() == Protocol::Http1 {
             self.socket.stage.store(BUSY, Relaxed);
         }
     }
@@ -206,7 +202,7 @@ impl Client {
     pub(crate) fn idle(&self) {
         let running = self.running.get() - 1;
         self.running.set(running);
-        match self.protocol {
+        match self.protocol() {
             Protocol::Http1 => self.socket.enter(IDLE),
             Protocol::Http2 if running == 0 => self.socket.enter(STREAMS),
             Protocol::Http2 => {}

@@ -1,10 +1,13 @@
 //! One client connection from its acceptance to its end: who it is, what it speaks, and its
 //! requests.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -85,7 +88,7 @@ pub(crate) async fn converse(
             return;
         }
     };
-    let Greeted { origin, transport, mut protocol, one_of_client: _one_of_client } = greeted;
+    let Greeted { origin, transport, protocol, one_of_client: _one_of_client } = greeted;
     let is_tls = matches!(transport, Transport::Tls(_));
     let certificate = match &transport {
         Transport::Tls(stream) => {
@@ -94,11 +97,6 @@ pub(crate) async fn converse(
         Transport::Plain(_) => None,
     };
     let mut socket = ClientSocket::new(transport, worker.clock());
-    if spec.h2c && !is_tls {
-        let sniffed = timeout(spec.limits.header_timeout, sniff(&mut socket)).await;
-        let Ok(Ok(found)) = sniffed else { return };
-        protocol = found;
-    }
     let (peer, port) = match origin {
         Origin::Local => (None, None),
         Origin::Client { source, destination } => (Some(source.ip()), Some(destination.port())),
@@ -107,15 +105,24 @@ pub(crate) async fn converse(
     let identity = Identity::new(peer, scheme, port, &spec.trusted_proxies);
     let trusted = Arc::clone(&spec.trusted_proxies);
     let known = Known { identity, certificate, origin, trusted };
-    let client = Client::new(known, protocol, Rc::clone(&listener), socket.state());
+    let client = Client::new(known, Rc::clone(&listener), socket.state());
     client.counted_by(&counted);
     let _enrolled = worker.enrol(&client);
+    let protocol = if spec.h2c && !is_tls {
+        let Some(found) = sniff(&worker, &client, &mut socket).await else { return };
+        found
+    } else {
+        protocol
+    };
+    if protocol == Protocol::Http2 {
+        client.speaks_http2();
+    }
     let ended = match protocol {
         Protocol::Http1 => http1::serve(&worker, &client, socket).await.map_err(Ended::Http1),
         Protocol::Http2 => http2::serve(&worker, &client, socket).await.map_err(Ended::Http2),
     };
     if let Err(error) = ended {
-        tracing::debug!(client = client.identity.address(), %error, "connection ended");
+        tracing::debug!(client = client.known.identity.address(), %error, "connection ended");
     }
 }
 
@@ -170,22 +177,34 @@ async fn origin(
     })
 }
 
-/// Whether an HTTP/2 preface comes. Reads as little as tells.
-async fn sniff(socket: &mut ClientSocket) -> io::Result<Protocol> {
+/// Whether an HTTP/2 preface comes; reads as little as tells. `None` when it is to leave first.
+async fn sniff(
+    worker: &Worker,
+    client: &Client,
+    socket: &mut ClientSocket,
+) -> Option<Protocol> {
     let mut early = BytesMut::with_capacity(PREFACE.len());
+    let mut rest = [0; PREFACE.len()];
     let protocol = loop {
         if early.len() == PREFACE.len() {
             break Protocol::Http2;
         }
-        let mut rest = [0; PREFACE.len()];
-        let read = socket.read(&mut rest[..PREFACE.len() - early.len()]).await?;
+        let mut reading = pin!(socket.read(&mut rest[..PREFACE.len() - early.len()]));
+        let read = poll_fn(|context| {
+            client.woken_by(context.waker());
+            if worker.is_draining() || client.is_leaving() {
+                return Poll::Ready(None);
+            }
+            reading.as_mut().poll(context).map(Result::ok)
+        })
+        .await?;
         early.extend_from_slice(&rest[..read]);
         if read == 0 || !PREFACE.starts_with(&early) {
             break Protocol::Http1;
         }
     };
     socket.give_back(early);
-    Ok(protocol)
+    Some(protocol)
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {

@@ -9,7 +9,7 @@ use config::model::BackendUrl;
 use http_body::Frame;
 
 use crate::body::Source;
-use crate::downstream::client::Client;
+use crate::downstream::client::Known;
 use crate::head::Head;
 use crate::switch::Switch;
 use crate::upstream::ResponseHead;
@@ -50,7 +50,7 @@ impl Exchange {
     pub(crate) fn begin(
         &mut self,
         head: &Head,
-        client: &Client,
+        client: &Known,
         url: &BackendUrl,
         source: Option<&Rc<Source>>,
     ) {
