@@ -84,6 +84,18 @@ pub(crate) fn redirect(status: u16, location: &str) -> Response<ResponseBody> {
     response
 }
 
+/// What a client that sends its OPTIONS to us, and no further, wants to know (RFC 9110 9.3.7).
+pub(crate) fn options() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Done);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, ALLOWED);
+    response
+}
+
+/// Methods that we carry.
+const ALLOWED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
 /// Seconds until it makes sense to come back: probes notice a recovery well within that.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
@@ -172,10 +184,7 @@ impl Failure {
                 headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
             Self::MethodNotAllowed => {
-                headers.insert(
-                    ALLOW,
-                    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-                );
+                headers.insert(ALLOW, ALLOWED);
             }
             Self::BadRequest(_)
             | Self::RequestTimeout

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
 use metrics::cells::Blame;
@@ -31,6 +32,7 @@ pub(crate) struct Source {
     /// Bytes since progress was last reported.
     moved: Cell<usize>,
     received: Cell<u64>,
+    has_trailers: Cell<bool>,
 }
 
 /// What a request body may cost.
@@ -75,6 +77,7 @@ impl Source {
             turn: Cell::new(Turn::Upstream),
             moved: Cell::new(0),
             received: Cell::new(0),
+            has_trailers: Cell::new(false),
         })
     }
 
@@ -115,6 +118,14 @@ impl Source {
             flight.progress(self.turn.get());
         } else {
             flight.turn(self.turn.get());
+        }
+    }
+
+    /// The response has begun. What follows a body that has not come to its end, or that ended in
+    /// trailers, is not trusted to be a request on the same connection of HTTP/1.1.
+    pub(crate) fn watch_end(&self, flight: &Flight) {
+        if !self.kept.borrow().ended || self.has_trailers.get() {
+            flight.send_away_http1();
         }
     }
 
@@ -160,6 +171,14 @@ impl Source {
                 }
                 Err(frame) => {
                     self.moved.set(self.moved.get() + 1);
+                    // hyper takes lines without CR for part of the trailers, and what follows them,
+                    // too (RFC 9112 7.1.2): no request behind them can be trusted.
+                    self.has_trailers.set(true);
+                    if frame.trailers_ref().is_none_or(HeaderMap::is_empty) {
+                        kept.broken = true;
+                        let error = std::io::Error::from(std::io::ErrorKind::InvalidData);
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
                     // Trailers cannot be kept and given: a body that ends with them goes once.
                     kept.ended = true;
                     kept.whole = false;

@@ -376,6 +376,15 @@ impl Flight {
         self.with(|entry| entry.client.leave());
     }
 
+    /// The same for a client of HTTP/1.1 only, where requests follow each other.
+    pub(crate) fn send_away_http1(&self) {
+        self.with(|entry| {
+            if entry.client.protocol() == Protocol::Http1 {
+                entry.client.leave();
+            }
+        });
+    }
+
     /// Notes that a body moved on, and whose turn it is next.
     pub(crate) fn progress(&self, turn: Turn) {
         let now = self.flights.now();

@@ -12,12 +12,12 @@ use std::task::Poll;
 use std::time::Instant;
 
 use connect::{ConnectError, Origin};
-use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
+use http::header::{CONNECTION, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use metrics::cells::Blame;
 
-use crate::answer::{Failure, Kind};
+use crate::answer::{self, Failure, Kind};
 use crate::body::{Bounds, ResponseBody, Source};
 use crate::downstream::client::Client;
 use crate::downstream::incoming::Incoming;
@@ -46,7 +46,7 @@ pub(crate) async fn forward(
     client.begin();
     let listener = client.listener.spec();
     let admitted = Head::admit(parts, &listener.limits).and_then(|head| {
-        if listener.redirect_https.is_some() {
+        if listener.redirect_https.is_some() || head.is_last_hop() {
             return Ok((head, None));
         }
         let service = worker.route(head.host(), head.path());
@@ -56,7 +56,10 @@ pub(crate) async fn forward(
         Ok((head, Some(service))) => (head, service),
         Ok((head, None)) => {
             client.idle();
-            return head.redirect(listener.redirect_https);
+            return match listener.redirect_https {
+                Some(redirect) => head.redirect(redirect),
+                None => answer::options(),
+            };
         }
         Err((failure, kind)) => {
             client.listener.cells.unrouted.inc();
@@ -367,6 +370,7 @@ impl Job {
         let Delivered { response, exchange, backend } = delivered;
         if let Some(source) = &self.source {
             source.forget();
+            source.watch_end(&self.flight);
         }
         let ResponseHead { status, reason, mut headers } = response;
         let is_switch = Switch::is_accepted(&exchange, status);
@@ -383,9 +387,15 @@ impl Job {
             tunnel::start(upgrade, exchange, is_websocket, self.service, counted, self.flight);
             return Ok(response);
         }
-        // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+        // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel. And to a
+        // client that asked by CONNECT, any success means that it has one (RFC 9113 8.5).
+        let asked = self.head.switch.as_ref();
+        let means_switch = asked.is_some_and(Switch::is_connect) && status.is_success();
+        if status == StatusCode::SWITCHING_PROTOCOLS || means_switch {
             return Err(Failure::BadGateway);
+        }
+        if status == StatusCode::UPGRADE_REQUIRED && headers.contains_key(UPGRADE) {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
         self.flight.proceed(Phase::Relaying);
         if is_stream(&headers) {

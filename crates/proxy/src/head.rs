@@ -10,7 +10,7 @@ use config::model::{BackendUrl, DownstreamLimits, RedirectHttps};
 use h2::ext::Protocol;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+    FORWARDED, HOST, HeaderName, MAX_FORWARDS, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
@@ -49,6 +49,7 @@ pub(crate) struct Head {
     wants_trailers: bool,
     version: Version,
     is_grpc: bool,
+    is_last_hop: bool,
     /// How long a client of gRPC waits.
     patience: Option<Duration>,
     length: Option<u64>,
@@ -80,6 +81,7 @@ impl Head {
             check_http2(&headers, &uri)?;
             join_cookies(&mut headers);
         }
+        let is_last_hop = method == Method::OPTIONS && count_down(&mut headers);
         let seen = Seen::scan(&headers)?;
         let host = seen.host(&uri, version)?;
         check_target(&uri, &method)?;
@@ -104,6 +106,7 @@ impl Head {
             wants_trailers,
             version,
             is_grpc,
+            is_last_hop,
             length,
         })
     }
@@ -128,6 +131,11 @@ impl Head {
         self.version != Version::HTTP_10
     }
 
+    /// Whether it is to go no further than to us.
+    pub(crate) fn is_last_hop(&self) -> bool {
+        self.is_last_hop
+    }
+
     /// Whether the client looks for a status of gRPC.
     pub(crate) fn is_grpc(&self) -> bool {
         self.is_grpc
@@ -139,8 +147,7 @@ impl Head {
     }
 
     /// Sends the client to the same over `https`.
-    pub(crate) fn redirect(&self, redirect: Option<RedirectHttps>) -> Response<ResponseBody> {
-        let redirect = redirect.unwrap_or(RedirectHttps { port: 443, status: 308 });
+    pub(crate) fn redirect(&self, redirect: RedirectHttps) -> Response<ResponseBody> {
         answer::redirect(redirect.status, &self.https_location(redirect))
     }
 
@@ -288,6 +295,10 @@ impl Head {
 
 /// What HTTP/2 adds to the rules (RFC 9113 8.2.1, 8.3.1) and the parser leaves to us.
 fn check_http2(headers: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
+    // An extended CONNECT has one, too (RFC 8441 4).
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(Failure::BadRequest("the scheme is http or https"));
+    }
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     for (name, value) in headers {
         let bytes = value.as_bytes();
@@ -301,6 +312,20 @@ fn check_http2(headers: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// One hop less for an OPTIONS that has them counted (RFC 9110 7.6.2): whether this was the last.
+fn count_down(headers: &mut HeaderMap) -> bool {
+    let Some(left) = headers.get(MAX_FORWARDS) else { return false };
+    let left: Option<u32> = left.to_str().ok().and_then(|text| text.parse().ok());
+    match left {
+        Some(0) => true,
+        Some(left) => {
+            headers.insert(MAX_FORWARDS, HeaderValue::from(left - 1));
+            false
+        }
+        None => false,
+    }
 }
 
 /// RFC 9113 8.2.3: HTTP/2 may send a cookie in crumbs; HTTP/1.1 knows one field only.
@@ -342,7 +367,14 @@ fn origin_form(uri: Uri) -> Uri {
     if uri.authority().is_none() {
         return uri;
     }
-    uri.into_parts().path_and_query.map_or_else(|| Uri::from_static("/"), Uri::from)
+    match uri.into_parts().path_and_query {
+        // RFC 9112 3.2.1: an empty path is sent as `/`.
+        Some(target) if target.as_str().starts_with('?') => {
+            target.to_string().parse().unwrap_or_else(|_| Uri::from_static("/"))
+        }
+        Some(target) => Uri::from(target),
+        None => Uri::from_static("/"),
+    }
 }
 
 /// What one pass over the fields found.
@@ -444,7 +476,7 @@ impl<'a> Seen<'a> {
 /// Fields of a request that are never passed on as they came: those about one connection, those we
 /// write ourselves, and those by which a client could pass for a proxy (`_` and `-` are the same to
 /// many applications).
-fn is_withheld(name: &HeaderName) -> bool {
+pub(crate) fn is_withheld(name: &HeaderName) -> bool {
     if [HOST, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT, FORWARDED].contains(name) {
         return true;
     }

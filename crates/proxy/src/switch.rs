@@ -54,6 +54,14 @@ impl Switch {
         Self { protocols: protocols.clone(), asked: Asked::Upgrade { key } }
     }
 
+    /// Whether it was asked for by an extended CONNECT.
+    pub(crate) fn is_connect(&self) -> bool {
+        match self.asked {
+            Asked::Connect { .. } => true,
+            Asked::Upgrade { .. } => false,
+        }
+    }
+
     pub(crate) fn is_websocket(&self) -> bool {
         tokens(&self.protocols).any(|token| token.eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
     }
@@ -102,6 +110,16 @@ impl Switch {
         status: StatusCode,
         headers: &mut HeaderMap,
     ) -> Option<StatusCode> {
+        // RFC 9110 7.8: not to a protocol that was not asked for.
+        if matches!(exchange, Exchange::Http1(_)) {
+            let chosen = headers.get(UPGRADE)?;
+            let was_asked = |chosen: &[u8]| {
+                tokens(&self.protocols).any(|asked| asked.eq_ignore_ascii_case(chosen))
+            };
+            if !tokens(chosen).all(was_asked) {
+                return None;
+            }
+        }
         if let (Exchange::Http1(_), Asked::Connect { own_key }) = (exchange, &self.asked) {
             let accept = headers.remove(SEC_WEBSOCKET_ACCEPT)?;
             if accept != websocket::accept(own_key.as_bytes()) {

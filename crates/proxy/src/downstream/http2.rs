@@ -10,7 +10,7 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Request, Response};
 use http_body::Body as _;
 use tokio::sync::oneshot;
@@ -144,6 +144,7 @@ async fn answer(
     let (mut parts, body) = response.into_parts();
     // RFC 9113 8.2.2: what is about a connection has no place here.
     parts.headers.remove(CONNECTION);
+    parts.headers.remove(UPGRADE);
     let is_tunnel = matches!(body, ResponseBody::Tunnel);
     let is_end = !is_tunnel && body.is_end_stream();
     let sent = respond.borrow_mut().send_response(Response::from_parts(parts, ()), is_end);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use tokio::time::timeout;
 
@@ -191,6 +191,7 @@ pub(crate) struct Stream {
     interims: usize,
     remaining: Option<u64>,
     is_used: bool,
+    is_head: bool,
 }
 
 /// A request body being sent.
@@ -217,10 +218,12 @@ impl Stream {
             interims: 0,
             remaining: None,
             is_used: connection.served.get() > 0,
+            is_head: false,
         })
     }
 
     pub(crate) fn begin(&mut self, request: Request<()>, source: Option<Rc<Source>>) {
+        self.is_head = request.method() == Method::HEAD;
         self.request = Some(request);
         self.upload = source.map(|source| Upload { source, given: 0, chunk: Bytes::new() });
     }
@@ -270,10 +273,13 @@ impl Stream {
                 let (head, receive) = head(response);
                 let length = head.headers.get(CONTENT_LENGTH).and_then(|text| text.to_str().ok());
                 self.remaining = length.and_then(|text| text.parse().ok());
-                if receive.is_end_stream() {
+                // RFC 9110 6.4.1: these have no content, whatever is sent.
+                let is_empty = self.is_head
+                    || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+                if is_empty || receive.is_end_stream() {
                     self.remaining = Some(0);
                 }
-                self.receive = Some(receive);
+                self.receive = (!is_empty).then_some(receive);
                 Poll::Ready(Ok(head))
             }
         }

@@ -2,12 +2,13 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST,
-    HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, HeaderName,
+    SET_COOKIE, TRAILER,
 };
 use http::{HeaderMap, HeaderValue};
 
 use super::Malformed;
+use crate::head::is_withheld;
 
 /// Most bytes of a line that tells a chunk's size: extensions are allowed, and ignored.
 const MAX_SIZE_LINE: usize = 256;
@@ -209,23 +210,21 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
     Ok(Some(trailers))
 }
 
-/// Fields that frame, route, authenticate or describe a message cannot follow its body.
+/// Fields that frame, route, authenticate or describe a message cannot follow its body, nor can those
+/// that we withhold from its head: some servers put the two together (RFC 9110 6.5.1).
 pub(crate) fn is_forbidden_trailer(name: &HeaderName) -> bool {
     [
         AUTHORIZATION,
-        CONNECTION,
         CONTENT_ENCODING,
         CONTENT_LENGTH,
         CONTENT_RANGE,
         CONTENT_TYPE,
-        HOST,
+        COOKIE,
         SET_COOKIE,
-        TE,
         TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
     ]
     .contains(name)
+        || is_withheld(name)
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Fields {
                 if !is_switch {
                     continue;
                 }
-            } else if (name == UPGRADE && !is_switch)
+            } else if (name == UPGRADE && !is_switch && status != StatusCode::UPGRADE_REQUIRED)
                 || name == TE
                 || name == KEEP_ALIVE
                 || name == PROXY_CONNECTION
