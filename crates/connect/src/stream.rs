@@ -3,10 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 /// What the bytes go over.
 #[derive(Debug)]
@@ -25,6 +28,21 @@ pub enum Stream {
     /// Under TLS.
     Tls(Box<TlsStream<Socket>>),
 }
+
+impl Stream {
+    /// When the certificate that the backend showed stops being valid; `None` in the clear, and when
+    /// that cannot be read. Reads the certificate each time: meant for probes.
+    #[must_use]
+    pub fn certificate_expires(&self) -> Option<SystemTime> {
+        let Self::Tls(stream) = self else { return None };
+        let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+        let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+        let seconds = certificate.validity().not_after.timestamp();
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
+    }
+}
+
+// === impl Socket ===
 
 impl AsyncRead for Socket {
     fn poll_read(
@@ -83,6 +101,8 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+// === impl Stream ===
 
 impl AsyncRead for Stream {
     fn poll_read(
