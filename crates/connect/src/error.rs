@@ -14,7 +14,7 @@ pub enum ConnectError {
     #[error("cannot resolve the name: {0}")]
     Resolve(io::Error),
     /// The TLS handshake failed, or the backend did not agree to speak what it must. The text is for
-    /// people, see [`tls_words`](crate::tls_words).
+    /// people.
     #[error("TLS handshake failed: {0}")]
     Tls(io::Error),
     /// Not within the time.

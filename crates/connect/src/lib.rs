@@ -17,4 +17,3 @@ pub use connector::{Connected, Connector, Destination, Offer, Origin, Tls};
 pub use error::ConnectError;
 pub use names::LookUp;
 pub use stream::{Socket, Stream};
-pub use words::tls_words;

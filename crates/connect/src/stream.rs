@@ -11,6 +11,8 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
+use crate::words::in_words;
+
 /// What the bytes go over.
 #[derive(Debug)]
 pub enum Socket {
@@ -21,6 +23,10 @@ pub enum Socket {
 }
 
 /// An open connection to a backend.
+///
+/// What goes wrong in TLS is an error of the kind [`io::ErrorKind::InvalidData`] in words for people.
+/// A TLS 1.3 backend refuses us after the handshake is over on our side (RFC 8446 section 4.4.2.4), so
+/// such an error may still come in place of the first answer.
 #[derive(Debug)]
 pub enum Stream {
     /// In the clear.
@@ -112,7 +118,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer).map_err(in_words),
         }
     }
 }
@@ -125,7 +131,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes).map_err(in_words),
         }
     }
 
@@ -136,7 +142,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => {
+                Pin::new(stream).poll_write_vectored(context, slices).map_err(in_words)
+            }
         }
     }
 
@@ -150,14 +158,14 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context).map_err(in_words),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context).map_err(in_words),
         }
     }
 }

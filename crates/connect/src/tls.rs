@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 use crate::connector::{Offer, Tls};
 use crate::error::ConnectError;
 use crate::stream::Socket;
-use crate::words::handshake_words;
+use crate::words::in_words;
 
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
@@ -27,10 +27,14 @@ pub(crate) async fn handshake(
 ) -> Result<TlsStream<Socket>, ConnectError> {
     let connector = TlsConnector::from(Arc::clone(&tls.config));
     let connector = connector.with_alpn(protocols(offer));
-    let stream = connector
-        .connect(tls.server_name.clone(), socket)
-        .await
-        .map_err(|error| failed(error.kind(), &handshake_words(&error)))?;
+    let stream = connector.connect(tls.server_name.clone(), socket).await.map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                failed(error.kind(), "the backend closed the connection during the handshake")
+            }
+            _ => ConnectError::Tls(in_words(error)),
+        }
+    })?;
     if offer == Offer::Http2 && !is_http2(&stream) {
         return Err(failed(
             io::ErrorKind::Unsupported,

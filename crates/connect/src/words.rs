@@ -4,9 +4,15 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-/// What went wrong in a TLS connection to a backend, in words for people.
-#[must_use]
-pub fn tls_words(error: &Error) -> String {
+/// The same error in words for people, if it is one of TLS.
+pub(crate) fn in_words(error: io::Error) -> io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(tls) => io::Error::new(error.kind(), tls_words(tls)),
+        None => error,
+    }
+}
+
+fn tls_words(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => certificate_words(error),
         Error::AlertReceived(alert) => alert_words(*alert),
@@ -21,18 +27,6 @@ pub fn tls_words(error: &Error) -> String {
         Error::General(words) => words.clone(),
         // Rare, and nothing that an operator could set right.
         other => other.to_string(),
-    }
-}
-
-/// What went wrong with a handshake that failed as `error`.
-pub(crate) fn handshake_words(error: &io::Error) -> String {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match tls {
-        Some(tls) => tls_words(tls),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the backend closed the connection during the handshake".to_owned()
-        }
-        None => error.to_string(),
     }
 }
 
