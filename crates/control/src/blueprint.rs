@@ -211,7 +211,8 @@ impl Blueprint {
 
     /// Whether putting this in force would change nothing.
     pub(crate) fn same_as(&self, running: &Self) -> bool {
-        let same_listener = |(new, old): (&ListenerSpec, &ListenerSpec)| match (&new.tls, &old.tls) {
+        let same_listener = |(new, old): (&ListenerSpec, &ListenerSpec)| match (&new.tls, &old.tls)
+        {
             (Some(new), Some(old)) => Arc::ptr_eq(new, old),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
@@ -223,6 +224,10 @@ impl Blueprint {
         self.config == running.config
             && self.backends().zip(running.backends()).all(same_backend)
             && listeners.into_iter().all(same_listener)
+    }
+
+    pub(crate) fn tls(&self) -> &TlsStore {
+        &self.tls
     }
 
     fn backends(&self) -> impl Iterator<Item = &BackendPlan> {
@@ -247,6 +252,8 @@ impl Blueprint {
         words.extend(opened.map(|listener| format!("listener {} opened", listener.address)));
         let closed = running.config.listeners.iter().filter(|l| !listens(self, &l.address));
         words.extend(closed.map(|listener| format!("listener {} closed", listener.address)));
+        let files = self.tls.changed_from(&running.tls);
+        words.extend(files.iter().map(|file| format!("{} loaded again", file.display())));
         if words.is_empty() {
             words.push("settings".to_owned());
         }
@@ -268,7 +275,8 @@ impl Shared<'_> {
         let plans: Vec<_> =
             service.backends.iter().map(|backend| self.backend(id, service, backend)).collect();
         let backends = plans.into_iter().collect::<Option<Vec<_>>>()?;
-        let (name, policy, streams) = (service.name.clone(), service.policy.clone(), service.streams);
+        let (name, policy, streams) =
+            (service.name.clone(), service.policy.clone(), service.streams);
         Some(Plan { id, name, backends, policy, streams })
     }
 

@@ -15,6 +15,7 @@ mod status;
 mod streams;
 mod supervisor;
 mod tls;
+mod watch;
 
 pub use blueprint::{BuildError, Checked, check};
 pub use events::{Event, Kind};

@@ -19,8 +19,8 @@ use config::model::{CertificateFiles, DownstreamTls, UpstreamTls};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, ServerConfig};
 
-pub use certificate::{Certificate, Usage};
 pub(crate) use certificate::time_left;
+pub use certificate::{Certificate, Usage};
 pub(crate) use files::Refused;
 
 use certificate::Facts;
@@ -234,12 +234,7 @@ impl<'a> TlsBuilder<'a> {
         }
     }
 
-    fn server_parts(
-        &mut self,
-        tls: &DownstreamTls,
-        http2: bool,
-        place: &str,
-    ) -> downstream::Parts {
+    fn server_parts(&mut self, tls: &DownstreamTls, http2: bool, place: &str) -> downstream::Parts {
         let certificates = tls.certificates.iter().enumerate().filter_map(|(index, files)| {
             self.pair(Usage::Listener, files, &format!("{place}.certificates[{index}]"))
         });

@@ -149,8 +149,10 @@ impl<'a> Loader<'a> {
         let mut warnings = Vec::new();
         let fresh = material(&[file], old, |said| {
             let lists = lists(file, &said[0])?;
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+            let verifier = WebPkiClientVerifier::builder_with_provider(
+                Arc::clone(roots),
+                Arc::clone(provider),
+            );
             let judged = verifier.with_crls(lists.clone()).build();
             judged.map_err(|error| TlsError::wrong(file, error))?;
             warnings = certificate::stale_lists(file, &lists, self.now);
@@ -322,10 +324,7 @@ fn is_encrypted(said: &[u8]) -> bool {
     said.windows(label.len()).any(|window| window == label)
 }
 
-fn lists(
-    file: &Path,
-    said: &[u8],
-) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+fn lists(file: &Path, said: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let lists = CertificateRevocationListDer::pem_slice_iter(said).collect::<Result<Vec<_>, _>>();
     let lists = lists.map_err(|error| TlsError::wrong(file, error))?;
     if lists.is_empty() {

@@ -45,11 +45,7 @@ impl Resolver {
         Self { names, default }
     }
 
-    fn choose(
-        &self,
-        name: Option<&str>,
-        schemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         let wildcard = name.as_deref().and_then(|name| name.split_once('.'));
         let wildcard = wildcard.map(|(_, rest)| format!("*.{rest}"));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use config::model::{ClientAuth, ClientAuthMode, TlsPolicy, Trust};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams,
-    SerialNumber, date_time_ymd,
+    KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 use tempfile::TempDir;
 
