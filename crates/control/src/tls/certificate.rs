@@ -94,7 +94,7 @@ impl Facts {
 /// What an operator should know of `what`, which expires at `ends`, as of `now`.
 pub(crate) fn time_left(what: &str, ends: SystemTime, now: SystemTime) -> Option<String> {
     match ends.duration_since(now) {
-        Err(_) => Some(format!("{what} has expired")),
+        Err(_) | Ok(Duration::ZERO) => Some(format!("{what} has expired")),
         Ok(left) if left < DAY => Some(format!("{what} expires within a day")),
         Ok(left) if left < SOON => {
             Some(format!("{what} expires in {}", Days(left.as_secs() / DAY.as_secs())))

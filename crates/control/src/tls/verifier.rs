@@ -1,15 +1,16 @@
 //! Whether a backend is who it should be: its chain, its name, its key.
 
-use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 
 /// Judges what a backend shows. Whatever it shows, the handshake must be signed by its key.
 #[derive(Debug)]
@@ -22,18 +23,6 @@ pub(super) struct Verifier {
     pub(super) pins: Vec<[u8; 32]>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
-
-/// Its key is not one of those that are pinned.
-#[derive(Debug)]
-struct NotPinned;
-
-impl fmt::Display for NotPinned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("its public key is not among the pinned ones")
-    }
-}
-
-impl std::error::Error for NotPinned {}
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
@@ -52,8 +41,9 @@ impl ServerCertVerifier for Verifier {
             let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
             let found = digest::digest(&digest::SHA256, key.as_ref());
             if !self.pins.iter().any(|pin| pin == found.as_ref()) {
-                let why = CertificateError::Other(OtherError(Arc::new(NotPinned)));
-                return Err(rustls::Error::InvalidCertificate(why));
+                let found = BASE64_STANDARD.encode(found);
+                let why = format!("the public key sha256//{found} is not among the pinned ones");
+                return Err(rustls::Error::General(why));
             }
         }
         Ok(ServerCertVerified::assertion())
