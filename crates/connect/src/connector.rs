@@ -1,19 +1,25 @@
 //! The way to one backend, and walking it.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BackendAddress, BackendUrl, ProxyVersion};
+use config::model::{BackendAddress, BackendUrl, ProxyVersion, Scheme};
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
+use tokio::time::{sleep, timeout};
 
 use crate::error::ConnectError;
-use crate::names::Names;
+use crate::names::{LookUp, Names};
 use crate::stream::{Socket, Stream};
+use crate::{proxy_header, race, tls};
+
+/// How soon a Unix socket whose queue is full is tried again: unlike TCP, it says so at once.
+const QUEUE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a backend is and how to get there.
 #[derive(Clone, Debug)]
@@ -88,14 +94,35 @@ pub struct Connected {
 #[derive(Debug)]
 pub struct Connector {
     destination: Destination,
-    names: Names,
+    place: Place,
+}
+
+/// Where sockets lead.
+#[derive(Debug)]
+enum Place {
+    Address(SocketAddr),
+    Name(Names),
+    Unix(Arc<Path>),
 }
 
 impl Connector {
-    /// A connector that knows no address yet.
+    /// A connector that knows no address yet, and asks the system for those of a name.
     #[must_use]
     pub fn new(destination: Destination) -> Self {
-        Self { destination, names: Names::default() }
+        Self::with_look_up(destination, LookUp::system())
+    }
+
+    /// A connector that knows no address yet, and asks `look_up` for those of a name.
+    #[must_use]
+    pub fn with_look_up(destination: Destination, look_up: LookUp) -> Self {
+        let place = match &destination.url.address {
+            BackendAddress::Unix(path) => Place::Unix(Arc::clone(path)),
+            BackendAddress::Tcp { host, port } => match host.parse::<IpAddr>() {
+                Ok(ip) => Place::Address(SocketAddr::new(ip, *port)),
+                Err(_) => Place::Name(Names::new(Arc::clone(host), *port, look_up)),
+            },
+        };
+        Self { destination, place }
     }
 
     /// Where it leads.
@@ -104,7 +131,8 @@ impl Connector {
         &self.destination
     }
 
-    /// Opens a connection within `limit`.
+    /// Opens a connection within `limit`: the name, TCP, the PROXY header and TLS together. In the
+    /// clear nothing is offered, and `offer` does not matter.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -114,90 +142,91 @@ impl Connector {
         origin: Origin,
         limit: Duration,
     ) -> Result<Connected, ConnectError> {
-        let deadline = Instant::now() + limit;
-        let opened = timeout_at(deadline, self.open(offer, origin, deadline)).await;
-        opened.unwrap_or(Err(ConnectError::Timeout(limit)))
+        self.within(limit, self.open(offer, origin)).await
     }
 
-    /// Opens a socket within `limit`, and says nothing on it.
+    /// Opens a socket within `limit`, and says nothing on it but the PROXY header of a connection of
+    /// our own.
     ///
     /// # Errors
     /// See [`ConnectError`].
     pub async fn reach(&self, limit: Duration) -> Result<Socket, ConnectError> {
-        let deadline = Instant::now() + limit;
-        let opened = timeout_at(deadline, self.open_socket(deadline)).await;
-        opened.unwrap_or(Err(ConnectError::Timeout(limit)))
+        self.within(limit, self.open_socket(Origin::Local)).await
     }
 
-    async fn open(
+    async fn within<T>(
         &self,
-        offer: Offer,
-        _origin: Origin,
-        deadline: Instant,
-    ) -> Result<Connected, ConnectError> {
-        let socket = self.open_socket(deadline).await?;
-        let Some(tls) = &self.destination.tls else {
+        limit: Duration,
+        opening: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let opened = timeout(limit, opening).await.unwrap_or(Err(ConnectError::Timeout(limit)));
+        match (&self.place, &opened) {
+            (Place::Name(names), Err(ConnectError::Refused(_) | ConnectError::Timeout(_))) => {
+                names.doubt();
+            }
+            (Place::Name(_) | Place::Address(_) | Place::Unix(_), _) => {}
+        }
+        opened
+    }
+
+    async fn open(&self, offer: Offer, origin: Origin) -> Result<Connected, ConnectError> {
+        let settings = match self.destination.url.scheme {
+            Scheme::Http => None,
+            // Never in the clear for want of settings.
+            Scheme::Https => Some(self.destination.tls.as_ref().ok_or_else(tls::without_settings)?),
+        };
+        let socket = self.open_socket(origin).await?;
+        let Some(settings) = settings else {
             return Ok(Connected { stream: Stream::Plain(socket), is_http2: false });
         };
-        let tls_connector = TlsConnector::from(Arc::clone(&tls.config));
-        let connector = tls_connector.with_alpn(protocols(offer));
-        let stream =
-            connector.connect(tls.server_name.clone(), socket).await.map_err(ConnectError::Tls)?;
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = tls::handshake(settings, offer, socket).await?;
+        let is_http2 = tls::is_http2(&stream);
         Ok(Connected { stream: Stream::Tls(Box::new(stream)), is_http2 })
     }
 
-    async fn open_socket(&self, deadline: Instant) -> Result<Socket, ConnectError> {
-        match &self.destination.url.address {
-            BackendAddress::Unix(path) => UnixStream::connect(path)
-                .await
-                .map(Socket::Unix)
-                .map_err(ConnectError::of_socket),
-            BackendAddress::Tcp { host, port } => {
-                let stream = self.open_tcp(host, *port, deadline).await?;
-                // A request is written whole; waiting to fill a packet would only delay it.
-                stream.set_nodelay(true).map_err(ConnectError::of_socket)?;
-                keep_alive(&stream);
-                Ok(Socket::Tcp(stream))
-            }
+    /// A socket on which the PROXY header has been sent, if there is one to send.
+    async fn open_socket(&self, origin: Origin) -> Result<Socket, ConnectError> {
+        let mut socket = match &self.place {
+            Place::Address(address) => Socket::Tcp(open_tcp(&[*address]).await?.0),
+            Place::Name(names) => Socket::Tcp(open_named(names).await?),
+            Place::Unix(path) => Socket::Unix(open_unix(path).await?),
+        };
+        if let Some(version) = self.destination.proxy_protocol {
+            let header = proxy_header::header(version, origin);
+            let sent = socket.write_all(&header).await;
+            let place = || self.destination.url.place();
+            sent.map_err(|error| ConnectError::of_socket(place(), &error))?;
         }
-    }
-
-    /// Tries the addresses in the resolver's order and gives each an equal share of the time, so that
-    /// one that is silent does not hide the next.
-    async fn open_tcp(
-        &self,
-        host: &str,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<TcpStream, ConnectError> {
-        if let Ok(ip) = host.parse() {
-            let connected = TcpStream::connect(SocketAddr::new(ip, port)).await;
-            return connected.map_err(ConnectError::of_socket);
-        }
-        let addresses = self.names.look_up(host, port).await.map_err(ConnectError::Resolve)?;
-        let none = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-        let mut failed = ConnectError::Resolve(none);
-        for (tried, address) in addresses.iter().enumerate() {
-            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let share = deadline.saturating_duration_since(Instant::now()) / left;
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failed = ConnectError::of_socket(error),
-                Err(_) => failed = ConnectError::Timeout(share),
-            }
-        }
-        self.names.forget().await;
-        Err(failed)
+        Ok(socket)
     }
 }
 
-fn protocols(offer: Offer) -> Vec<Vec<u8>> {
-    let (http1, http2) = (b"http/1.1".to_vec(), b"h2".to_vec());
-    match offer {
-        Offer::Both => vec![http2, http1],
-        Offer::Http1 => vec![http1],
-        Offer::Http2 => vec![http2],
+async fn open_named(names: &Names) -> Result<TcpStream, ConnectError> {
+    let (stream, address) = open_tcp(&names.addresses().await?).await?;
+    names.worked(address);
+    Ok(stream)
+}
+
+async fn open_tcp(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), ConnectError> {
+    let (stream, address) = race::connect(addresses).await?;
+    // A request is written whole; waiting to fill a packet would only delay it.
+    stream.set_nodelay(true).map_err(|error| ConnectError::of_socket(address, &error))?;
+    keep_alive(&stream);
+    Ok((stream, address))
+}
+
+async fn open_unix(path: &Path) -> Result<UnixStream, ConnectError> {
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
+            Err(error) => {
+                return Err(ConnectError::of_socket(
+                    format_args!("unix:{}", path.display()),
+                    &error,
+                ));
+            }
+        }
     }
 }
 

@@ -7,8 +7,13 @@
 mod connector;
 mod error;
 mod names;
+mod proxy_header;
+mod race;
 mod stream;
+mod tls;
+mod words;
 
 pub use connector::{Connected, Connector, Destination, Offer, Origin, Tls};
 pub use error::ConnectError;
+pub use names::LookUp;
 pub use stream::{Socket, Stream};

@@ -3,10 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+
+use crate::words::in_words;
 
 /// What the bytes go over.
 #[derive(Debug)]
@@ -18,6 +23,10 @@ pub enum Socket {
 }
 
 /// An open connection to a backend.
+///
+/// What goes wrong in TLS is an error of the kind [`io::ErrorKind::InvalidData`] in words for people.
+/// A TLS 1.3 backend refuses us after the handshake is over on our side (RFC 8446 section 4.4.2.4), so
+/// such an error may still come in place of the first answer.
 #[derive(Debug)]
 pub enum Stream {
     /// In the clear.
@@ -25,6 +34,21 @@ pub enum Stream {
     /// Under TLS.
     Tls(Box<TlsStream<Socket>>),
 }
+
+impl Stream {
+    /// When the certificate that the backend showed stops being valid; `None` in the clear, and when
+    /// that cannot be read. Reads the certificate each time: meant for probes.
+    #[must_use]
+    pub fn certificate_expires(&self) -> Option<SystemTime> {
+        let Self::Tls(stream) = self else { return None };
+        let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+        let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+        let seconds = certificate.validity().not_after.timestamp();
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
+    }
+}
+
+// === impl Socket ===
 
 impl AsyncRead for Socket {
     fn poll_read(
@@ -84,6 +108,8 @@ impl AsyncWrite for Socket {
     }
 }
 
+// === impl Stream ===
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -92,7 +118,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer).map_err(in_words),
         }
     }
 }
@@ -105,7 +131,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes).map_err(in_words),
         }
     }
 
@@ -116,7 +142,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => {
+                Pin::new(stream).poll_write_vectored(context, slices).map_err(in_words)
+            }
         }
     }
 
@@ -130,14 +158,14 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context).map_err(in_words),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context).map_err(in_words),
         }
     }
 }

@@ -4,18 +4,22 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use config::model::{BackendUrl, Config, ListenAddress, Scheme, Service, StreamPolicies};
+use config::model::{
+    Backend, BackendUrl, Config, Hsts, ListenAddress, Listener, Scheme, Service, StreamPolicies,
+    UpstreamTls,
+};
 use connect::Destination;
 use health::Subject;
+use http::HeaderValue;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, ServiceSpec, Snapshot};
 use routing::failover::{BackendId, Policy};
 use routing::table::Table;
 use rustls::pki_types::ServerName;
 
 use crate::ids::{Identity, Ids};
-use crate::tls::{TlsError, TlsStore};
+use crate::tls::{Certificate, TlsBuilder, TlsError, TlsProblem, TlsStore};
 
 /// First probes of more backends than this do not all go out at once.
 const PROBED_AT_ONCE: usize = 16;
@@ -23,22 +27,9 @@ const PROBED_AT_ONCE: usize = 16;
 /// Why a config, valid as text, cannot be put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// TLS settings of a service.
-    #[error("service {service}: {why}")]
-    Tls {
-        /// Which service.
-        service: Arc<str>,
-        /// Why.
-        why: TlsError,
-    },
-    /// A backend's certificate cannot be verified under this name.
-    #[error("service {service}: {name:?} cannot be the name on a certificate")]
-    ServerName {
-        /// Which service.
-        service: Arc<str>,
-        /// The name.
-        name: Arc<str>,
-    },
+    /// TLS settings, all that cannot be built.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Tls(Vec<TlsProblem>),
     /// A listener cannot be bound.
     #[error("cannot listen on {address}: {why}{}", advice(.why, .address))]
     Bind {
@@ -73,6 +64,8 @@ pub(crate) struct Blueprint {
     pub(crate) config: Config,
     pub(crate) services: Vec<Plan>,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What an operator should know of what was built anew.
+    pub(crate) warnings: Vec<String>,
     ids: Ids,
     tls: TlsStore,
 }
@@ -121,12 +114,23 @@ impl BackendPlan {
     }
 }
 
+/// What [`check`] found.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Every certificate in every file that the config names, in the order of the config.
+    pub certificates: Vec<Certificate>,
+    /// What an operator should know, for example that a certificate has expired.
+    pub warnings: Vec<String>,
+}
+
 /// Builds everything that `config` asks for, except that it binds no socket.
 ///
 /// # Errors
-/// What cannot be built, and why.
-pub fn check(config: &Config) -> Result<(), BuildError> {
-    Blueprint::build(config.clone(), None).map(|_| ())
+/// Everything that cannot be built, and why.
+pub fn check(config: &Config) -> Result<Checked, BuildError> {
+    let built = Blueprint::build(config.clone(), None)?;
+    let certificates = built.tls.certificates().to_vec();
+    Ok(Checked { certificates, warnings: built.warnings })
 }
 
 impl Blueprint {
@@ -136,36 +140,27 @@ impl Blueprint {
         let nothing = (Ids::default(), TlsStore::default());
         let (old_ids, old_tls) =
             running.map_or((&nothing.0, &nothing.1), |running| (&running.ids, &running.tls));
-        let (ids, tls) = (Ids::after(old_ids), TlsStore::default());
-        let mut shared = Shared { ids, tls, old_ids, old_tls };
-        let mut services = Vec::new();
-        let mut specs = Vec::new();
-        for service in &config.services {
-            let plan = shared.plan(service)?;
-            specs.push(Arc::new(spec(service, &plan)));
-            services.push(plan);
-        }
+        let tls = TlsBuilder::new(old_tls, SystemTime::now());
+        let mut shared = Shared { ids: Ids::after(old_ids), old_ids, tls };
+        let plans: Vec<_> = config.services.iter().map(|service| shared.plan(service)).collect();
+        let listeners = config.listeners.iter().enumerate();
+        let listeners: Vec<_> =
+            listeners.map(|(index, listener)| shared.listener(index, listener)).collect();
+        let Shared { ids, tls, .. } = shared;
+        let (tls, warnings) = tls.finish().map_err(BuildError::Tls)?;
+        // There was no problem, so none is missing.
+        let mut services: Vec<Plan> = plans.into_iter().flatten().collect();
+        let specs = config.services.iter().zip(&services);
+        let specs = specs.map(|(service, plan)| Arc::new(spec(service, plan))).collect();
         spread(&mut services);
         let routes = config.routes.iter();
         let routes = routes.map(|route| (route.host.clone(), route.path.clone(), route.service));
-        let listeners = config.listeners.iter().map(|listener| ListenerSpec {
-            address: listener.address.clone(),
-            // TLS is built with the certificates, see `certificates.rs`.
-            tls: None,
-            h2c: listener.h2c,
-            redirect_https: listener.redirect_https,
-            hsts: None,
-            trusted_proxies: listener.trusted_proxies.clone().into(),
-            proxy_protocol: listener.proxy_protocol.clone().into(),
-            limits: listener.limits.clone(),
-        });
         let snapshot = Arc::new(Snapshot {
             table: Table::new(routes, config.default_service),
             services: specs,
-            listeners: listeners.collect(),
+            listeners: listeners.into_iter().flatten().collect(),
         });
-        let Shared { ids, tls, .. } = shared;
-        Ok(Self { config, services, snapshot, ids, tls })
+        Ok(Self { config, services, snapshot, ids, tls, warnings })
     }
 
     /// Binds the listeners that `running` does not have yet. When one fails, those bound before it
@@ -216,8 +211,23 @@ impl Blueprint {
 
     /// Whether putting this in force would change nothing.
     pub(crate) fn same_as(&self, running: &Self) -> bool {
+        let same_listener = |(new, old): (&ListenerSpec, &ListenerSpec)| match (&new.tls, &old.tls)
+        {
+            (Some(new), Some(old)) => Arc::ptr_eq(new, old),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let same_backend = |(new, old): (&BackendPlan, &BackendPlan)| {
+            new.probes_like(old) && new.destination.same_as(&old.destination)
+        };
+        let listeners = self.snapshot.listeners.iter().zip(&running.snapshot.listeners);
         self.config == running.config
-            && self.backends().zip(running.backends()).all(|(new, old)| new.probes_like(old))
+            && self.backends().zip(running.backends()).all(same_backend)
+            && listeners.into_iter().all(same_listener)
+    }
+
+    pub(crate) fn tls(&self) -> &TlsStore {
+        &self.tls
     }
 
     fn backends(&self) -> impl Iterator<Item = &BackendPlan> {
@@ -242,6 +252,8 @@ impl Blueprint {
         words.extend(opened.map(|listener| format!("listener {} opened", listener.address)));
         let closed = running.config.listeners.iter().filter(|l| !listens(self, &l.address));
         words.extend(closed.map(|listener| format!("listener {} closed", listener.address)));
+        let files = self.tls.changed_from(&running.tls);
+        words.extend(files.iter().map(|file| format!("{} loaded again", file.display())));
         if words.is_empty() {
             words.push("settings".to_owned());
         }
@@ -249,57 +261,103 @@ impl Blueprint {
     }
 }
 
-/// What the services of one config share while they are built.
+/// What the parts of one config share while they are built.
 struct Shared<'a> {
     ids: Ids,
-    tls: TlsStore,
     old_ids: &'a Ids,
-    old_tls: &'a TlsStore,
+    tls: TlsBuilder<'a>,
 }
 
 impl Shared<'_> {
-    fn plan(&mut self, service: &Service) -> Result<Plan, BuildError> {
+    /// `None`: there is a problem with its TLS settings.
+    fn plan(&mut self, service: &Service) -> Option<Plan> {
         let id = self.ids.service(&service.name, self.old_ids);
-        let mut backends = Vec::new();
-        for backend in &service.backends {
-            let number = self.ids.backend(id, Identity::of(service, backend), self.old_ids);
-            let destination = Destination {
-                url: backend.url.clone(),
-                tls: self.tls(service, &backend.url)?,
-                proxy_protocol: service.proxy_protocol,
-            };
-            let subject = Subject {
-                id: number.0,
-                service: service.name.clone(),
-                backend: backend.name.clone(),
-                destination: destination.clone(),
-                protocol: service.protocol,
-                health: service.health.clone(),
-            };
-            let url = backend.url.to_string().into();
-            let delay = Duration::ZERO;
-            backends.push(BackendPlan { id: number, url, destination, subject, delay });
-        }
-        let (name, policy, streams) = (service.name.clone(), service.policy.clone(), service.streams);
-        Ok(Plan { id, name, backends, policy, streams })
+        let plans: Vec<_> =
+            service.backends.iter().map(|backend| self.backend(id, service, backend)).collect();
+        let backends = plans.into_iter().collect::<Option<Vec<_>>>()?;
+        let (name, policy, streams) =
+            (service.name.clone(), service.policy.clone(), service.streams);
+        Some(Plan { id, name, backends, policy, streams })
     }
 
+    fn backend(
+        &mut self,
+        id: ServiceId,
+        service: &Service,
+        backend: &Backend,
+    ) -> Option<BackendPlan> {
+        let number = self.ids.backend(id, Identity::of(service, backend), self.old_ids);
+        let place = format!("services.{}", service.name);
+        let tls = self.tls(&service.tls, &backend.url, &format!("{place}.tls"));
+        let probe_tls = match &service.health.tls {
+            Some(own) => self.tls(own, &backend.url, &format!("{place}.health.tls")),
+            None => tls.clone(),
+        };
+        let proxy_protocol = service.proxy_protocol;
+        let to = |tls| Destination { url: backend.url.clone(), tls, proxy_protocol };
+        let subject = Subject {
+            id: number.0,
+            service: service.name.clone(),
+            backend: backend.name.clone(),
+            destination: to(probe_tls?),
+            protocol: service.protocol,
+            health: service.health.clone(),
+        };
+        let url = backend.url.to_string().into();
+        let destination = to(tls?);
+        Some(BackendPlan { id: number, url, destination, subject, delay: Duration::ZERO })
+    }
+
+    /// The settings for one backend, none in the clear; the outer `None`: there is a problem.
     fn tls(
         &mut self,
-        service: &Service,
+        tls: &UpstreamTls,
         url: &BackendUrl,
-    ) -> Result<Option<connect::Tls>, BuildError> {
-        if url.scheme == Scheme::Http {
-            return Ok(None);
+        place: &str,
+    ) -> Option<Option<connect::Tls>> {
+        match url.scheme {
+            Scheme::Http => return Some(None),
+            Scheme::Https => {}
         }
-        let why = |why| BuildError::Tls { service: service.name.clone(), why };
-        let config = self.tls.settings(&service.tls.trust, self.old_tls).map_err(why)?;
-        let name = service.tls.server_name.as_deref().unwrap_or(url.host());
-        let server_name = ServerName::try_from(name.to_string()).map_err(|_| {
-            BuildError::ServerName { service: service.name.clone(), name: name.into() }
-        })?;
-        Ok(Some(connect::Tls { config, server_name }))
+        let config = self.tls.client(tls, place);
+        let name = tls.server_name.as_deref().unwrap_or(url.host());
+        let Ok(server_name) = ServerName::try_from(name.to_owned()) else {
+            self.tls.problem(format!("{place}.server_name"), TlsError::Name(name.into()));
+            return None;
+        };
+        Some(Some(connect::Tls { config: config?, server_name }))
     }
+
+    /// What the workers need to know of a listener. `None`: there is a problem with its TLS settings.
+    fn listener(&mut self, index: usize, listener: &Listener) -> Option<ListenerSpec> {
+        let place = format!("listeners[{index}].tls");
+        let tls = match &listener.tls {
+            Some(tls) => Some(self.tls.server(tls, listener.http2, &place)?),
+            None => None,
+        };
+        Some(ListenerSpec {
+            address: listener.address.clone(),
+            tls,
+            h2c: listener.h2c,
+            redirect_https: listener.redirect_https,
+            hsts: listener.hsts.map(hsts),
+            trusted_proxies: listener.trusted_proxies.clone().into(),
+            proxy_protocol: listener.proxy_protocol.clone().into(),
+            limits: listener.limits.clone(),
+        })
+    }
+}
+
+/// `Strict-Transport-Security` (RFC 6797 6.1).
+fn hsts(hsts: Hsts) -> HeaderValue {
+    let mut text = format!("max-age={}", hsts.max_age.as_secs());
+    if hsts.subdomains {
+        text.push_str("; includeSubDomains");
+    }
+    if hsts.preload {
+        text.push_str("; preload");
+    }
+    HeaderValue::try_from(text).expect("digits and letters")
 }
 
 /// What the workers need to know of a service.

@@ -3,10 +3,11 @@
 //! Paperwork only: nothing here moves traffic, and drivers come here after the traffic has moved.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use metrics::{ActiveView, BackendView, Metrics, ServiceView};
+use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
 use proxy::ServiceId;
 use routing::failover::Health;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use crate::events::{Event, EventLog, Kind};
 use crate::handle::{ReloadError, Reloaded};
 use crate::status::{ServiceStatus, Status, admin_word, health_word, reason_word};
+use crate::tls::{Certificate, TlsStore, time_left};
 
 pub(crate) struct Board {
     metrics: Arc<Metrics>,
@@ -27,6 +29,8 @@ struct Books {
     order: Vec<ServiceId>,
     services: BTreeMap<ServiceId, Arc<ServiceStatus>>,
     log: EventLog,
+    /// When the certificates that backends have shown expire, by service and backend.
+    expiries: BTreeMap<(Arc<str>, Arc<str>), SystemTime>,
     /// A worker is lost or late: we are not ready whatever the services say.
     fault: Option<String>,
     stopping: bool,
@@ -161,7 +165,10 @@ impl Board {
             }
             Kind::Locked => tracing::warn!(%service, "locked: no automatic moves until unlocked"),
             Kind::Unlocked => tracing::info!(%service, "unlocked"),
-            Kind::Reloaded { .. } | Kind::ReloadFailed { .. } => {}
+            Kind::Reloaded { .. }
+            | Kind::FilesLoaded { .. }
+            | Kind::FileRefused { .. }
+            | Kind::ReloadFailed { .. } => {}
         }
         self.books().log.record(Some(service.clone()), kind);
     }
@@ -173,15 +180,88 @@ impl Board {
 
     pub(crate) fn reloaded(&self, reloaded: &Reloaded) {
         self.metrics.reload(true, now());
-        for warning in &reloaded.warnings {
-            tracing::warn!("{warning}");
-        }
+        warn(&reloaded.warnings);
         let Some(changes) = &reloaded.changes else {
             tracing::info!("reload: nothing changed");
             return;
         };
         tracing::info!(%changes, "reloaded");
         self.books().log.record(None, Kind::Reloaded { changes: changes.as_str().into() });
+    }
+
+    /// Files have been read again, for the same config.
+    pub(crate) fn loaded_again(&self, reloaded: &Reloaded) {
+        warn(&reloaded.warnings);
+        if let Some(changes) = &reloaded.changes {
+            tracing::info!(%changes, "files have changed");
+            self.books().log.record(None, Kind::FilesLoaded { changes: changes.as_str().into() });
+        }
+    }
+
+    /// Shows the certificates of the config in force, and says which files are bad that were not, or
+    /// not in this way, with those of the config `before`.
+    pub(crate) fn certified(&self, tls: &TlsStore, before: Option<&TlsStore>) {
+        let certificates = tls.certificates().iter().map(|certificate| CertificateView {
+            usage: certificate.usage.as_str(),
+            file: text(&certificate.file),
+            name: certificate.names.first().map_or_else(Arc::default, |name| name.as_str().into()),
+            expires: seconds(certificate.ends),
+        });
+        let refused = |file: &PathBuf| tls.refused().iter().any(|refused| refused.file == *file);
+        let files = tls.watched().into_iter();
+        let files = files.map(|file| FileView { file: text(&file), in_use: !refused(&file) });
+        self.metrics.show_certificates(certificates.collect(), files.collect());
+        for refused in tls.refused() {
+            if before.is_some_and(|before| before.refused().contains(refused)) {
+                continue;
+            }
+            let (file, why) = (text(&refused.file), &refused.why);
+            self.metrics.certificate_refused(&file);
+            tracing::error!(%file, "the old file stays in use: {why}");
+            let why = why.as_str().into();
+            self.books().log.record(None, Kind::FileRefused { file, why });
+        }
+    }
+
+    /// A backend has shown a certificate to a probe.
+    pub(crate) fn backend_certificate(
+        &self,
+        service: &Arc<str>,
+        backend: &Arc<str>,
+        expires: SystemTime,
+    ) {
+        let name = (service.clone(), backend.clone());
+        let before = self.books().expiries.insert(name, expires);
+        if before == Some(expires) {
+            return;
+        }
+        self.metrics.backend_certificate(service, backend, seconds(expires));
+        let now = SystemTime::now();
+        let complaint = |expires| certificate_of(service, backend, expires, now);
+        // Once: the rest is called to mind day by day.
+        if before.and_then(complaint).is_none()
+            && let Some(complaint) = complaint(expires)
+        {
+            tracing::warn!("{complaint}");
+        }
+    }
+
+    /// Warns of certificates that expire soon, ours and those of backends.
+    pub(crate) fn call_to_mind(&self, certificates: &[Certificate], now: SystemTime) {
+        warn(&self.complaints(certificates, now));
+    }
+
+    fn complaints(&self, certificates: &[Certificate], now: SystemTime) -> Vec<String> {
+        let status = self.status();
+        let mut books = self.books();
+        books.expiries.retain(|(service, backend), _| {
+            status.service(service).is_some_and(|s| s.backends.iter().any(|b| b.name == *backend))
+        });
+        let ours = certificates.iter().filter_map(|certificate| certificate.complaint(now));
+        let theirs = books.expiries.iter().filter_map(|((service, backend), expires)| {
+            certificate_of(service, backend, *expires, now)
+        });
+        ours.chain(theirs).collect()
     }
 
     pub(crate) fn reload_failed(&self, error: &ReloadError) {
@@ -204,7 +284,30 @@ fn name(backend: Option<&str>) -> &str {
 }
 
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    seconds(SystemTime::now())
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn text(file: &Path) -> Arc<str> {
+    file.display().to_string().into()
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn certificate_of(
+    service: &str,
+    backend: &str,
+    expires: SystemTime,
+    now: SystemTime,
+) -> Option<String> {
+    time_left(&format!("the certificate of backend {service}/{backend}"), expires, now)
 }
 
 /// An error and what caused it, on one line.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use health::{Prober, Report};
 use config::model::StreamPolicies;
+use health::{Prober, Report};
 use proxy::{Leave, Lost, ServiceId, Symptom, Workers};
 use routing::failover::{
     self, BackendId, Effect, Failover, Health, Input, Policy, Reason, Refusal,
@@ -21,8 +21,8 @@ use crate::board::Board;
 use crate::events::Kind;
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
 use crate::handle::{Command, CommandError};
-use crate::streams;
 use crate::status::{BackendStatus, ServiceStatus, Since, Until};
+use crate::streams;
 
 /// Reports and orders that wait for the driver; more wait with their senders.
 const QUEUE: usize = 64;
@@ -95,8 +95,18 @@ impl Driver {
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let backends = watched.collect();
         let succession = None;
-        let mut driver =
-            Self { id, name, failover, streams, since, backends, succession, reports, workers, board };
+        let mut driver = Self {
+            id,
+            name,
+            failover,
+            streams,
+            since,
+            backends,
+            succession,
+            reports,
+            workers,
+            board,
+        };
         driver.tell_probers();
         driver.board.publish_decision(id, driver.status());
         (orders, tokio::spawn(driver.run(inbox, verdicts)))
@@ -191,6 +201,9 @@ impl Driver {
         }
         let verdict = verdict_word(&report.outcome);
         self.board.metrics().probe(&self.name, &name, verdict, report.took);
+        if let Some(expires) = report.certificate_expires {
+            self.board.backend_certificate(&self.name, &name, expires);
+        }
     }
 
     /// Live traffic met trouble: have it confirmed or dispelled.

@@ -91,6 +91,18 @@ pub enum Kind {
         /// What it changed, in words.
         changes: Arc<str>,
     },
+    /// What files say now is in force: certificates, keys, authorities, revocation lists.
+    FilesLoaded {
+        /// What it changed, in words.
+        changes: Arc<str>,
+    },
+    /// What a file says now is bad; what it said before stays in force.
+    FileRefused {
+        /// Which file.
+        file: Arc<str>,
+        /// What is wrong with it.
+        why: Arc<str>,
+    },
     /// A new config was refused, or is not in force everywhere.
     ReloadFailed {
         /// Whether it was refused: then nothing changed.
@@ -134,6 +146,8 @@ impl fmt::Display for Event {
             Kind::Locked => f.write_str("locked: no automatic moves until unlocked"),
             Kind::Unlocked => f.write_str("unlocked"),
             Kind::Reloaded { changes } => write!(f, "reloaded: {changes}"),
+            Kind::FilesLoaded { changes } => write!(f, "files have changed: {changes}"),
+            Kind::FileRefused { why, .. } => write!(f, "the old file stays in use: {why}"),
             Kind::ReloadFailed { refused: true, problems } => {
                 write!(f, "reload refused: {problems}")
             }

@@ -181,7 +181,8 @@ mod tests {
     use super::*;
 
     fn report(started: Instant, outcome: Outcome) -> Report {
-        Report { id: 1, outcome, started, took: Duration::from_millis(5) }
+        let took = Duration::from_millis(5);
+        Report { id: 1, outcome, started, took, certificate_expires: None }
     }
 
     fn failed(cause: Cause) -> Evidence {

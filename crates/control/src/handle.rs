@@ -26,6 +26,7 @@ pub struct Control {
     drivers: Arc<ArcSwap<Drivers>>,
     listening: Arc<ArcSwap<Vec<ListeningOn>>>,
     requests: mpsc::Sender<Request>,
+    files: watch::Receiver<Arc<Vec<PathBuf>>>,
 }
 
 /// Where a config came from, so that a reload can name it and resolve its relative paths.
@@ -181,6 +182,7 @@ impl Control {
             drivers: started.drivers,
             listening: started.listening,
             requests: started.requests,
+            files: started.files,
         })
     }
 
@@ -253,6 +255,21 @@ impl Control {
             .await
             .map_err(|_| ReloadError::Stopping)?;
         answer.await.map_err(|_| ReloadError::Stopping)?
+    }
+
+    /// The files that the config in force names: certificates, keys, authorities, revocation lists.
+    pub(crate) fn files(&self) -> watch::Receiver<Arc<Vec<PathBuf>>> {
+        self.files.clone()
+    }
+
+    /// Puts in force what those files say now. What is bad does not take the place of what is good.
+    /// How it went is recorded.
+    pub(crate) async fn load_files_again(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.requests.send(Request::LoadFiles { done }).await.is_ok() {
+            // Fails when everything is stopping.
+            let _ = finished.await;
+        }
     }
 
     /// Records a reload that failed before there was a text to load.

@@ -3,24 +3,51 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::model::{Backend, Probe, Scheme, Service, UpstreamTls};
+use config::model::{Backend, Probe, ProxyVersion, Scheme, Service, UpstreamProtocol, UpstreamTls};
 use proxy::ServiceId;
 use routing::failover::BackendId;
 
 /// What makes a backend the same one: its health means something only as long as the same server is
-/// asked the same question. Thresholds and intervals are not part of it.
+/// asked the same question in the same way. Thresholds and intervals are not part of it, nor is what
+/// only the traffic notices.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Identity {
     backend: Backend,
+    probe: Probe,
+    /// `None` for a probe that only connects: it says nothing, and does not mind how others talk.
+    way: Option<Way>,
+}
+
+/// How a probe reaches a backend and talks to it.
+#[derive(Clone, Debug, PartialEq)]
+struct Way {
     /// `None` for plain HTTP, whatever the service's settings are.
     tls: Option<UpstreamTls>,
-    probe: Probe,
+    protocol: UpstreamProtocol,
+    proxy_protocol: Option<ProxyVersion>,
 }
 
 impl Identity {
     pub(crate) fn of(service: &Service, backend: &Backend) -> Self {
-        let tls = (backend.url.scheme == Scheme::Https).then(|| service.tls.clone());
-        Self { backend: backend.clone(), tls, probe: service.health.probe.clone() }
+        let probe = service.health.probe.clone();
+        let way = match probe {
+            Probe::Http(_) => Some(Way::of(service, backend)),
+            Probe::Tcp => None,
+        };
+        Self { backend: backend.clone(), probe, way }
+    }
+}
+
+impl Way {
+    fn of(service: &Service, backend: &Backend) -> Self {
+        let tls = service.health.tls.as_ref().unwrap_or(&service.tls);
+        let (tls, protocol) = match (backend.url.scheme, service.protocol) {
+            (Scheme::Https, protocol) => (Some(tls.clone()), protocol),
+            // In the clear there is nothing to agree on: HTTP/1.1.
+            (Scheme::Http, UpstreamProtocol::Auto) => (None, UpstreamProtocol::Http1),
+            (Scheme::Http, protocol) => (None, protocol),
+        };
+        Self { tls, protocol, proxy_protocol: service.proxy_protocol }
     }
 }
 

@@ -15,12 +15,13 @@ mod status;
 mod streams;
 mod supervisor;
 mod tls;
+mod watch;
 
-pub use blueprint::{BuildError, check};
+pub use blueprint::{BuildError, Checked, check};
 pub use events::{Event, Kind};
 pub use handle::{
     Command, CommandError, Control, ListeningOn, ReloadError, Reloaded, Source, StartError,
 };
 pub use reload::{Follow, follow};
 pub use status::{BackendStatus, LastProbe, ServiceStatus, Since, Status, Until};
-pub use tls::TlsError;
+pub use tls::{Certificate, TlsError, TlsProblem, Usage};

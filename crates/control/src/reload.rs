@@ -1,37 +1,28 @@
-//! Reloads when the config file changes, or on SIGHUP.
-//!
-//! Watches the folder, not the file: editors and Kubernetes replace a file by renaming another one
-//! over it, and a watch on the file would stay with the old one.
+//! Reloads when the config file changes, or on SIGHUP; loads certificates again when theirs change.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, RecommendedCache};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::handle::{Control, ReloadError};
-
-/// A change is acted upon when the folder has been quiet for this long.
-const QUIET: Duration = Duration::from_millis(100);
-
-/// The link that Kubernetes points at another folder when it updates a ConfigMap or a Secret.
-const KUBERNETES_LINK: &str = "..data";
+use crate::watch::Watch;
 
 /// Waits for reasons to reload; see [`follow`].
 #[derive(Debug)]
 pub struct Follow {
     file: PathBuf,
-    /// What the file said when it was loaded.
+    /// What the file said when it was last loaded.
     loaded: String,
     hangups: Signal,
+    /// The config file has changed.
     changed: Arc<Notify>,
-    /// Watches as long as it lives; `None` when the system refuses.
-    _watch: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
+    watch: Watch,
+    /// A file that the config names has changed.
+    named_changed: Arc<Notify>,
+    named_watch: Watch,
 }
 
 /// Begins to listen for SIGHUP and for changes of `file`, which said `loaded` when the config in force
@@ -42,34 +33,56 @@ pub struct Follow {
 /// When the signal handler cannot be installed.
 pub fn follow(file: &Path, loaded: String) -> io::Result<Follow> {
     let hangups = signal(SignalKind::hangup())?;
-    let changed = Arc::new(Notify::new());
-    let watch = watch(file, changed.clone())
-        .inspect_err(|error| {
-            tracing::warn!("cannot watch {}, reload with SIGHUP: {error}", file.display());
-        })
-        .ok();
-    Ok(Follow { file: file.to_owned(), loaded, hangups, changed, _watch: watch })
+    let (changed, named_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mut watch = Watch::new(Arc::clone(&changed));
+    watch.set(&[file.to_owned()]);
+    let named_watch = Watch::new(Arc::clone(&named_changed));
+    Ok(Follow {
+        file: file.to_owned(),
+        loaded,
+        hangups,
+        changed,
+        watch,
+        named_changed,
+        named_watch,
+    })
 }
 
 impl Follow {
     /// Reloads for as long as it is polled. Reasons that come while a reload is under way lead to
-    /// one more, which reads the file anew: the newest content wins.
+    /// one more, which reads the files anew: the newest content wins.
     pub async fn run(mut self, control: Control) {
+        let mut named = control.files();
         if self.has_changed().await {
             self.changed.notify_one();
         }
         loop {
+            let files = Arc::clone(&named.borrow_and_update());
+            // What was there when it was read may not be what is watched from now on.
+            if self.named_watch.set(&files) {
+                self.named_changed.notify_one();
+            }
             tokio::select! {
-                Some(()) = self.hangups.recv() => {}
-                () = self.changed.notified() => {}
+                Some(()) = self.hangups.recv() => self.reload(&control).await,
+                () = self.changed.notified() => self.reload(&control).await,
+                () = self.named_changed.notified() => control.load_files_again().await,
+                Ok(()) = named.changed() => {}
             }
-            match tokio::fs::read_to_string(&self.file).await {
+        }
+    }
+
+    async fn reload(&mut self, control: &Control) {
+        match tokio::fs::read_to_string(&self.file).await {
+            Ok(text) => {
+                self.loaded.clone_from(&text);
                 // How it went is recorded by control.
-                Ok(text) => drop(control.reload(text).await),
-                Err(source) => {
-                    control.refuse(&ReloadError::Read { file: self.file.clone(), source });
-                }
+                drop(control.reload(text).await);
             }
+            Err(source) => control.refuse(&ReloadError::Read { file: self.file.clone(), source }),
+        }
+        // A link may lead elsewhere by now, to something that was not watched.
+        if self.watch.set(std::slice::from_ref(&self.file)) && self.has_changed().await {
+            self.changed.notify_one();
         }
     }
 
@@ -80,47 +93,6 @@ impl Follow {
         let text = tokio::fs::read_to_string(&self.file);
         is_file && text.await.is_ok_and(|text| text != self.loaded)
     }
-}
-
-fn watch(
-    file: &Path,
-    changed: Arc<Notify>,
-) -> notify::Result<Debouncer<RecommendedWatcher, RecommendedCache>> {
-    // A file that is a link changes in two places: where the link is, and where it leads today.
-    let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    let names = [file, &target].map(|path| path.file_name().unwrap_or_default().to_owned());
-    let heard = move |result: DebounceEventResult| match result {
-        Ok(events) => {
-            if events.iter().any(|event| concerns(event, &names)) {
-                changed.notify_one();
-            }
-        }
-        // Events may have been missed: look.
-        Err(_) => changed.notify_one(),
-    };
-    let mut watch = notify_debouncer_full::new_debouncer(QUIET, None, heard)?;
-    watch.watch(folder(file), RecursiveMode::NonRecursive)?;
-    if folder(&target) != folder(file) {
-        watch.watch(folder(&target), RecursiveMode::NonRecursive)?;
-    }
-    Ok(watch)
-}
-
-fn folder(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    }
-}
-
-/// Whether an event may have changed what the file says. Reading it is an event too.
-fn concerns(event: &DebouncedEvent, names: &[OsString]) -> bool {
-    let access = matches!(event.kind, EventKind::Access(_));
-    let ours = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|file| names.iter().any(|name| name == file) || file == KUBERNETES_LINK)
-    };
-    !access && (event.need_rescan() || event.paths.iter().any(ours))
 }
 
 #[cfg(test)]

@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::model::{Config, Workers as WorkerCount};
 use proxy::{Bound, Lost, ServiceId, Snapshot, Suspicion, Workers};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::blueprint::{Blueprint, BuildError, Plan};
 use crate::board::Board;
@@ -28,9 +29,13 @@ const REQUESTS: usize = 16;
 /// Well above what the workers of a driver may take to acknowledge.
 const DRIVEN_WITHIN: Duration = Duration::from_secs(15);
 
+/// How often certificates that expire soon are called to mind.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What the supervisor is asked for.
 pub(crate) enum Request {
     Reload { text: String, reply: oneshot::Sender<Result<Reloaded, ReloadError>> },
+    LoadFiles { done: oneshot::Sender<()> },
     ShutDown { reply: oneshot::Sender<usize> },
 }
 
@@ -48,6 +53,7 @@ pub(crate) struct Started {
     pub(crate) drivers: Arc<ArcSwap<Drivers>>,
     pub(crate) listening: Arc<ArcSwap<Vec<ListeningOn>>>,
     pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) files: watch::Receiver<Arc<Vec<PathBuf>>>,
 }
 
 struct Supervisor {
@@ -57,6 +63,8 @@ struct Supervisor {
     drivers: Arc<ArcSwap<Drivers>>,
     tasks: BTreeMap<ServiceId, JoinHandle<()>>,
     listening: Arc<ArcSwap<Vec<ListeningOn>>>,
+    /// The files that the running config names.
+    files: watch::Sender<Arc<Vec<PathBuf>>>,
     board: Arc<Board>,
     /// What is running is not in force everywhere: the same config again is not nothing.
     unfinished: bool,
@@ -72,8 +80,9 @@ pub(crate) async fn start(
     let supervisor = Supervisor::start(config, source, board).await?;
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (drivers, listening) = (supervisor.drivers.clone(), supervisor.listening.clone());
+    let files = supervisor.files.subscribe();
     tokio::spawn(supervisor.run(inbox));
-    Ok(Started { drivers, listening, requests })
+    Ok(Started { drivers, listening, requests, files })
 }
 
 /// Builds on a thread that may wait for files: a probe must not be late because of a reload.
@@ -112,6 +121,7 @@ impl Supervisor {
             drivers: Arc::default(),
             tasks: BTreeMap::new(),
             listening: Arc::default(),
+            files: watch::Sender::default(),
             board,
             running,
             unfinished: false,
@@ -123,15 +133,28 @@ impl Supervisor {
         // Nobody has to change over, so nobody can be late.
         let _ = supervisor.drive(&supervisor.running.clone()).await;
         supervisor.board.loaded();
+        supervisor.board.certified(supervisor.running.tls(), None);
+        supervisor.running.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        supervisor.files.send_replace(Arc::new(supervisor.running.tls().paths()));
         tokio::spawn(hand_over(suspicions, supervisor.drivers.clone()));
         Ok(supervisor)
     }
 
     /// Ends on a request to shut down, or when every handle is gone.
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(request) = requests.recv().await {
+        let mut days = interval_at(Instant::now() + DAY, DAY);
+        days.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let request = tokio::select! {
+                request = requests.recv() => request,
+                _ = days.tick() => {
+                    let certificates = self.running.tls().certificates();
+                    self.board.call_to_mind(certificates, SystemTime::now());
+                    continue;
+                }
+            };
             match request {
-                Request::Reload { text, reply } => {
+                Some(Request::Reload { text, reply }) => {
                     let result = self.reload(&text).await;
                     match &result {
                         Ok(reloaded) => self.board.reloaded(reloaded),
@@ -140,28 +163,51 @@ impl Supervisor {
                     // Whoever asked may be gone; the reload was carried out all the same.
                     let _ = reply.send(result);
                 }
-                Request::ShutDown { reply } => {
+                Some(Request::LoadFiles { done }) => {
+                    let same = self.running.config.clone();
+                    match self.change_to(same, Vec::new()).await {
+                        Ok(reloaded) => self.board.loaded_again(&reloaded),
+                        Err(error) => self.board.reload_failed(&error),
+                    }
+                    let _ = done.send(());
+                }
+                Some(Request::ShutDown { reply }) => {
                     let _ = reply.send(self.shut_down().await);
                     return;
                 }
+                None => break,
             }
         }
         self.shut_down().await;
     }
 
-    /// Builds everything, then swaps, then retires. Until everything is built nothing has changed.
     async fn reload(&mut self, text: &str) -> Result<Reloaded, ReloadError> {
         let loaded = config::load(&self.source.file, text, &self.source.base)
             .map_err(ReloadError::Config)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let config = keep_until_restart(loaded.config, &self.running.config, &mut warnings);
+        self.change_to(config, warnings).await
+    }
+
+    /// Builds everything, then swaps, then retires. Until everything is built nothing has changed.
+    async fn change_to(
+        &mut self,
+        config: Config,
+        mut warnings: Vec<String>,
+    ) -> Result<Reloaded, ReloadError> {
         let next = Arc::new(build(config, Some(self.running.clone())).await?);
+        warnings.extend(next.warnings.iter().cloned());
         if next.same_as(&self.running) && !self.unfinished {
+            self.board.certified(next.tls(), Some(self.running.tls()));
+            // It knows which files are bad.
+            self.running = next;
             return Ok(Reloaded { changes: None, warnings });
         }
         let bound = next.bind(self.workers.count(), Some(&self.running))?;
         let opened: Vec<ListeningOn> = bound.iter().map(listening_on).collect();
         let changes = next.changes_from(&self.running);
+        self.board.certified(next.tls(), Some(self.running.tls()));
+        self.files.send_replace(Arc::new(next.tls().paths()));
 
         // A backend that goes is known to the workers until its traffic has moved away.
         let overlap = next.overlap(&self.running);

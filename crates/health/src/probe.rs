@@ -1,36 +1,69 @@
 //! One probe from its start to its outcome, under one deadline for everything it does.
 
-use config::model::{HttpProbe, Probe};
-use connect::{ConnectError, Connector, Offer, Origin};
+use std::time::SystemTime;
+
+use config::model::{HttpProbe, Probe, Scheme, UpstreamProtocol};
+use connect::{ConnectError, Connected, Connector, Offer, Origin};
 use tokio::time::{Instant, timeout_at};
 
-use crate::http;
+use crate::http::{self, Version};
 use crate::prober::Subject;
 use crate::report::{Cause, Outcome};
 
-/// Probes once, on a fresh connection. Ends at `deadline` at the latest.
-pub(crate) async fn run(subject: &Subject, connector: &Connector, deadline: Instant) -> Outcome {
-    let attempt = async {
-        let limit = deadline.saturating_duration_since(Instant::now());
-        match &subject.health.probe {
-            Probe::Http(probe) => ask(subject, connector, probe, limit).await,
-            Probe::Tcp => connector.reach(limit).await.map(|_| Outcome::Pass),
-        }
-    };
-    match timeout_at(deadline, attempt).await {
-        Ok(outcome) => outcome.unwrap_or_else(|error| failure(&error)),
-        Err(_) => Outcome::Fail(Cause::Timeout),
-    }
+/// What a probe found out.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) outcome: Outcome,
+    /// When the certificate that the backend showed stops being valid, whatever the outcome.
+    pub(crate) certificate_expires: Option<SystemTime>,
 }
 
-async fn ask(
+/// Probes once, on a fresh connection. Ends at `deadline` at the latest.
+pub(crate) async fn run(subject: &Subject, connector: &Connector, deadline: Instant) -> Found {
+    let mut certificate_expires = None;
+    let attempt = async {
+        match &subject.health.probe {
+            Probe::Http(probe) => {
+                let connected = open(subject, connector, deadline).await?;
+                certificate_expires = connected.stream.certificate_expires();
+                Ok(ask(subject, connected, probe).await)
+            }
+            Probe::Tcp => connector.reach(left(deadline)).await.map(|_| Outcome::Pass),
+        }
+    };
+    let outcome = match timeout_at(deadline, attempt).await {
+        Ok(outcome) => outcome.unwrap_or_else(|error| failure(&error)),
+        Err(_) => Outcome::Fail(Cause::Timeout),
+    };
+    Found { outcome, certificate_expires }
+}
+
+async fn open(
     subject: &Subject,
     connector: &Connector,
-    probe: &HttpProbe,
-    limit: std::time::Duration,
-) -> Result<Outcome, ConnectError> {
-    let connected = connector.connect(Offer::Http1, Origin::Local, limit).await?;
-    Ok(http::ask(connected.stream, &subject.destination.url, probe).await)
+    deadline: Instant,
+) -> Result<Connected, ConnectError> {
+    let offer = match subject.protocol {
+        UpstreamProtocol::Auto => Offer::Both,
+        UpstreamProtocol::Http1 => Offer::Http1,
+        UpstreamProtocol::Http2 => Offer::Http2,
+    };
+    connector.connect(offer, Origin::Local, left(deadline)).await
+}
+
+async fn ask(subject: &Subject, connected: Connected, probe: &HttpProbe) -> Outcome {
+    let url = &subject.destination.url;
+    let version = match (url.scheme, subject.protocol) {
+        (Scheme::Https, _) if connected.is_http2 => Version::Http2,
+        (Scheme::Http, UpstreamProtocol::Http2) => Version::Http2,
+        (Scheme::Https, _) => Version::Http1,
+        (Scheme::Http, UpstreamProtocol::Auto | UpstreamProtocol::Http1) => Version::Http1,
+    };
+    http::ask(connected, version, url, probe).await
+}
+
+fn left(deadline: Instant) -> std::time::Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 fn failure(error: &ConnectError) -> Outcome {

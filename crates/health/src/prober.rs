@@ -193,8 +193,10 @@ impl Driver {
         self.cadence.began(started, fastrand::f64() * 2.0 - 1.0);
         self.running.spawn(async move {
             let deadline = started + subject.health.timeout;
-            let outcome = probe::run(&subject, &connector, deadline.into()).await;
-            (number, Report { id: subject.id, outcome, started, took: started.elapsed() })
+            let probe::Found { outcome, certificate_expires } =
+                probe::run(&subject, &connector, deadline.into()).await;
+            let (id, took) = (subject.id, started.elapsed());
+            (number, Report { id, outcome, started, took, certificate_expires })
         });
     }
 

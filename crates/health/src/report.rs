@@ -1,6 +1,6 @@
 //! What a probe found out.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// One probe that ended.
 #[derive(Clone, Debug)]
@@ -13,6 +13,9 @@ pub struct Report {
     pub started: Instant,
     /// How long it took.
     pub took: Duration,
+    /// When the certificate that the backend showed stops being valid. `None` without TLS, and when
+    /// the probe saw none that it believes.
+    pub certificate_expires: Option<SystemTime>,
 }
 
 /// How a probe ended.

@@ -4,8 +4,10 @@
 //! read-modify-write, no cache line shared between cores. A scrape sums the workers.
 
 pub mod cells;
+mod certificates;
 mod exposition;
 pub mod names;
 mod registry;
 
+pub use certificates::{CertificateView, FileView};
 pub use registry::{ActiveView, BackendView, Metrics, ServiceView};

@@ -146,6 +146,16 @@ declare! {
     WorkerConnections: Gauge "understudy_worker_connections" ["worker"]
         "Client connections open, by the worker that serves them.";
 
+    // Certificates.
+    CertificateExpires: Gauge "understudy_certificate_expires_timestamp_seconds" ["use", "file", "name"]
+        "When a certificate in a file expires, in seconds since the Unix epoch, by use: listener (shown to clients), upstream (shown to backends), ca (issues certificates that we trust).";
+    BackendCertificateExpires: Gauge "understudy_backend_certificate_expires_timestamp_seconds" ["service", "backend"]
+        "When the certificate that the backend showed to the last probe expires, in seconds since the Unix epoch.";
+    CertificateRefusals: Counter "understudy_certificate_reload_failures_total" ["file"]
+        "Times that a certificate with its key, an authority or a revocation list changed into something bad, so that what was there before stayed in use.";
+    CertificateInUse: Gauge "understudy_certificate_reload_successful" ["file"]
+        "1 if what the file says now is in use, 0 if that is bad and what it said before is.";
+
     // The process.
     Reloads: Counter "understudy_reloads_total" ["result"]
         "Configurations loaded, the one at start included, by result: success, failure.";

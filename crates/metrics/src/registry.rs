@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::cells::{
     BackendCells, Counter, Distribution, Gauge, Histogram, ListenerCells, ServiceCells,
 };
+use crate::certificates::{CertificateView, Certificates, FileView};
 use crate::exposition::Exposition;
 use crate::names::Id;
 
@@ -39,6 +40,7 @@ struct State {
     /// Whether a view was ever shown; only then does what it lacks disappear.
     viewed: bool,
     reloads: Reloads,
+    certificates: Certificates,
 }
 
 /// The cells of each worker for the same thing.
@@ -62,6 +64,8 @@ struct Backend {
     workers: Workers<BackendCells>,
     probes: BTreeMap<String, u64>,
     probe_duration: Histogram,
+    /// Seconds since the epoch.
+    certificate_expires: Option<f64>,
 }
 
 #[derive(Debug, Default)]
@@ -174,6 +178,21 @@ impl Metrics {
         backend.probe_duration.observe(took);
     }
 
+    /// Notes when the certificate that a backend has shown expires, in seconds since the epoch.
+    pub fn backend_certificate(&self, service: &str, backend: &str, expires: f64) {
+        self.lock().service(service).backend(backend).certificate_expires = Some(expires);
+    }
+
+    /// Replaces what a scrape shows of certificates and of the files that TLS settings are made of.
+    pub fn show_certificates(&self, certificates: Vec<CertificateView>, files: Vec<FileView>) {
+        self.lock().certificates.show(certificates, files);
+    }
+
+    /// Counts a file that changed into something bad. It must have been shown.
+    pub fn certificate_refused(&self, file: &str) {
+        self.lock().certificates.refuse(file);
+    }
+
     /// Records how long one phase of a failover took: `detect` (first sign to decision), `switch`
     /// (decision to the last worker's acknowledgement), `total`.
     pub fn failover(&self, service: &str, phase: &str, took: Duration) {
@@ -244,6 +263,7 @@ impl State {
         for (worker, connections) in by_worker {
             to.gauge(Id::WorkerConnections, &[&worker.to_string()], signed(connections));
         }
+        self.certificates.collect(to);
         to.counter(Id::Reloads, &["success"], self.reloads.good);
         to.counter(Id::Reloads, &["failure"], self.reloads.bad);
         if let Some(good) = self.reloads.last_was_good {
@@ -326,6 +346,7 @@ impl Backend {
             workers: Workers::default(),
             probes: VERDICTS.iter().map(|verdict| ((*verdict).to_owned(), 0)).collect(),
             probe_duration: Histogram::default(),
+            certificate_expires: None,
         }
     }
 
@@ -340,6 +361,9 @@ impl Backend {
             to.counter(Id::Probes, &[service, backend, verdict], *count);
         }
         to.histogram(Id::ProbeDuration, &names, &distribution([&self.probe_duration]));
+        if let Some(expires) = self.certificate_expires {
+            to.gauge(Id::BackendCertificateExpires, &names, expires);
+        }
 
         let all = &self.workers;
         for (symptom, label) in SYMPTOMS.iter().enumerate() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use metrics::cells::Blame;
 use metrics::names::{self, Kind};
-use metrics::{ActiveView, BackendView, Metrics, ServiceView};
+use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
 
 /// A scrape, checked line by line: `# HELP`, `# TYPE`, then samples of that metric only, none twice.
 struct Scrape {
@@ -119,7 +119,17 @@ fn full() -> Arc<Metrics> {
     metrics.show(view(&[service("s", 3, &[backend("a", true), backend("b", false)])]));
     let _ = metrics.listener(0, "127.0.0.1:80");
     metrics.reload(true, 1_700_000_000.25);
+    metrics.show_certificates(vec![certificate("a.pem", 1_800_000_000.0)], vec![file("a.pem", true)]);
+    metrics.backend_certificate("s", "a", 1_900_000_000.0);
     metrics
+}
+
+fn certificate(file: &str, expires: f64) -> CertificateView {
+    CertificateView { usage: "listener", file: file.into(), name: "a.test".into(), expires }
+}
+
+fn file(file: &str, in_use: bool) -> FileView {
+    FileView { file: file.into(), in_use }
 }
 
 #[test]
@@ -300,6 +310,36 @@ fn listeners_disappear_when_no_worker_has_them() {
         1.0
     );
     assert!(!scrape.has("closed"));
+}
+
+#[test]
+fn certificates_are_shown_as_they_are_and_refusals_counted_while_the_file_is_named() {
+    let metrics = full();
+    let expires = |file: &str| {
+        format!(
+            r#"understudy_certificate_expires_timestamp_seconds{{use="listener",file="{file}",name="a.test"}}"#
+        )
+    };
+    let of = |what: &str, file: &str| {
+        Scrape::of(&metrics).value(&format!(r#"understudy_certificate_reload_{what}{{file="{file}"}}"#))
+    };
+    assert_eq!(Scrape::of(&metrics).value(&expires("a.pem")), 1_800_000_000.0);
+    let backend =
+        r#"understudy_backend_certificate_expires_timestamp_seconds{service="s",backend="a"}"#;
+    assert_eq!(Scrape::of(&metrics).value(backend), 1_900_000_000.0);
+    assert_eq!((of("failures_total", "a.pem"), of("successful", "a.pem")), (0.0, 1.0));
+
+    // Two of one name in a file: the one that ends first matters.
+    let two = [2e9, 1.9e9, 2.1e9].map(|ends| certificate("b.pem", ends)).to_vec();
+    metrics.show_certificates(two, vec![file("a.pem", false), file("b.pem", true)]);
+    metrics.certificate_refused("a.pem");
+    assert_eq!(Scrape::of(&metrics).value(&expires("b.pem")), 1.9e9);
+    assert!(!Scrape::of(&metrics).has(&expires("a.pem")));
+    assert_eq!((of("failures_total", "a.pem"), of("successful", "a.pem")), (1.0, 0.0));
+    metrics.show_certificates(Vec::new(), vec![file("a.pem", true)]);
+    assert_eq!((of("failures_total", "a.pem"), of("successful", "a.pem")), (1.0, 1.0));
+    metrics.show_certificates(Vec::new(), Vec::new());
+    assert!(!Scrape::of(&metrics).has("understudy_certificate_"));
 }
 
 #[test]

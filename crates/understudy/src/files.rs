@@ -1,12 +1,14 @@
 //! Config files: read, judged, shown. What `check`, `explain` and `schema` do.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use config::model::Config;
 use config::{Loaded, Problems};
+use control::{BuildError, Certificate, TlsProblem};
 
 use crate::cli::ConfigFile;
 
@@ -100,11 +102,15 @@ impl Text {
 pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
     let text = Text::read(file.path())?;
     let config = text.load()?;
-    control::check(&config).map_err(|error| Failure::Config(format!("{}: {error}", text.name)))?;
+    let checked = control::check(&config).map_err(|error| unbuildable(&text.name, &error))?;
+    for warning in &checked.warnings {
+        eprintln!("warning: {warning}\n");
+    }
     let services = config.services.len();
     let backends: usize = config.services.iter().map(|service| service.backends.len()).sum();
     let (services, backends) = (counted(services, "service"), counted(backends, "backend"));
-    print(&format!("{}: ok, {services}, {backends}", text.name))
+    let certificates = listed(&checked.certificates, SystemTime::now());
+    print(&format!("{}: ok, {services}, {backends}\n{certificates}", text.name))
 }
 
 /// `explain`: the policy in words.
@@ -124,6 +130,41 @@ pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// What a config asks for and cannot have, everything with its place.
+fn unbuildable(file: &str, error: &BuildError) -> Failure {
+    Failure::Config(match error {
+        BuildError::Tls(problems) => {
+            let problems = problems.iter().map(|TlsProblem { place, why }| {
+                format!("error: {why}\n --> {file} ({place})")
+            });
+            problems.collect::<Vec<_>>().join("\n\n")
+        }
+        BuildError::Bind { .. } => format!("{file}: {error}"),
+    })
+}
+
+/// Certificates, one a line, with the time they have left as of `now`.
+fn listed(certificates: &[Certificate], now: SystemTime) -> String {
+    let mut list = String::new();
+    for certificate in certificates {
+        let Certificate { usage, file, names, ends, .. } = certificate;
+        let date = jiff::Timestamp::try_from(*ends).map(|ends| ends.strftime("%F").to_string());
+        let date = date.unwrap_or_else(|_| "beyond all dates".to_owned());
+        let left = match certificate.days_left(now) {
+            days @ ..0 => format!("expired on {date}, {} ago", counted_days(-days)),
+            days => format!("expires on {date}, {} left", counted_days(days)),
+        };
+        let (usage, names) = (usage.as_str(), names.join(", "));
+        // A String takes all.
+        let _ = writeln!(list, "  {usage} certificate of {names}: {left} ({})", file.display());
+    }
+    list
+}
+
+fn counted_days(days: i64) -> String {
+    counted(usize::try_from(days).unwrap_or(usize::MAX), "day")
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -95,7 +95,7 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Build(error @ (BuildError::Tls { .. } | BuildError::ServerName { .. })) => {
+            StartError::Build(error @ BuildError::Tls(_)) => {
                 Self::Config(format!("understudy: {error}"))
             }
             StartError::Build(BuildError::Bind { .. })

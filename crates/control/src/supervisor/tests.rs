@@ -45,9 +45,9 @@ async fn start(text: &str) -> Supervisor {
 
 /// The last letter of the answer.
 async fn get(supervisor: &Supervisor) -> Option<char> {
-    let address = supervisor.listening.load()[0].local;
+    let address = supervisor.listening.load()[0].local.clone();
     let answer = async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = TcpStream::connect(address.tcp().unwrap()).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
         let mut answer = String::new();

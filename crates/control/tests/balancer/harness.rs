@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
+use config::model::ListenAddress;
 use control::{Control, Kind, Source, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -161,12 +162,12 @@ pub(crate) fn web(status: &Status) -> &control::ServiceStatus {
 
 /// Asks the first listener; the status and the body.
 pub(crate) async fn get(control: &Control) -> (u16, String) {
-    get_at(control.listening()[0].local).await
+    get_at(&control.listening()[0].local).await
 }
 
-pub(crate) async fn get_at(address: SocketAddr) -> (u16, String) {
+pub(crate) async fn get_at(address: &ListenAddress) -> (u16, String) {
     let answer = async {
-        let mut stream = TcpStream::connect(address).await?;
+        let mut stream = TcpStream::connect(address.tcp().expect("IP")).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -185,11 +186,14 @@ pub(crate) fn moves(control: &Control) -> Vec<String> {
         Kind::ActiveChanged { from, to, reason, .. } => {
             Some(format!("{}->{} {reason:?}", name(&from), name(&to)))
         }
-        Kind::HealthChanged { .. }
+        Kind::StreamsSettled { .. }
+        | Kind::HealthChanged { .. }
         | Kind::AdminChanged { .. }
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }
+        | Kind::FilesLoaded { .. }
+        | Kind::FileRefused { .. }
         | Kind::ReloadFailed { .. } => None,
     });
     events.collect()

@@ -121,7 +121,7 @@ async fn an_ordered_move_away_from_a_hung_backend_takes_its_requests_along() {
 async fn after_the_stop_nobody_listens_and_nobody_is_ready() {
     let a = Backend::start("a").await;
     let control = start_on(&config(&[&a], ""), "a").await;
-    let listener = control.listening()[0].local;
+    let listener = control.listening()[0].local.tcp().unwrap();
     assert_eq!(control.shut_down().await, 0);
     assert_eq!(control.ready(), Err("stopping".to_owned()));
     assert!(tokio::net::TcpStream::connect(listener).await.is_err());

@@ -162,17 +162,17 @@ async fn a_replaced_active_is_waited_for_until_its_first_probe_had_its_turn() {
 async fn listeners_open_and_close() {
     let (a, b) = (Backend::start("a").await, Backend::start("b").await);
     let control = start_with_both_up(&config(&[&a, &b], "")).await;
-    let first = control.listening()[0];
+    let first = control.listening()[0].clone();
     let other = "[::1]:0".to_owned();
     control.reload(config_on(&["127.0.0.1:0".into(), other.clone()], &[&a, &b], "")).await.unwrap();
     let both = control.listening();
     assert_eq!(both[0], first);
-    assert_eq!(get_at(both[1].local).await, (200, "a".to_owned()));
+    assert_eq!(get_at(&both[1].local).await, (200, "a".to_owned()));
     control.reload(config_on(&[other], &[&a, &b], "")).await.unwrap();
-    assert_eq!(*control.listening(), [both[1]]);
-    assert_eq!(get_at(both[1].local).await, (200, "a".to_owned()));
+    assert_eq!(*control.listening(), [both[1].clone()]);
+    assert_eq!(get_at(&both[1].local).await, (200, "a".to_owned()));
     // Acknowledged by all workers, so it is closed.
-    assert!(tokio::net::TcpStream::connect(first.local).await.is_err());
+    assert!(tokio::net::TcpStream::connect(first.local.tcp().unwrap()).await.is_err());
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 )]
 
 mod http;
+mod http2;
 mod support;
 mod tasks;
 mod tls;
+mod ways;

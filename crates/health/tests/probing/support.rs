@@ -63,7 +63,7 @@ pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Strin
 }
 
 /// Waits until the other side has closed.
-pub(crate) async fn until_closed(stream: &mut TcpStream) {
+pub(crate) async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {
     let mut sink = [0; 1024];
     while matches!(stream.read(&mut sink).await, Ok(1..)) {}
 }
@@ -129,13 +129,18 @@ pub(crate) async fn next(reports: &mut mpsc::Receiver<Report>) -> Report {
 }
 
 /// Probes until a probe passes or fails. An inconclusive one is no surprise on a busy machine.
-pub(crate) async fn outcome(subject: Subject) -> Outcome {
+pub(crate) async fn conclusion(subject: Subject) -> Report {
     let (_prober, mut reports) = start(subject);
     loop {
         let report = next(&mut reports).await;
         assert_eq!(report.id, 7);
         if report.outcome != Outcome::Inconclusive {
-            return report.outcome;
+            return report;
         }
     }
+}
+
+/// What [`conclusion`] comes to.
+pub(crate) async fn outcome(subject: Subject) -> Outcome {
+    conclusion(subject).await.outcome
 }

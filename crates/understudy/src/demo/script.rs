@@ -143,6 +143,8 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }
+        | Kind::FilesLoaded { .. }
+        | Kind::FileRefused { .. }
         | Kind::ReloadFailed { .. } => {}
     }
 }

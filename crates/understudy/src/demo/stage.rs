@@ -246,6 +246,8 @@ fn describe(event: &Event) -> (Tone, String) {
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }
+        | Kind::FilesLoaded { .. }
+        | Kind::FileRefused { .. }
         | Kind::ReloadFailed { .. } => (Tone::Plain, event.to_string()),
     }
 }
