@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use config::model::Scheme;
+use config::model::{Scheme, UpstreamProtocol};
 use connect::Tls;
 use health::{Cause, Outcome, Subject};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -161,17 +161,22 @@ async fn https_without_settings_fails() {
 #[tokio::test]
 async fn a_backend_that_wants_a_certificate_of_us_refuses_by_tls() {
     let authority = Authority::new("company");
-    let (certificate, key) = authority.issue("lm1.example");
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&authority.roots), provider());
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let subject = https(serve(config).await, "lm1.example", authority.client());
-    assert_tls(&outcome(subject).await, "wants a certificate of us");
+    for (protocol, alpn) in [(UpstreamProtocol::Http1, "http/1.1"), (UpstreamProtocol::Http2, "h2")]
+    {
+        let (certificate, key) = authority.issue("lm1.example");
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&authority.roots), provider());
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let mut subject = https(serve(config).await, "lm1.example", authority.client());
+        subject.protocol = protocol;
+        assert_tls(&outcome(subject).await, "wants a certificate of us");
+    }
 }
 
 /// Stands for `insecure: true`.
