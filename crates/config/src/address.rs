@@ -72,6 +72,10 @@ pub(crate) fn parse_url(text: &str) -> Result<BackendUrl, Complaint> {
         let address = BackendAddress::Unix(parse_socket_path(path)?);
         return Ok(BackendUrl { scheme: Scheme::Http, address });
     }
+    if let Some(rest) = text.strip_prefix("http://").filter(|rest| rest.starts_with(unix::PREFIX)) {
+        let complaint = Complaint::new(format!("{} is not the URL of a backend", quoted(text)));
+        return Err(complaint.advice(format!("for a Unix socket write {}", quoted(rest))));
+    }
     let bad = || Complaint::new(format!("{} is not the URL of a backend", quoted(text)));
     let shape = "write for example `http://10.0.0.1:8080` or `https://app.example.com`";
     let Some((scheme, rest)) = text.split_once("://") else {

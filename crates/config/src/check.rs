@@ -45,11 +45,19 @@ pub(crate) fn backends(section: &Section<'_>, backends: &[DraftBackend]) {
                 "a standby must be another server, otherwise it fails together with the primary";
             report.error(&draft.url, Complaint::new(message).advice(advice));
         } else if let Some(line) = names.insert(name.clone(), draft.name.mark.line) {
-            let message = format!("the name {} is already used on line {line}", quoted(name));
-            report.error(
-                &draft.name,
-                Complaint::new(message).advice("names are unique in a service"),
-            );
+            let derived = draft.name.mark == draft.url.mark;
+            let (message, advice) = if derived {
+                (
+                    format!("{url} would be called {}, as on line {line}", quoted(name)),
+                    "give it a name of its own: `{ name: ..., url: ... }`",
+                )
+            } else {
+                (
+                    format!("the name {} is already used on line {line}", quoted(name)),
+                    "names are unique in a service",
+                )
+            };
+            report.error(&draft.name, Complaint::new(message).advice(advice));
         }
     }
 }
@@ -79,7 +87,7 @@ pub(crate) fn listener(section: &Section<'_>, listener: &Listener) {
     if tls && listener.redirect_https.is_some() {
         complain(
             "redirect_https",
-            "a listener with `tls` would redirect its clients to where they are",
+            "a listener with TLS would redirect its clients to where they are",
             "give the listener without `tls` a `redirect_https`",
         );
     }
@@ -93,14 +101,14 @@ pub(crate) fn listener(section: &Section<'_>, listener: &Listener) {
     if tls && listener.h2c {
         complain(
             "h2c",
-            "`h2c` is HTTP/2 in the clear, and this listener has `tls`",
+            "`h2c: true` is HTTP/2 in the clear, and this listener has `tls`",
             "over TLS `http2` offers it",
         );
     }
     if !listener.http2 && listener.h2c {
         complain(
             "h2c",
-            "`h2c` is switched on and `http2` is switched off",
+            "`h2c: true` and `http2: false` contradict each other",
             "remove one of the two",
         );
     }
@@ -120,9 +128,9 @@ pub(crate) fn listener(section: &Section<'_>, listener: &Listener) {
 }
 
 /// Names are only looked at in certificates that are verified.
-pub(crate) fn verified(section: &Section<'_>, trust: &Trust) {
-    if section.has("verify_name") && *trust == Trust::Insecure {
-        let message = "`verify_name` has no effect: with `insecure: true` no name is verified";
+pub(crate) fn verified(section: &Section<'_>, trust: &Trust, name: Option<&str>) {
+    if let (Some(name), Trust::Insecure) = (name, trust) {
+        let message = format!("{} is never verified: `insecure: true`", quoted(name));
         let advice = "name the authority that signed the certificate: `ca: file.pem`";
         let place = section.place("verify_name");
         section.report().error(&place, Complaint::new(message).advice(advice));
@@ -192,15 +200,16 @@ fn sockets(report: &Report<'_>, draft: &Draft) {
 
 /// Redirects that would lead to a listener in the clear, and redirects to nowhere.
 fn redirects(report: &Report<'_>, draft: &Draft) {
-    let listens = |port: u16, tls: bool| {
-        draft.listeners.iter().any(|listener| {
-            let there = listener.value.address.tcp().is_some_and(|address| address.port() == port);
-            there && listener.value.tls.is_some() == tls
-        })
-    };
     for listener in &draft.listeners {
         let Some(redirect) = listener.value.redirect_https else { continue };
-        if listens(redirect.port, false) && !listens(redirect.port, true) {
+        let Some(own) = listener.value.address.tcp() else { continue };
+        let there = SocketAddr::new(own.ip(), redirect.port).into();
+        let listens = |tls: bool| {
+            draft.listeners.iter().any(|listener| {
+                listener.value.tls.is_some() == tls && overlap(&listener.value.address, &there)
+            })
+        };
+        if listens(false) && !listens(true) {
             let message = format!(
                 "{} redirects to https on port {}, where a listener without TLS is",
                 listener.value.address, redirect.port

@@ -223,16 +223,14 @@ fn backends(service: &Service, lints: &mut Vec<Lint>) {
 
 fn tls(service: &Service, lints: &mut Vec<Lint>) {
     let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
-    let unset = UpstreamTls::default();
-    if (service.tls != unset || service.health.tls.is_some())
-        && !https
-        && !service.backends.is_empty()
-    {
+    let set = service.tls != UpstreamTls::default() || service.health.tls.is_some();
+    if set && !https && !service.backends.is_empty() {
         lints.push(Lint {
             keys: &["tls", "health.tls"],
             message: "`tls` has no effect: no backend of this service is https".to_owned(),
             advice: "write `https://` in the URLs, or remove `tls`",
         });
+        return;
     }
     if unverified(&service.tls) {
         lints.push(Lint {

@@ -42,6 +42,10 @@ fn keys(section: &mut Section<'_>, base: &Path) -> Option<At<Listener>> {
     );
     let listener = settings(section, address, base)?;
     check::listener(section, &listener);
+    // Without TLS that is given and could not be read it would be taken for one in the clear.
+    if section.has("tls") && listener.tls.is_none() {
+        return None;
+    }
     // What stands in for a value that could not be read deserves no warning.
     if section.report().errors() == errors {
         for lint in lint::listener(&listener) {

@@ -1,15 +1,18 @@
-//! Reads sections by key and, by the same calls, learns their schema.
+//! Reads values and sections and, by the same calls, learns their schema.
 //!
 //! Every key is declared once, where it is read: name, meaning, default and kind. From that one call
 //! follow the value, the complaints, the list of known keys (hence the unknown ones) and the JSON
 //! Schema, which is what the same reading code declares when it is run on no file at all.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use crate::problem::quoted;
 use crate::report::{At, Complaint, Place, Report};
-use crate::suggest::closest;
-use crate::yaml::{Entry, Mark, Node, Scalar, ScalarKind, Shape, join, parse};
+use crate::yaml::{Entry, Mark, Node, Scalar, Shape, join};
+
+mod section;
+
+use section::pointer;
+pub(crate) use section::{RANGE, Section};
 
 /// One value to be read.
 #[derive(Debug)]
@@ -167,17 +170,8 @@ impl<'a> Value<'a> {
         };
         let unreadable =
             self.node.filter(|node| matches!(node.shape, Shape::Scalar(_) | Shape::List(_)));
-        let mut section = Section {
-            report: self.report,
-            entries,
-            place: self.place.clone(),
-            muted: unreadable.is_some(),
-            keys: Vec::new(),
-            extensions: false,
-            required: Vec::new(),
-            exclusive: Vec::new(),
-            properties: Map::new(),
-        };
+        let mut section =
+            Section::new(self.report, entries, self.place.clone(), unreadable.is_some());
         let result = read(&mut section);
         section.report_unknown_keys();
         if let Some(node) = unreadable {
@@ -218,263 +212,5 @@ impl<'a> Value<'a> {
             Some(Shape::Scalar(_)) => single(self),
             None | Some(Shape::Null | Shape::List(_) | Shape::Map(_)) => other(self),
         }
-    }
-}
-
-/// Keys with values, read one after the other.
-#[derive(Debug)]
-pub(crate) struct Section<'a> {
-    report: &'a Report<'a>,
-    entries: &'a [Entry],
-    place: Place,
-    /// Nothing was there to be read, and that has been said already.
-    muted: bool,
-    keys: Vec<&'static str>,
-    extensions: bool,
-    required: Vec<&'static str>,
-    exclusive: Vec<[&'static str; 2]>,
-    properties: Map<String, Json>,
-}
-
-impl<'a> Section<'a> {
-    /// Where `key` stands, or the section when the key is not given.
-    pub(crate) fn place(&self, key: &str) -> Place {
-        let path = join(&self.place.path, key);
-        match self.entry(key) {
-            Some(entry) => Place { path, mark: pointer(entry) },
-            None => Place { path, mark: self.place.mark },
-        }
-    }
-
-    /// Where the first of `keys` (with dots between levels) that is given stands; otherwise as far as
-    /// the first of them is given.
-    pub(crate) fn place_of(&self, keys: &[&str]) -> Place {
-        let found = |key: &&str| self.descend(key);
-        let places: Vec<(Place, bool)> = keys.iter().map(found).collect();
-        let given = places.iter().position(|(_, given)| *given).unwrap_or_default();
-        places.into_iter().nth(given).map_or_else(|| self.place.clone(), |(place, _)| place)
-    }
-
-    /// Follows `keys` as far as they are given; says whether that was to the end.
-    fn descend(&self, keys: &str) -> (Place, bool) {
-        let (mut place, mut entries, mut given) = (self.place.clone(), self.entries, true);
-        for key in keys.split('.') {
-            place.path = join(&place.path, key);
-            let entry = entries.iter().find(|entry| entry.key == key);
-            given &= entry.is_some();
-            place.mark = entry.map_or(place.mark, pointer);
-            entries = match entry.map(|entry| &entry.value.shape) {
-                Some(Shape::Map(entries)) => entries,
-                None | Some(Shape::Null | Shape::Scalar(_) | Shape::List(_)) => &[],
-            };
-        }
-        (place, given)
-    }
-
-    /// Whether `key` is given.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.entry(key).is_some()
-    }
-
-    pub(crate) fn report(&self) -> &'a Report<'a> {
-        self.report
-    }
-
-    fn entry(&self, key: &str) -> Option<&'a Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
-    }
-
-    fn value(&self, key: &str) -> Value<'a> {
-        let entry = self.entry(key);
-        let place = match entry {
-            Some(entry) => Place { path: join(&self.place.path, key), mark: pointer(entry) },
-            None => self.place(key),
-        };
-        Value::at(self.report, entry.map(|entry| &entry.value), place)
-    }
-
-    fn declare(
-        &mut self,
-        key: &'static str,
-        about: &str,
-        default: Option<&Node>,
-        value: Value<'_>,
-    ) {
-        self.keys.push(key);
-        if !self.report.describes() {
-            return;
-        }
-        let mut schema = value.schema;
-        if let Some(fields) = schema.as_object_mut() {
-            let range = take_range(fields).map(|range| format!(" ({range})")).unwrap_or_default();
-            fields.insert("description".to_owned(), format!("{about}{range}").into());
-            if let Some(default) = default {
-                fields.insert("default".to_owned(), plain_json(default));
-            }
-        }
-        self.properties.insert(key.to_owned(), schema);
-    }
-
-    /// A key that must be given.
-    pub(crate) fn required<T>(
-        &mut self,
-        key: &'static str,
-        about: &str,
-        read: impl FnOnce(&mut Value<'_>) -> Option<T>,
-    ) -> Option<T> {
-        self.required.push(key);
-        if !self.has(key) && !self.muted {
-            self.report.error(&self.place, Complaint::new(missing(key)).advice(about));
-        }
-        self.optional(key, about, read)
-    }
-
-    /// A key that may be given and has no default.
-    pub(crate) fn optional<T>(
-        &mut self,
-        key: &'static str,
-        about: &str,
-        read: impl FnOnce(&mut Value<'_>) -> Option<T>,
-    ) -> Option<T> {
-        let mut value = self.value(key);
-        let wanted = value.node.is_some() || self.report.describes();
-        let result = wanted.then(|| read(&mut value)).flatten();
-        self.declare(key, about, None, value);
-        result
-    }
-
-    /// A key with a default, written as a user would write it.
-    pub(crate) fn or<T>(
-        &mut self,
-        key: &'static str,
-        about: &str,
-        default: &'static str,
-        read: impl Fn(&mut Value<'_>) -> Option<T>,
-    ) -> T {
-        let mut value = self.value(key);
-        let wanted = value.node.is_some() || self.report.describes();
-        let given = wanted.then(|| read(&mut value)).flatten();
-        if let (Some(given), false) = (given, self.report.describes()) {
-            self.keys.push(key);
-            return given;
-        }
-        let default = parse(default).0.expect("a default is YAML");
-        self.declare(key, about, Some(&default), value);
-        let reading = Report::new("default", "");
-        let place = Place { path: key.to_owned(), mark: default.mark };
-        read(&mut Value::at(&reading, Some(&default), place)).expect("a default is valid")
-    }
-
-    /// Keys below a key; without it all of them have their defaults.
-    pub(crate) fn section<T>(
-        &mut self,
-        key: &'static str,
-        about: &str,
-        read: impl FnOnce(&mut Section<'_>) -> T,
-    ) -> T {
-        let mut value = self.value(key);
-        let result = value.section(read);
-        self.declare(key, about, None, value);
-        result
-    }
-
-    /// Of two keys at most one may be given.
-    pub(crate) fn exclusive(&mut self, first: &'static str, second: &'static str) {
-        self.exclusive.push([first, second]);
-        if let (Some(_), Some(entry)) = (self.entry(first), self.entry(second)) {
-            let place = Place { path: join(&self.place.path, second), mark: entry.mark };
-            let message = format!("{} and {} cannot both be given", quoted(first), quoted(second));
-            self.report.error(&place, Complaint::new(message).advice("keep the one you mean"));
-        }
-    }
-
-    /// Allows any key that begins with `x-`: a place for anchors.
-    pub(crate) fn allow_extensions(&mut self) {
-        self.extensions = true;
-    }
-
-    fn list_keys(&self) -> String {
-        match self.keys.as_slice() {
-            [] => "there are no keys here: write `{}`".to_owned(),
-            keys => format!("the keys here are: {}", keys.join(", ")),
-        }
-    }
-
-    fn report_unknown_keys(&self) {
-        for entry in self.entries {
-            let extension = self.extensions && entry.key.starts_with("x-");
-            if extension || self.keys.contains(&entry.key.as_str()) {
-                continue;
-            }
-            let advice = match closest(&entry.key, self.keys.iter().copied()) {
-                Some(key) => {
-                    // A slip of the finger is one mistake, not two.
-                    self.report.retract(&self.place, &missing(key));
-                    format!("did you mean {}?", quoted(key))
-                }
-                None => self.list_keys(),
-            };
-            let place = Place { path: join(&self.place.path, &entry.key), mark: entry.mark };
-            let complaint = Complaint::new(format!("unknown key {}", quoted(&entry.key)));
-            self.report.error(&place, complaint.advice(advice));
-        }
-    }
-
-    fn into_schema(self) -> Json {
-        if !self.report.describes() {
-            return Json::Null;
-        }
-        // A section whose keys are all commented out is written as a key with nothing behind it.
-        let kind =
-            if self.required.is_empty() { json!(["object", "null"]) } else { json!("object") };
-        let mut schema = json!({
-            "type": kind, "properties": self.properties, "additionalProperties": false,
-        });
-        if !self.required.is_empty() {
-            schema["required"] = json!(self.required);
-        }
-        if self.extensions {
-            schema["patternProperties"] = json!({ "^x-": {} });
-        }
-        if !self.exclusive.is_empty() {
-            let pairs: Vec<Json> =
-                self.exclusive.iter().map(|pair| json!({ "not": { "required": pair } })).collect();
-            schema["allOf"] = json!(pairs);
-        }
-        schema
-    }
-}
-
-/// What is said when a required key is not there.
-fn missing(key: &str) -> String {
-    format!("key {} is missing", quoted(key))
-}
-
-/// Key under which a kind leaves its range for the description; not part of the schema.
-pub(crate) const RANGE: &str = "range";
-
-/// Removes the range that a kind left, or one of several kinds.
-fn take_range(schema: &mut Map<String, Json>) -> Option<String> {
-    let choices = schema.get_mut("anyOf").and_then(Json::as_array_mut).into_iter().flatten();
-    let below = choices.filter_map(Json::as_object_mut).find_map(|choice| choice.remove(RANGE));
-    schema.remove(RANGE).or(below).and_then(|range| range.as_str().map(str::to_owned))
-}
-
-/// Where to point for the value of `entry`: a single value itself, otherwise the key.
-fn pointer(entry: &Entry) -> Mark {
-    match entry.value.shape {
-        Shape::Scalar(_) => entry.value.mark,
-        Shape::Null | Shape::List(_) | Shape::Map(_) => entry.mark,
-    }
-}
-
-/// A default as JSON.
-fn plain_json(node: &Node) -> Json {
-    match &node.shape {
-        Shape::Scalar(Scalar { text, kind: ScalarKind::Number | ScalarKind::Flag }) => {
-            serde_json::from_str(text).expect("a default number is plain")
-        }
-        Shape::Scalar(Scalar { text, kind: ScalarKind::Text }) => json!(text),
-        Shape::Null | Shape::List(_) | Shape::Map(_) => unreachable!("defaults are scalars"),
     }
 }

@@ -56,8 +56,8 @@ fn repeated(report: &Report<'_>, certificates: &[At<CertificateFiles>]) {
     for certificate in certificates {
         let (file, place) = (&certificate.value.cert, &certificate.place);
         if let Some(line) = seen.insert(file, place.mark.line) {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let message = format!("{} is already a certificate (line {line})", quoted(&name));
+            let file = quoted(&file.to_string_lossy());
+            let message = format!("{file} is already a certificate (line {line})");
             report.error(place, Complaint::new(message).advice("remove one of the two"));
         }
     }
@@ -128,7 +128,7 @@ pub(crate) fn upstream(
         (None, Some(false)) => Trust::System,
         (None, None) => inherited.trust.clone(),
     };
-    check::verified(section, &trust);
+    check::verified(section, &trust, verify_name.as_deref());
     UpstreamTls {
         trust,
         server_name: server_name.or_else(|| inherited.server_name.clone()),

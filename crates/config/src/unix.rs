@@ -31,10 +31,9 @@ pub(crate) fn parse_socket_path(path: &str) -> Result<Arc<Path>, Complaint> {
         return Err(bad().advice("remove the control characters"));
     }
     if path.len() > PATH_BYTES {
+        let bytes = path.len();
         let message = format!(
-            "the path of a Unix socket has at most {PATH_BYTES} bytes, {} has {}",
-            quoted(path),
-            path.len()
+            "the path of a Unix socket has at most {PATH_BYTES} bytes, this one has {bytes}"
         );
         return Err(Complaint::new(message).advice("choose a shorter one, for example in `/run`"));
     }

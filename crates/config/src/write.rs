@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use routing::failover::{AllDown, Failback};
+use routing::failover::{AllDown, Failback, Policy};
 
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
@@ -142,24 +142,7 @@ fn write_service(out: &mut String, service: &Service) {
     line(out, format_args!("      timeout: {}", show_duration(health.timeout)));
     line(out, format_args!("      confirm_interval: {}", show_duration(health.confirm_interval)));
     line(out, format_args!("      stall_after: {}", show_duration(health.stall_after)));
-    line(out, format_args!("      rise: {}\n      fall: {}", policy.rise, policy.fall));
-    match policy.failback {
-        Failback::Manual => line(out, format_args!("    failback: manual")),
-        Failback::Auto { hold_down } => {
-            let damping = &policy.damping;
-            line(out, format_args!("    failback:\n      auto:"));
-            line(out, format_args!("        hold_down: {}", show_duration(hold_down)));
-            line(out, format_args!("        damping_window: {}", show_duration(damping.window)));
-            line(out, format_args!("        hold_down_cap: {}", show_duration(damping.cap)));
-            line(out, format_args!("        lock_after: {}", damping.lock_after));
-        }
-    }
-    let all_down = match policy.all_down {
-        AllDown::Reject => "reject",
-        AllDown::KeepLast => "keep_last",
-    };
-    line(out, format_args!("    all_down: {all_down}"));
-    line(out, format_args!("    startup_grace: {}", show_duration(policy.startup_grace)));
+    write_policy(out, policy);
     let (timeout, bytes) = (show_duration(hold.timeout), show_size(hold.bytes));
     let requests = hold.requests;
     line(
@@ -188,6 +171,28 @@ fn write_service(out: &mut String, service: &Service) {
     line(out, format_args!("    streams:"));
     line(out, format_args!("      failover: {}", stream_policy(service.streams.failover)));
     line(out, format_args!("      failback: {}", stream_policy(service.streams.failback)));
+}
+
+/// The numbers of `health` that belong to the policy, and when the active changes.
+fn write_policy(out: &mut String, policy: &Policy) {
+    line(out, format_args!("      rise: {}\n      fall: {}", policy.rise, policy.fall));
+    match policy.failback {
+        Failback::Manual => line(out, format_args!("    failback: manual")),
+        Failback::Auto { hold_down } => {
+            let damping = &policy.damping;
+            line(out, format_args!("    failback:\n      auto:"));
+            line(out, format_args!("        hold_down: {}", show_duration(hold_down)));
+            line(out, format_args!("        damping_window: {}", show_duration(damping.window)));
+            line(out, format_args!("        hold_down_cap: {}", show_duration(damping.cap)));
+            line(out, format_args!("        lock_after: {}", damping.lock_after));
+        }
+    }
+    let all_down = match policy.all_down {
+        AllDown::Reject => "reject",
+        AllDown::KeepLast => "keep_last",
+    };
+    line(out, format_args!("    all_down: {all_down}"));
+    line(out, format_args!("    startup_grace: {}", show_duration(policy.startup_grace)));
 }
 
 fn stream_policy(policy: StreamPolicy) -> String {

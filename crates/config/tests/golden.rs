@@ -84,7 +84,7 @@ fn check_positions(name: &str, text: &str, problems: &[Problem], failures: &mut 
 #[test]
 fn bad_configs_are_refused_with_these_messages() {
     let files = files("bad");
-    assert!(files.len() >= 45, "only {} bad configs", files.len());
+    assert!(files.len() >= 110, "only {} bad configs", files.len());
     let mut failures = Vec::new();
     for (name, path, text) in files {
         match load(&name, &text, Path::new("/etc/understudy")) {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BackendUrl, Config, ListenAddress, Scheme, Service};
+use config::model::{BackendUrl, Config, ListenAddress, Scheme, Service, StreamPolicies};
 use connect::Destination;
 use health::Subject;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, ServiceSpec, Snapshot};
@@ -85,6 +85,7 @@ pub(crate) struct Plan {
     /// In priority order.
     pub(crate) backends: Vec<BackendPlan>,
     pub(crate) policy: Policy,
+    pub(crate) streams: StreamPolicies,
 }
 
 #[derive(Clone, Debug)]
@@ -149,6 +150,13 @@ impl Blueprint {
         let routes = routes.map(|route| (route.host.clone(), route.path.clone(), route.service));
         let listeners = config.listeners.iter().map(|listener| ListenerSpec {
             address: listener.address.clone(),
+            // TLS is built with the certificates, see `certificates.rs`.
+            tls: None,
+            h2c: listener.h2c,
+            redirect_https: listener.redirect_https,
+            hsts: None,
+            trusted_proxies: listener.trusted_proxies.clone().into(),
+            proxy_protocol: listener.proxy_protocol.clone().into(),
             limits: listener.limits.clone(),
         });
         let snapshot = Arc::new(Snapshot {
@@ -272,7 +280,8 @@ impl Shared<'_> {
             let delay = Duration::ZERO;
             backends.push(BackendPlan { id: number, url, destination, subject, delay });
         }
-        Ok(Plan { id, name: service.name.clone(), backends, policy: service.policy.clone() })
+        let (name, policy, streams) = (service.name.clone(), service.policy.clone(), service.streams);
+        Ok(Plan { id, name, backends, policy, streams })
     }
 
     fn tls(
@@ -309,7 +318,6 @@ fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
         timeouts: service.timeouts.clone(),
         connections: service.connections.clone(),
         protocol: service.protocol,
-        streams: service.streams,
         stall_after: service.health.stall_after,
     }
 }

@@ -132,7 +132,7 @@ impl Board {
     /// Keeps an event, counts it, and tells the operator.
     pub(crate) fn record(&self, service: &Arc<str>, kind: Kind) {
         match &kind {
-            Kind::ActiveChanged { from, to, reason, epoch, evidence, .. } => {
+            Kind::ActiveChanged { from, to, reason, epoch, evidence, streams, .. } => {
                 self.metrics.transition(service, reason_word(*reason));
                 let nobody = to.is_none();
                 let (from, to) = (name(from.as_deref()), name(to.as_deref()));
@@ -140,9 +140,9 @@ impl Board {
                 if nobody {
                     tracing::error!(%service, from, reason, epoch, %evidence, "{NOBODY}");
                 } else if reason == "failover" {
-                    tracing::warn!(%service, from, to, reason, epoch, %evidence, "active changed");
+                    tracing::warn!(%service, from, to, reason, epoch, %evidence, streams, "active changed");
                 } else {
-                    tracing::info!(%service, from, to, reason, epoch, %evidence, "active changed");
+                    tracing::info!(%service, from, to, reason, epoch, %evidence, streams, "active changed");
                 }
             }
             Kind::HealthChanged { backend, health, evidence } => {
@@ -152,6 +152,9 @@ impl Board {
                 } else {
                     tracing::info!(%service, %backend, health = now, %evidence, "health changed");
                 }
+            }
+            Kind::StreamsSettled { epoch, left, closed } => {
+                tracing::info!(%service, epoch, left, closed, "streams of the old active settled");
             }
             Kind::AdminChanged { backend, admin } => {
                 tracing::info!(%service, %backend, admin = admin_word(*admin), "admin state changed");

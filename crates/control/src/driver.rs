@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use health::{Prober, Report};
+use config::model::StreamPolicies;
 use proxy::{Leave, Lost, ServiceId, Symptom, Workers};
 use routing::failover::{
     self, BackendId, Effect, Failover, Health, Input, Policy, Reason, Refusal,
@@ -20,6 +21,7 @@ use crate::board::Board;
 use crate::events::Kind;
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
 use crate::handle::{Command, CommandError};
+use crate::streams;
 use crate::status::{BackendStatus, ServiceStatus, Since, Until};
 
 /// Reports and orders that wait for the driver; more wait with their senders.
@@ -42,6 +44,7 @@ pub(crate) struct Driver {
     id: ServiceId,
     name: Arc<str>,
     failover: Failover,
+    streams: StreamPolicies,
     /// When the active last changed.
     since: Instant,
     backends: BTreeMap<BackendId, Watched>,
@@ -86,14 +89,14 @@ impl Driver {
     ) -> (mpsc::Sender<Order>, JoinHandle<()>) {
         let (orders, inbox) = mpsc::channel(QUEUE);
         let (reports, verdicts) = mpsc::channel(QUEUE);
-        let Plan { id, name, backends, policy } = plan;
+        let Plan { id, name, backends, policy, streams } = plan;
         let since = Instant::now();
         let failover = Failover::new(since, &ids(&backends), policy);
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let backends = watched.collect();
         let succession = None;
         let mut driver =
-            Self { id, name, failover, since, backends, succession, reports, workers, board };
+            Self { id, name, failover, streams, since, backends, succession, reports, workers, board };
         driver.tell_probers();
         driver.board.publish_decision(id, driver.status());
         (orders, tokio::spawn(driver.run(inbox, verdicts)))
@@ -132,16 +135,17 @@ impl Driver {
     async fn step(&mut self, input: Input) -> Option<Refusal> {
         let decided = Instant::now();
         let effects = self.failover.step(decided, input);
+        let mut streams = 0;
         for effect in &effects {
-            if let Effect::ActiveChanged { from, to, epoch, .. } = *effect {
-                self.move_traffic(from, to, epoch).await;
+            if let Effect::ActiveChanged { from, to, reason, epoch } = *effect {
+                streams += self.move_traffic(from, to, reason, epoch).await;
             }
         }
         let acknowledged = Instant::now();
         self.tell_probers();
         let mut refused = None;
         for effect in &effects {
-            refused = self.write_down(effect, decided, acknowledged).or(refused);
+            refused = self.write_down(effect, decided, acknowledged, streams).or(refused);
         }
         if effects.is_empty() {
             self.board.publish(self.id, self.status());
@@ -151,13 +155,25 @@ impl Driver {
         refused
     }
 
-    async fn move_traffic(&mut self, from: Option<BackendId>, to: Option<BackendId>, epoch: u64) {
+    /// Returns how many streams were under way at the old active.
+    async fn move_traffic(
+        &mut self,
+        from: Option<BackendId>,
+        to: Option<BackendId>,
+        reason: Reason,
+        epoch: u64,
+    ) -> usize {
         let left = from.and_then(|from| self.backends.get(&from));
         let leave = left.map_or(Leave::Finish, |left| left.evidence.leave());
-        let activated = self.workers.activate(self.id, epoch, to, leave);
+        let policy = streams::policy(self.streams, reason);
+        let activated = self.workers.activate(self.id, epoch, to, leave, policy);
         self.since = Instant::now();
         // A lost worker makes us not ready; the others have moved.
-        let _ = acknowledged(activated, &self.board).await;
+        let count = acknowledged(activated, &self.board).await.unwrap_or(0);
+        if count > 0 {
+            streams::watch(&self.board, &self.name, epoch, count, policy);
+        }
+        count
     }
 
     /// A probe ended.
@@ -230,6 +246,7 @@ impl Driver {
 
         self.watch(plan.backends);
         let policy = plan.policy;
+        self.streams = plan.streams;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
         let until = Instant::now() + patience;
         self.succession = Some(Succession { backends, policy, until, done });
@@ -319,6 +336,7 @@ impl Driver {
         effect: &Effect,
         decided: Instant,
         acknowledged: Instant,
+        streams: usize,
     ) -> Option<Refusal> {
         let kind = match *effect {
             Effect::ActiveChanged { from, to, reason, epoch } => {
@@ -339,6 +357,7 @@ impl Driver {
                     epoch,
                     evidence: left.map_or_else(String::new, |left| left.evidence.words()).into(),
                     took: sign.map(|sign| acknowledged.saturating_duration_since(sign)),
+                    streams,
                 }
             }
             Effect::HealthChanged { backend, health } => {
@@ -406,10 +425,10 @@ fn ids(backends: &[BackendPlan]) -> Vec<BackendId> {
 
 /// Awaits the acknowledgement of every worker. When one does not answer, we are not ready until a
 /// later message reaches them all: without its word, "one active" is not known to hold.
-pub(crate) async fn acknowledged(
-    message: impl Future<Output = Result<(), Lost>>,
+pub(crate) async fn acknowledged<T>(
+    message: impl Future<Output = Result<T, Lost>>,
     board: &Board,
-) -> Result<(), Lost> {
+) -> Result<T, Lost> {
     let result = message.await;
     board.set_fault(result.as_ref().err().map(ToString::to_string));
     result

@@ -52,6 +52,17 @@ pub enum Kind {
         /// From the first sign to the last worker's acknowledgement; `None` when there was no sign.
         #[serde(rename = "took_ms", serialize_with = "write_millis")]
         took: Option<Duration>,
+        /// Responses and tunnels that were under way at `from`.
+        streams: usize,
+    },
+    /// The time that streams had at the old active is over.
+    StreamsSettled {
+        /// The change of the active that left them.
+        epoch: u64,
+        /// How many there were.
+        left: usize,
+        /// How many of them we closed; the others ended by themselves, or go on where they are.
+        closed: u64,
     },
     /// A backend came up or went down.
     HealthChanged {
@@ -95,18 +106,24 @@ impl fmt::Display for Event {
             write!(f, "{service}: ")?;
         }
         match &self.kind {
-            Kind::ActiveChanged { from, to, reason, epoch, evidence, took } => {
+            Kind::ActiveChanged { from, to, reason, epoch, evidence, took, streams } => {
                 let name = |backend: &Option<Arc<str>>| backend.clone().unwrap_or("nobody".into());
                 write!(f, "{}: {} -> {}", reason_word(*reason), name(from), name(to))?;
                 write!(f, " (epoch {epoch}")?;
                 if let Some(took) = took {
                     write!(f, ", {} ms after the first sign", took.as_millis())?;
                 }
+                if *streams > 0 {
+                    write!(f, ", {streams} streams under way")?;
+                }
                 f.write_str(")")?;
                 if !evidence.is_empty() {
                     write!(f, ": {evidence}")?;
                 }
                 Ok(())
+            }
+            Kind::StreamsSettled { epoch, left, closed } => {
+                write!(f, "of {left} streams left behind by epoch {epoch}, {closed} were closed")
             }
             Kind::HealthChanged { backend, health, evidence } => {
                 write!(f, "{backend} is {}: {evidence}", health_word(*health))
@@ -187,11 +204,12 @@ mod tests {
                 epoch: 2,
                 evidence: "connection refused".into(),
                 took: Some(Duration::from_millis(212)),
+                streams: 3,
             },
         );
         assert_eq!(
             event.to_string(),
-            "web: failover: a -> b (epoch 2, 212 ms after the first sign): connection refused"
+            "web: failover: a -> b (epoch 2, 212 ms after the first sign, 3 streams under way): connection refused"
         );
     }
 }

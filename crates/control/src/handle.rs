@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use config::model::Config;
+use config::model::{Config, ListenAddress};
 use metrics::Metrics;
 use routing::failover::{AdminState, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -39,12 +38,12 @@ pub struct Source {
 }
 
 /// A bound listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListeningOn {
     /// As configured.
-    pub configured: SocketAddr,
+    pub configured: ListenAddress,
     /// As bound: the port is never 0.
-    pub local: SocketAddr,
+    pub local: ListenAddress,
 }
 
 /// What an operator may ask of a service.

@@ -12,6 +12,7 @@ mod handle;
 mod ids;
 mod reload;
 mod status;
+mod streams;
 mod supervisor;
 mod tls;
 

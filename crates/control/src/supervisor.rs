@@ -93,7 +93,7 @@ async fn hand_over(mut suspicions: mpsc::Receiver<Suspicion>, drivers: Arc<ArcSw
 }
 
 fn listening_on(bound: &Bound) -> ListeningOn {
-    ListeningOn { configured: bound.configured, local: bound.local }
+    ListeningOn { configured: bound.configured.clone(), local: bound.local.clone() }
 }
 
 impl Supervisor {
@@ -239,7 +239,7 @@ impl Supervisor {
         let known = self.listening.load();
         let listeners = self.running.config.listeners.iter().filter_map(|listener| {
             let mut all = opened.iter().chain(known.iter());
-            all.find(|listening| listening.configured == listener.address).copied()
+            all.find(|listening| listening.configured == listener.address).cloned()
         });
         self.listening.store(Arc::new(listeners.collect()));
     }

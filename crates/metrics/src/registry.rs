@@ -155,6 +155,12 @@ impl Metrics {
         state.forget_unused();
     }
 
+    /// Streams of a service that were closed because the traffic had left their backend.
+    #[must_use]
+    pub fn streams_closed(&self, service: &str) -> u64 {
+        self.lock().service(service).workers.count(|cells| &cells.streams_closed)
+    }
+
     /// Counts a change of the active. `reason` is lower case.
     pub fn transition(&self, service: &str, reason: &str) {
         *entry(&mut self.lock().service(service).transitions, reason, || 0) += 1;
@@ -308,6 +314,8 @@ impl Service {
         to.counter(Id::RequestsRejected, &[name, "timeout"], timeouts);
         to.counter(Id::RequestsReplayed, &[name], all.count(|cells| &cells.replayed));
         to.gauge(Id::StreamsOpen, &[name], all.level(|cells| &cells.streams));
+        to.counter(Id::StreamsLeft, &[name], all.count(|cells| &cells.streams_left));
+        to.counter(Id::StreamsClosed, &[name], all.count(|cells| &cells.streams_closed));
     }
 }
 

@@ -1,11 +1,16 @@
 //! The answers we give ourselves, when no backend does: status, words, and who is to blame.
 
+use std::time::Instant;
+
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+};
 use http::{HeaderValue, Response, StatusCode};
 use metrics::cells::Blame;
 
 use crate::body::ResponseBody;
+use crate::grpc::{Deadline, Status};
 
 /// Why a request gets no backend's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,14 @@ pub(crate) enum Failure {
     ClientGone,
     /// No route matches.
     NotFound,
+    /// The target is longer than allowed.
+    UriTooLong,
+    /// There are more fields than allowed.
+    HeadersTooLarge,
+    /// The body is larger than allowed.
+    ContentTooLarge,
+    /// A switch to a protocol that we, or the backend, cannot switch to.
+    NotImplemented,
     /// The backend broke off, or its answer cannot be understood.
     BadGateway,
     /// The backend did not answer in time.
@@ -32,6 +45,43 @@ pub(crate) enum Failure {
     HoldFull,
     /// We have run out of sockets.
     Exhausted,
+}
+
+/// How a client wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// In words, with a status.
+    Http,
+    /// In the fields of gRPC.
+    Grpc {
+        /// Whether the client's own time is over.
+        deadline: Deadline,
+    },
+}
+
+impl Kind {
+    /// For a client of gRPC or not, whose own time ends at `deadline`.
+    pub(crate) fn new(is_grpc: bool, deadline: Option<Instant>) -> Self {
+        if !is_grpc {
+            return Self::Http;
+        }
+        let is_over = deadline.is_some_and(|at| Instant::now() >= at);
+        Self::Grpc { deadline: if is_over { Deadline::Passed } else { Deadline::Ahead } }
+    }
+}
+
+/// Sends the client to `location`.
+pub(crate) fn redirect(status: u16, location: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Done);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    // It is made of a host and a target that are fields' values; should it not be one, there is
+    // nowhere to send the client to.
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(LOCATION, location);
+    }
+    response
 }
 
 /// Seconds until it makes sense to come back: probes notice a recovery well within that.
@@ -46,6 +96,10 @@ impl Failure {
             | Self::ExpectationFailed
             | Self::RequestTimeout
             | Self::ClientGone
+            | Self::UriTooLong
+            | Self::HeadersTooLarge
+            | Self::ContentTooLarge
+            | Self::NotImplemented
             | Self::NotFound => Blame::Downstream,
             Self::BadGateway | Self::GatewayTimeout | Self::NobodyActive => Blame::Upstream,
             Self::HoldFull | Self::Exhausted => Blame::Internal,
@@ -59,6 +113,10 @@ impl Failure {
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::RequestTimeout | Self::ClientGone => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NobodyActive | Self::HoldFull | Self::Exhausted => {
@@ -75,6 +133,10 @@ impl Failure {
             Self::RequestTimeout => "the request body did not arrive in time",
             Self::ClientGone => "the client went away",
             Self::NotFound => "no service for this host and path",
+            Self::UriTooLong => "the target is too long",
+            Self::HeadersTooLarge => "too many header fields",
+            Self::ContentTooLarge => "the body is too large",
+            Self::NotImplemented => "this protocol cannot be switched to here",
             Self::BadGateway => "the server broke off; it may or may not have done what was asked",
             Self::GatewayTimeout => {
                 "the server did not answer in time; it may or may not have done what was asked"
@@ -87,7 +149,18 @@ impl Failure {
 
     /// The answer. A request that was not understood ends its connection: what follows it cannot be
     /// trusted to be a request.
-    pub(crate) fn response(self) -> Response<ResponseBody> {
+    pub(crate) fn response(self, kind: Kind) -> Response<ResponseBody> {
+        match kind {
+            Kind::Http => self.text(),
+            Kind::Grpc { deadline } => {
+                let mut response = Response::new(ResponseBody::Done);
+                *response.headers_mut() = Status::of_failure(self, deadline).answer(self.words());
+                response
+            }
+        }
+    }
+
+    fn text(self) -> Response<ResponseBody> {
         let words = Bytes::from(format!("{} {}\n", self.status().as_u16(), self.words()));
         let mut response = Response::new(ResponseBody::Done);
         *response.status_mut() = self.status();
@@ -104,10 +177,19 @@ impl Failure {
                     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
                 );
             }
-            Self::BadRequest(_) | Self::RequestTimeout | Self::ClientGone => {
+            Self::BadRequest(_)
+            | Self::RequestTimeout
+            | Self::ClientGone
+            | Self::UriTooLong
+            | Self::HeadersTooLarge
+            | Self::ContentTooLarge => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::ExpectationFailed | Self::NotFound | Self::BadGateway | Self::GatewayTimeout => {}
+            Self::ExpectationFailed
+            | Self::NotFound
+            | Self::NotImplemented
+            | Self::BadGateway
+            | Self::GatewayTimeout => {}
         }
         *response.body_mut() = ResponseBody::Text(words);
         response

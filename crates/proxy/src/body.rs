@@ -7,13 +7,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use metrics::cells::Blame;
 
 use crate::upstream::backend::Backend;
-use crate::upstream::exchange::{Broken, Connection};
+use crate::upstream::exchange::{Broken, Exchange};
+use crate::downstream::incoming::{BodyError, Incoming};
 use crate::flight::{Flight, Signal, Turn};
+use crate::grpc;
 use crate::upstream::h1::Framing;
 use crate::service::Service;
 
@@ -21,10 +23,25 @@ use crate::service::Service;
 #[derive(Debug)]
 pub(crate) struct Source {
     incoming: RefCell<Incoming>,
-    size: SizeHint,
+    /// As announced.
+    length: Option<u64>,
+    bounds: Bounds,
     kept: RefCell<Kept>,
     turn: Cell<Turn>,
-    moved: Cell<bool>,
+    /// Bytes since progress was last reported.
+    moved: Cell<usize>,
+    received: Cell<u64>,
+}
+
+/// What a request body may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// A body of at most this many bytes can be sent again.
+    pub(crate) replay: usize,
+    /// Most bytes.
+    pub(crate) most: Option<u64>,
+    /// Fewer bytes are no progress.
+    pub(crate) progress: usize,
 }
 
 #[derive(Debug)]
@@ -41,28 +58,34 @@ struct Kept {
 // === impl Source ===
 
 impl Source {
-    /// `limit`: a body of at most this many bytes can be sent again.
-    pub(crate) fn new(incoming: Incoming, limit: usize) -> Rc<Self> {
-        let size = incoming.size_hint();
+    /// A body that was announced to be of `length`, if it was.
+    pub(crate) fn new(incoming: Incoming, length: Option<u64>, bounds: Bounds) -> Rc<Self> {
         Rc::new(Self {
             incoming: RefCell::new(incoming),
-            size,
+            length,
+            bounds,
             kept: RefCell::new(Kept {
                 chunks: Vec::new(),
                 bytes: 0,
-                limit,
+                limit: bounds.replay,
                 whole: true,
                 ended: false,
                 broken: false,
             }),
             turn: Cell::new(Turn::Upstream),
-            moved: Cell::new(false),
+            moved: Cell::new(0),
+            received: Cell::new(0),
         })
     }
 
     /// How the body ends.
     pub(crate) fn framing(&self) -> Framing {
-        self.size.exact().map_or(Framing::Chunked, Framing::Length)
+        self.length.map_or(Framing::Chunked, Framing::Length)
+    }
+
+    /// Whether more has come than may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.bounds.most.is_some_and(|most| self.received.get() > most)
     }
 
     /// Whether a new attempt can be given everything from the start.
@@ -83,7 +106,12 @@ impl Source {
 
     /// Passes on to the in-flight table whether the body moved and whose turn it is.
     pub(crate) fn report(&self, flight: &Flight) {
-        if self.moved.replace(false) {
+        let is_ended = self.kept.borrow().ended;
+        let is_enough = self.moved.get() > 0 && self.moved.get() >= self.bounds.progress;
+        // The backend's turn begins when the client's ends, however little it sent.
+        let turned = self.turn.get() == Turn::Upstream && flight.awaits_client();
+        if is_enough || (is_ended && self.moved.get() > 0) || turned {
+            self.moved.set(0);
             flight.progress(self.turn.get());
         } else {
             flight.turn(self.turn.get());
@@ -101,7 +129,7 @@ impl Source {
         &self,
         given: &mut usize,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut kept = self.kept.borrow_mut();
         if let Some(chunk) = kept.chunks.get(*given) {
             *given += 1;
@@ -111,20 +139,27 @@ impl Source {
             return Poll::Ready(None);
         }
         let mut incoming = self.incoming.borrow_mut();
-        let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(context) else {
+        let Poll::Ready(frame) = incoming.poll_frame(context) else {
             self.turn.set(Turn::Downstream);
             return Poll::Pending;
         };
         self.turn.set(Turn::Upstream);
-        self.moved.set(true);
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(chunk) => {
+                    self.moved.set(self.moved.get() + chunk.len());
+                    self.received.set(self.received.get() + chunk.len() as u64);
+                    if self.is_too_large() {
+                        kept.broken = true;
+                        let error = std::io::Error::from(std::io::ErrorKind::FileTooLarge);
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
                     kept.add(&chunk, given);
                     kept.ended = incoming.is_end_stream();
                     Poll::Ready(Some(Ok(Frame::data(chunk))))
                 }
                 Err(frame) => {
+                    self.moved.set(self.moved.get() + 1);
                     // Trailers cannot be kept and given: a body that ends with them goes once.
                     kept.ended = true;
                     kept.whole = false;
@@ -136,6 +171,7 @@ impl Source {
                 Poll::Ready(Some(Err(error)))
             }
             None => {
+                self.moved.set(self.moved.get() + 1);
                 kept.ended = true;
                 Poll::Ready(None)
             }
@@ -174,6 +210,8 @@ const SMALL_CHUNK: usize = 2 * 1024;
 pub(crate) enum ResponseBody {
     /// Nothing (more).
     Done,
+    /// Nothing of HTTP: the connection, or the stream, is a tunnel now.
+    Tunnel,
     /// Our own words.
     Text(Bytes),
     /// A backend's.
@@ -183,34 +221,50 @@ pub(crate) enum ResponseBody {
 /// A backend's response body. Ends the request when it is complete or dropped.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    connection: Option<Box<Connection>>,
+    exchange: Option<Exchange>,
     backend: Rc<Backend>,
     service: Rc<Service>,
     flight: Flight,
+    /// Whether the client looks for a status in the trailers.
+    is_grpc: bool,
 }
 
 impl ResponseBody {
-    /// The body that `connection` brings. When there is none, the connection is free at once.
+    /// The body that `exchange` brings. When there is none, the connection is free at once.
     pub(crate) fn relay(
-        connection: Box<Connection>,
+        exchange: Exchange,
         backend: Rc<Backend>,
         service: Rc<Service>,
         flight: Flight,
+        is_grpc: bool,
     ) -> Self {
-        let is_done = connection.body().is_done();
-        let mut relay = Relay { connection: Some(connection), backend, service, flight };
+        let is_done = exchange.is_done();
+        let mut relay = Relay { exchange: Some(exchange), backend, service, flight, is_grpc };
         if is_done {
             relay.complete();
             return Self::Done;
         }
         Self::Relay(relay)
     }
+
+    /// There is more to send than the client takes. Says when it has not for too long, and goes on
+    /// with the request's body meanwhile.
+    pub(crate) fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        let Self::Relay(relay) = self else { return Poll::Pending };
+        if let Some(exchange) = &mut relay.exchange {
+            exchange.poll_send(context);
+        }
+        relay.flight.turn(Turn::Downstream);
+        relay.heed_signal().map(Err)
+    }
 }
 
 impl Relay {
     /// The backend has said everything: its connection may serve another request.
     fn complete(&mut self) {
-        if let Some(mut connection) = self.connection.take()
+        let Some(exchange) = self.exchange.take() else { return };
+        // A stream's connection is shared and has its place already.
+        if let Exchange::Http1(mut connection) = exchange
             && connection.finish()
             // One that has been left gets no further requests.
             && self.service.is_active(&self.backend)
@@ -221,31 +275,56 @@ impl Relay {
     }
 
     fn poll_relay(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        let frame = match connection.poll_body(context) {
-            Poll::Pending if self.flight.signal() == Signal::Expired => Some(Err(Cut::Idle)),
-            Poll::Pending => {
-                self.flight.turn(Turn::Upstream);
-                return Poll::Pending;
-            }
+        let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
+        let frame = match exchange.poll_body(context) {
+            Poll::Pending => match self.heed_signal() {
+                Poll::Ready(cut) => Some(Err(cut)),
+                Poll::Pending => {
+                    self.flight.turn(Turn::Upstream);
+                    return Poll::Pending;
+                }
+            },
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Cut::Broken)),
         };
+        let is_done = self.exchange.as_ref().is_none_or(Exchange::is_done);
         match &frame {
-            Some(Ok(_)) if !connection.body().is_done() => self.flight.progress(Turn::Downstream),
+            Some(Ok(_)) if !is_done => self.flight.progress(Turn::Downstream),
             Some(Ok(_)) | None => self.complete(),
-            Some(Err(_)) => {
-                self.service.cells.fail(Blame::Upstream);
-                self.connection = None;
+            Some(Err(cut)) => {
+                self.exchange = None;
+                match cut {
+                    Cut::Left => self.service.cells.streams_closed.inc(),
+                    Cut::Broken(_) | Cut::Idle => self.service.cells.fail(Blame::Upstream),
+                    Cut::NotTaken => self.service.cells.fail(Blame::Downstream),
+                }
+                if self.is_grpc {
+                    let status = grpc::Status::Unavailable;
+                    let trailers = status.trailers("the server broke off, or has been left");
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
             }
         }
         Poll::Ready(frame)
+    }
+
+    /// What the sweep or an order of control has to say to a response under way.
+    fn heed_signal(&self) -> Poll<Cut> {
+        match self.flight.signal() {
+            Signal::Expired if self.flight.awaits_client() => Poll::Ready(Cut::NotTaken),
+            Signal::Expired => Poll::Ready(Cut::Idle),
+            Signal::Close => {
+                self.flight.send_away();
+                Poll::Ready(Cut::Left)
+            }
+            Signal::None | Signal::Abandon => Poll::Pending,
+        }
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
         // Dropped in the middle: the client went away.
-        if self.connection.is_some() {
+        if self.exchange.is_some() {
             self.service.cells.fail(Blame::Downstream);
         }
     }
@@ -261,7 +340,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
         let relay = match this {
-            Self::Done => return Poll::Ready(None),
+            Self::Done | Self::Tunnel => return Poll::Ready(None),
             Self::Text(text) => {
                 let text = std::mem::take(text);
                 *this = Self::Done;
@@ -270,7 +349,7 @@ impl Body for ResponseBody {
             Self::Relay(relay) => relay,
         };
         let frame = ready!(relay.poll_relay(context));
-        if relay.connection.is_none() {
+        if relay.exchange.is_none() {
             *this = Self::Done;
         }
         Poll::Ready(frame)
@@ -278,7 +357,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Done => true,
+            Self::Done | Self::Tunnel => true,
             Self::Text(text) => text.is_empty(),
             Self::Relay(_) => false,
         }
@@ -286,12 +365,12 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Done => SizeHint::with_exact(0),
+            Self::Done | Self::Tunnel => SizeHint::with_exact(0),
             Self::Text(text) => SizeHint::with_exact(text.len() as u64),
             Self::Relay(relay) => relay
-                .connection
+                .exchange
                 .as_ref()
-                .and_then(|connection| connection.body().remaining())
+                .and_then(Exchange::remaining)
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
@@ -304,7 +383,23 @@ pub(crate) enum Cut {
     /// The backend broke off.
     #[error("the backend broke off: {0}")]
     Broken(Broken),
-    /// The backend was silent for too long.
+    /// The backend was silent for too long, or the time for the whole request is over.
     #[error("the backend was silent for too long")]
     Idle,
+    /// The client did not take it for too long.
+    #[error("the client did not take the response")]
+    NotTaken,
+    /// The traffic has left the backend, and its streams are to end.
+    #[error("the traffic has moved to another backend")]
+    Left,
+}
+
+impl Cut {
+    /// How a stream of HTTP/2 ends with it (RFC 9113 7).
+    pub(crate) fn reset_reason(&self) -> Reason {
+        match self {
+            Self::Broken(_) => Reason::INTERNAL_ERROR,
+            Self::Idle | Self::NotTaken | Self::Left => Reason::CANCEL,
+        }
+    }
 }

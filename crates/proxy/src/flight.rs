@@ -7,12 +7,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use config::model::StreamPolicy;
 use slab::Slab;
 
 use crate::upstream::backend::Backend;
-use crate::downstream::client::{Client, Watched};
+use crate::downstream::client::{Client, Protocol, Watched};
 use crate::service::Service;
 
 /// From one sweep to the next, and so the grain of every timeout of the data plane.
@@ -44,6 +46,8 @@ pub(crate) enum Signal {
     Expired,
     /// The backend has been left; try elsewhere if that is safe.
     Abandon,
+    /// The backend has been left, and what still streams from it is to end.
+    Close,
 }
 
 /// Whose turn it is to move a body on.
@@ -65,6 +69,14 @@ struct Entry {
     since: Cell<Instant>,
     turn: Cell<Turn>,
     signal: Cell<Signal>,
+    /// Whom to wake; `None`: the client's connection.
+    waker: Option<Waker>,
+    /// Whether it may be silent for long: a gRPC call, server-sent events.
+    is_stream: Cell<bool>,
+    /// When it is given up, whatever it does.
+    deadline: Cell<Option<Instant>>,
+    /// When it must have left the backend that the traffic has left.
+    close_at: Cell<Option<Instant>>,
 }
 
 /// All requests of a worker.
@@ -91,11 +103,13 @@ impl Flights {
         })
     }
 
-    /// Enters a request that waits for a connection since `begun`.
+    /// Enters a request that waits for a connection since `begun`. `waker` wakes it; without one,
+    /// its client's connection is woken.
     pub(crate) fn begin(
         self: &Rc<Self>,
         service: Rc<Service>,
         client: Rc<Client>,
+        waker: Option<Waker>,
         begun: Instant,
     ) -> Flight {
         service.cells.in_flight.inc();
@@ -107,6 +121,10 @@ impl Flights {
             since: Cell::new(begun),
             turn: Cell::new(Turn::Upstream),
             signal: Cell::new(Signal::None),
+            waker,
+            is_stream: Cell::new(false),
+            deadline: Cell::new(None),
+            close_at: Cell::new(None),
         });
         Flight { flights: Rc::clone(self), key }
     }
@@ -125,16 +143,24 @@ impl Flights {
     pub(crate) fn wake_held(&self, service: &Rc<Service>) {
         for (_, entry) in self.entries.borrow().iter() {
             if Rc::ptr_eq(&entry.service, service) && entry.phase.get() == Phase::Held {
-                entry.client.wake();
+                entry.wake();
             }
         }
     }
 
     /// Tells requests of `service` that are at a backend other than `active` that it has been left.
     /// Those still connecting always turn away; those that wait for a response head do so when
-    /// their backend was given up on. Without an active, they are held.
-    pub(crate) fn abandon_others(&self, service: &Rc<Service>, active: Option<&Rc<Backend>>) {
-        for (_, entry) in self.entries.borrow().iter() {
+    /// their backend was given up on. Without an active, they are held. What is under way ends as
+    /// `policy` says, one after the other. Returns how many responses and tunnels were under way.
+    pub(crate) fn abandon_others(
+        &self,
+        service: &Rc<Service>,
+        active: Option<&Rc<Backend>>,
+        policy: StreamPolicy,
+    ) -> usize {
+        let mut under_way = Vec::new();
+        let mut streams = 0;
+        for (key, entry) in self.entries.borrow().iter() {
             if !Rc::ptr_eq(&entry.service, service) {
                 continue;
             }
@@ -143,14 +169,33 @@ impl Flights {
             let Some(backend) = backend.as_ref().filter(is_left) else {
                 continue;
             };
-            let leaves = match entry.phase.get() {
-                Phase::Connecting => true,
-                Phase::Awaiting => backend.abandoned.get(),
-                Phase::Held | Phase::Settling | Phase::Relaying | Phase::Tunnel => false,
-            };
-            if leaves {
-                entry.leave_signal(Signal::Abandon);
+            match entry.phase.get() {
+                Phase::Connecting => entry.leave_signal(Signal::Abandon),
+                Phase::Awaiting if backend.abandoned.get() => entry.leave_signal(Signal::Abandon),
+                Phase::Awaiting => {
+                    // Has it sent anything? If not, it turns away.
+                    entry.wake();
+                    under_way.push(key);
+                }
+                Phase::Relaying | Phase::Tunnel => {
+                    streams += 1;
+                    under_way.push(key);
+                }
+                Phase::Held | Phase::Settling => {}
             }
+        }
+        self.close_later(&under_way, policy);
+        streams
+    }
+
+    /// Spreads the ends of requests as `policy` says.
+    fn close_later(&self, keys: &[usize], policy: StreamPolicy) {
+        let StreamPolicy::Close { deadline, window } = policy else { return };
+        let entries = self.entries.borrow();
+        let from = Instant::now() + deadline;
+        let count = keys.len() as f64;
+        for (place, key) in keys.iter().enumerate() {
+            entries[*key].close_at.set(Some(from + window.mul_f64(place as f64 / count)));
         }
     }
 
@@ -170,13 +215,54 @@ impl Flights {
 impl Entry {
     fn leave_signal(&self, signal: Signal) {
         self.signal.set(signal);
-        self.client.wake();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        match &self.waker {
+            Some(waker) => waker.wake_by_ref(),
+            None => self.client.wake(),
+        }
+    }
+
+    /// Ends a response that nobody polls, because its client does not take it.
+    fn cut(&self) {
+        match self.client.protocol() {
+            Protocol::Http1 => self.client.cut(),
+            Protocol::Http2 => self.leave_signal(Signal::Expired),
+        }
+    }
+
+    /// The traffic has left its backend long enough.
+    fn close(&self) {
+        match (self.phase.get(), self.turn.get()) {
+            (Phase::Awaiting, _) => self.leave_signal(Signal::Abandon),
+            (Phase::Relaying, Turn::Downstream) if self.client.protocol() == Protocol::Http1 => {
+                self.service.cells.streams_closed.inc();
+                self.client.cut();
+            }
+            (Phase::Relaying | Phase::Tunnel, _) => self.leave_signal(Signal::Close),
+            (Phase::Held | Phase::Connecting | Phase::Settling, _) => {}
+        }
     }
 
     fn sweep(&self, now: Instant) {
+        if self.close_at.get().is_some_and(|at| now >= at) {
+            self.close_at.set(None);
+            self.close();
+            return;
+        }
+        if self.deadline.get().is_some_and(|at| now >= at) && self.phase.get() != Phase::Tunnel {
+            match (self.phase.get(), self.turn.get()) {
+                (Phase::Relaying, Turn::Downstream) => self.cut(),
+                _ => self.leave_signal(Signal::Expired),
+            }
+            return;
+        }
         let waited = now.saturating_duration_since(self.since.get());
         let spec = self.service.spec();
-        let client_limit = self.client.limits().body_timeout;
+        let long = if self.is_stream.get() { spec.timeouts.stream_idle } else { Duration::ZERO };
+        let client_limit = self.client.listener.limits(|limits| limits.body_timeout);
         match (self.phase.get(), self.turn.get()) {
             (Phase::Held, _) => {
                 if waited > spec.hold.timeout {
@@ -188,15 +274,15 @@ impl Entry {
                     self.service.suspect_again(backend, now);
                 }
                 // Has its client left?
-                self.client.wake();
+                self.wake();
             }
             (Phase::Awaiting | Phase::Settling, Turn::Downstream) => {
-                if waited > client_limit {
+                if waited > client_limit.max(long) {
                     self.leave_signal(Signal::Expired);
                 }
             }
             (Phase::Awaiting, Turn::Upstream) => {
-                if waited > spec.timeouts.response {
+                if waited > spec.timeouts.response.max(long) {
                     self.leave_signal(Signal::Expired);
                 } else if waited > spec.stall_after
                     && let Some(backend) = self.backend.borrow().as_ref()
@@ -210,18 +296,23 @@ impl Entry {
                 }
             }
             (Phase::Relaying, Turn::Upstream) => {
-                if waited > spec.timeouts.idle {
+                if waited > spec.timeouts.idle.max(long) {
                     self.leave_signal(Signal::Expired);
                 }
             }
-            // The client does not take what we have: nobody polls the body, so the socket must go.
+            // The client does not take what we have.
             (Phase::Relaying, Turn::Downstream) => {
                 if waited > client_limit {
-                    self.client.cut();
+                    self.cut();
                 }
             }
-            // The connector has its own deadline; a tunnel may be silent for as long as it likes.
-            (Phase::Connecting | Phase::Tunnel, _) => {}
+            (Phase::Tunnel, _) => {
+                if waited > spec.timeouts.stream_idle {
+                    self.leave_signal(Signal::Expired);
+                }
+            }
+            // The connector has its own deadline.
+            (Phase::Connecting, _) => {}
         }
     }
 }
@@ -257,6 +348,32 @@ impl Flight {
             entry.since.set(now);
             entry.signal.set(Signal::None);
         });
+    }
+
+    /// From now on `waker` wakes it: it has become a task of its own.
+    pub(crate) fn woken_by(&mut self, waker: &Waker) {
+        let mut entries = self.flights.entries.borrow_mut();
+        entries[self.key].waker = Some(waker.clone());
+    }
+
+    /// When it is given up, whatever it does.
+    pub(crate) fn end_by(&self, deadline: Option<Instant>) {
+        self.with(|entry| entry.deadline.set(deadline));
+    }
+
+    /// Whether its deadline is over.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.with(|entry| entry.deadline.get().is_some_and(|at| Instant::now() >= at))
+    }
+
+    /// It may be silent for long.
+    pub(crate) fn is_stream(&self) {
+        self.with(|entry| entry.is_stream.set(true));
+    }
+
+    /// Its client is better off with a new connection.
+    pub(crate) fn send_away(&self) {
+        self.with(|entry| entry.client.leave());
     }
 
     /// Notes that a body moved on, and whose turn it is next.

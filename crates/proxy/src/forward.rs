@@ -12,12 +12,13 @@ use std::task::Poll;
 use std::time::Instant;
 
 use connect::{ConnectError, Origin};
+use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use metrics::cells::Blame;
 
-use crate::answer::Failure;
-use crate::body::{ResponseBody, Source};
+use crate::answer::{Failure, Kind};
+use crate::body::{Bounds, ResponseBody, Source};
 use crate::downstream::client::Client;
 use crate::downstream::incoming::Incoming;
 use crate::downstream::reply::{Reply, Upgrade};
@@ -26,6 +27,7 @@ use crate::head::Head;
 use crate::hold::{Hold, Refused};
 use crate::service::Service;
 use crate::spec::{ServiceSpec, Symptom};
+use crate::switch::Switch;
 use crate::tunnel;
 use crate::upstream::ResponseHead;
 use crate::upstream::backend::{Backend, Wanted};
@@ -44,14 +46,18 @@ pub(crate) async fn forward(
     client.begin();
     let listener = client.listener.spec();
     let admitted = Head::admit(parts, &listener.limits).and_then(|head| {
-        if let Some(redirect) = listener.redirect_https {
-            return Err((Failure::Redirect(head.https_location(redirect)), head.kind()));
+        if listener.redirect_https.is_some() {
+            return Ok((head, None));
         }
         let service = worker.route(head.host(), head.path());
-        service.map_or(Err((Failure::NotFound, head.kind())), |service| Ok((head, service)))
+        service.map_or(Err((Failure::NotFound, head.kind(None))), |found| Ok((head, Some(found))))
     });
     let (head, service) = match admitted {
-        Ok(admitted) => admitted,
+        Ok((head, Some(service))) => (head, service),
+        Ok((head, None)) => {
+            client.idle();
+            return head.redirect(listener.redirect_https);
+        }
         Err((failure, kind)) => {
             client.listener.cells.unrouted.inc();
             client.idle();
@@ -62,11 +68,19 @@ pub(crate) async fn forward(
     let waker = reply.waker();
     let flight = worker.flights.begin(Rc::clone(&service), Rc::clone(&client), waker, begun);
     let spec = service.spec();
-    flight.end_by(head.deadline(begun, spec.timeouts.request));
-    let limit = (spec.replay.buffer, listener.limits.body_bytes, listener.limits.body_progress);
-    let source = body.map(|body| Source::new(body, head.length(), limit));
+    let deadline = head.deadline(begun, spec.timeouts.request);
+    flight.end_by(deadline);
+    if head.is_grpc() {
+        flight.is_stream();
+    }
+    let bounds = Bounds {
+        replay: spec.replay.buffer,
+        most: listener.limits.body_bytes,
+        progress: if head.is_grpc() { 0 } else { listener.limits.body_progress },
+    };
+    let source = body.map(|body| Source::new(body, head.length(), bounds));
     let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
-    let kind = head.kind();
+    let is_grpc = head.is_grpc();
     let upgrade = reply.take_upgrade();
     let job = Job { head, source, service, spec, client, flight, reply, begun };
 
@@ -78,10 +92,10 @@ pub(crate) async fn forward(
     let cells = &unanswered.service.cells;
     let mut response = response.unwrap_or_else(|failure| {
         cells.fail(failure.blame());
-        failure.response(kind)
+        failure.response(Kind::new(is_grpc, deadline))
     });
-    if let Some(hsts) = &listener.hsts {
-        response.headers_mut().insert(http::header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+    if let Some(hsts) = listener.hsts.as_ref().filter(|_| listener.tls.is_some()) {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
     let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
     cells.requests[class].inc();
@@ -208,11 +222,11 @@ impl Job {
     fn wanted(&self, backend: &Backend) -> Wanted {
         let destination = &backend.spec().destination;
         let is_tls = destination.tls.is_some();
-        let offer = Wanted::offer(self.spec.protocol, is_tls, self.head.is_upgrade());
+        let offer = Wanted::offer(self.spec.protocol, is_tls, self.head.switch.is_some());
         let is_private = destination.proxy_protocol.is_some();
         Wanted {
             offer,
-            origin: if is_private { self.client.origin() } else { Origin::Local },
+            origin: if is_private { self.client.known.origin } else { Origin::Local },
             is_private,
             most_streams: self.spec.connections.streams,
             limit: self.spec.timeouts.connect,
@@ -266,11 +280,11 @@ impl Job {
         repeats: u32,
     ) -> Result<ResponseHead, Lost> {
         self.flight.enter(Phase::Awaiting, Some(backend), since);
-        if !exchange.may_carry(&self.head) {
+        if !exchange.may_switch(self.head.switch.as_ref()).await {
             return Err(Lost::Unable);
         }
         let url = &backend.spec().destination.url;
-        exchange.begin(&self.head, &self.client, url, self.source.as_ref());
+        exchange.begin(&self.head, &self.client.known, url, self.source.as_ref());
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere: opening a connection
             // takes time, and so may a full socket.
@@ -355,27 +369,30 @@ impl Job {
             source.forget();
         }
         let ResponseHead { status, reason, mut headers } = response;
-        if self.head.is_switch(&exchange, status) {
-            // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
-            let upgrade = upgrade.filter(|_| self.head.is_upgrade()).ok_or(Failure::BadGateway)?;
-            let switched = self.head.switched(&exchange, &upgrade, status, &mut headers);
-            let status = switched.ok_or(Failure::BadGateway)?;
+        let is_switch = Switch::is_accepted(&exchange, status);
+        if let Some(switch) = self.head.switch.as_ref().filter(|_| is_switch) {
+            let upgrade = upgrade.ok_or(Failure::BadGateway)?;
+            let status = switch.consent(&exchange, &upgrade, status, &mut headers);
+            let status = status.ok_or(Failure::BadGateway)?;
             self.flight.proceed(Phase::Tunnel);
             let counted = self.client.keep_counted();
-            tunnel::start(upgrade, exchange, self.service, counted, self.flight);
+            let is_websocket = switch.is_websocket();
             let mut response = Response::new(ResponseBody::Tunnel);
             *response.status_mut() = status;
             *response.headers_mut() = headers;
+            tunnel::start(upgrade, exchange, is_websocket, self.service, counted, self.flight);
             return Ok(response);
         }
+        // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel.
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::BadGateway);
         }
         self.flight.proceed(Phase::Relaying);
-        let stream = self.head.stream(&headers);
-        self.flight.is_stream(stream.is_some());
-        let grpc = self.head.kind().is_grpc();
-        let body = ResponseBody::relay(exchange, backend, self.service, self.flight, grpc);
+        if is_stream(&headers) {
+            self.flight.is_stream();
+        }
+        let is_grpc = self.head.is_grpc();
+        let body = ResponseBody::relay(exchange, backend, self.service, self.flight, is_grpc);
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
@@ -431,4 +448,13 @@ fn symptom(error: &ConnectError) -> Option<Symptom> {
         ConnectError::Tls(_) => Some(Symptom::Tls),
         ConnectError::Exhausted(_) => None,
     }
+}
+
+/// Whether a response goes on for as long as there is news.
+fn is_stream(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    headers.get(CONTENT_TYPE).is_some_and(|media_type| {
+        let bytes = media_type.as_bytes();
+        bytes.get(..EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENTS))
+    })
 }

@@ -118,8 +118,12 @@ impl Status {
                 Failure::BadRequest(_) | Failure::MethodNotAllowed | Failure::ExpectationFailed,
                 _,
             ) => Self::of_http(StatusCode::BAD_REQUEST),
+            (Failure::NotImplemented, _) => Self::of_http(StatusCode::NOT_FOUND),
+            (Failure::UriTooLong, _) => Self::of_http(StatusCode::BAD_REQUEST),
             (Failure::ClientGone, _) => Self::Cancelled,
-            (Failure::HoldFull, _) => Self::ResourceExhausted,
+            (Failure::HoldFull | Failure::HeadersTooLarge | Failure::ContentTooLarge, _) => {
+                Self::ResourceExhausted
+            }
         }
     }
 

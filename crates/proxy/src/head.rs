@@ -1,21 +1,28 @@
 //! Request heads: what is refused, what is withheld, what is added.
 //!
-//! hyper has parsed them; this is about what a proxy must not pass on. The client's head is kept as
-//! it came, and every attempt writes its own head for the backend from it.
+//! hyper and h2 have parsed them; this is about what a proxy must not pass on. The client's head is
+//! kept as it came, and every attempt writes its own head for the backend from it.
 
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
+use config::model::{BackendUrl, DownstreamLimits, RedirectHttps};
+use h2::ext::Protocol;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
     FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use smallvec::SmallVec;
 
-use crate::answer::Failure;
+use crate::answer::{self, Failure, Kind};
+use crate::body::ResponseBody;
+use crate::downstream::client::Known;
+use crate::downstream::is_about_certificate;
+use crate::grpc;
+use crate::switch::Switch;
 use crate::upstream::h1::Framing;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -23,30 +30,6 @@ pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
-/// Who a client is, as backends are told.
-#[derive(Debug)]
-pub(crate) struct Identity {
-    /// For `X-Forwarded-For`: the bare address.
-    address: String,
-    /// For `Forwarded`: an IPv6 address in brackets and quotes (RFC 7239 section 6).
-    forwarded_for: String,
-}
-
-impl Identity {
-    pub(crate) fn new(address: IpAddr) -> Self {
-        let address = address.to_canonical();
-        let forwarded_for = match address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("\"[{address}]\""),
-        };
-        Self { address: address.to_string(), forwarded_for }
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-}
 
 /// A request head that is understood in one way only.
 #[derive(Debug)]
@@ -59,40 +42,69 @@ pub(crate) struct Head {
     /// Names that this message declares to be about one connection only.
     dropped: SmallVec<[HeaderName; 4]>,
     /// What the client wants to switch to.
-    pub(crate) upgrade: Option<HeaderValue>,
+    pub(crate) switch: Option<Switch>,
     /// Sending it twice does what sending it once does (RFC 9110 9.2.2), or the client says that the
     /// server can tell.
     pub(crate) repeatable: bool,
     wants_trailers: bool,
-    /// Whether the client understands interim responses and chunks.
-    pub(crate) is_http_11: bool,
+    version: Version,
+    is_grpc: bool,
+    /// How long a client of gRPC waits.
+    patience: Option<Duration>,
+    length: Option<u64>,
 }
 
 impl Head {
-    /// Takes over a request head, or says why not.
+    /// Takes over a request head, or says why not, and to what kind of client.
     ///
     /// # Errors
     /// See [`Failure`]; never one that blames a backend.
-    pub(crate) fn admit(parts: Parts) -> Result<Self, Failure> {
-        let Parts { method, uri, version, headers, .. } = parts;
-        if method == Method::CONNECT || method == Method::TRACE {
+    pub(crate) fn admit(parts: Parts, limits: &DownstreamLimits) -> Result<Self, (Failure, Kind)> {
+        let is_grpc = parts.version == Version::HTTP_2 && grpc::is_grpc(&parts.headers);
+        Self::read(parts, limits, is_grpc).map_err(|failure| (failure, Kind::new(is_grpc, None)))
+    }
+
+    fn read(parts: Parts, limits: &DownstreamLimits, is_grpc: bool) -> Result<Self, Failure> {
+        let Parts { method, uri, version, mut headers, extensions, .. } = parts;
+        let protocol = extensions.get::<Protocol>();
+        if (method == Method::CONNECT && protocol.is_none()) || method == Method::TRACE {
             return Err(Failure::MethodNotAllowed);
+        }
+        if uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri_bytes) {
+            return Err(Failure::UriTooLong);
+        }
+        if headers.len() > limits.headers {
+            return Err(Failure::HeadersTooLarge);
+        }
+        if version == Version::HTTP_2 {
+            check_http2(&headers, &uri)?;
+            join_cookies(&mut headers);
         }
         let seen = Seen::scan(&headers)?;
         let host = seen.host(&uri, version)?;
         check_target(&uri, &method)?;
-        let upgrade = seen.upgrade(version);
-        let Seen { dropped, wants_trailers, has_idempotency_key, .. } = seen;
+        if seen.length.is_some_and(|length| limits.body_bytes.is_some_and(|most| length > most)) {
+            return Err(Failure::ContentTooLarge);
+        }
+        let switch = match protocol {
+            Some(protocol) => Some(Switch::extended(protocol)?),
+            None => seen.upgrade(version, &headers),
+        };
+        let Seen { dropped, wants_trailers, has_idempotency_key, length, .. } = seen;
         Ok(Self {
+            // What has been switched to cannot be started again without its client's knowing.
             repeatable: has_idempotency_key || method.is_idempotent(),
-            method,
+            method: if switch.is_some() { Method::GET } else { method },
             uri: origin_form(uri),
+            patience: grpc::timeout(&headers).filter(|_| is_grpc),
             headers,
             host,
             dropped,
-            upgrade,
+            switch,
             wants_trailers,
-            is_http_11: version == Version::HTTP_11,
+            version,
+            is_grpc,
+            length,
         })
     }
 
@@ -111,14 +123,119 @@ impl Head {
         &self.method
     }
 
-    /// Writes the head as a backend gets it (RFC 9112 section 3). `client` says who asks, `authority`
-    /// the backend's own, for a client that named none.
+    /// Whether the client understands interim responses and chunks.
+    pub(crate) fn is_http_11(&self) -> bool {
+        self.version != Version::HTTP_10
+    }
+
+    /// Whether the client looks for a status of gRPC.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
+    /// How the client wants to be told of a failure, if its time ends at `deadline`.
+    pub(crate) fn kind(&self, deadline: Option<Instant>) -> Kind {
+        Kind::new(self.is_grpc, deadline)
+    }
+
+    /// Sends the client to the same over `https`.
+    pub(crate) fn redirect(&self, redirect: Option<RedirectHttps>) -> Response<ResponseBody> {
+        let redirect = redirect.unwrap_or(RedirectHttps { port: 443, status: 308 });
+        answer::redirect(redirect.status, &self.https_location(redirect))
+    }
+
+    /// How long the body was announced to be.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// When the request is given up, if it began at `begun` and may take `limit` in all.
+    pub(crate) fn deadline(&self, begun: Instant, limit: Option<Duration>) -> Option<Instant> {
+        let limit = match (self.patience, limit.filter(|_| self.switch.is_none())) {
+            (Some(patience), Some(limit)) => Some(patience.min(limit)),
+            (patience, limit) => patience.or(limit),
+        };
+        limit.and_then(|limit| begun.checked_add(limit))
+    }
+
+    /// Where the client finds the same over `https`.
+    fn https_location(&self, redirect: RedirectHttps) -> String {
+        let host = self.host();
+        let name = match host.rfind(':') {
+            Some(colon) if !host[colon..].contains(']') => &host[..colon],
+            _ => host,
+        };
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        let target = if target.starts_with('/') { target } else { "/" };
+        match redirect.port {
+            443 => format!("https://{name}{target}"),
+            port => format!("https://{name}:{port}{target}"),
+        }
+    }
+
+    /// The head as a backend of HTTP/2 gets it (RFC 9113 section 8.3.1).
+    pub(crate) fn request(
+        &self,
+        client: &Known,
+        url: &BackendUrl,
+        framing: Framing,
+    ) -> Request<()> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 6);
+        for (name, value) in &self.headers {
+            if !self.is_withheld(name, framing) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let host = self.host_for(url);
+        let claims = client.claims(&self.headers);
+        client.identity.insert(&mut headers, &host, claims.as_ref());
+        if let Some(certificate) = &client.certificate {
+            certificate.insert(&mut headers);
+        }
+        if self.wants_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        if let Framing::Length(length) = framing {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let mut request = Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = self.method.clone();
+        let scheme = match url.scheme {
+            config::model::Scheme::Http => Scheme::HTTP,
+            config::model::Scheme::Https => Scheme::HTTPS,
+        };
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(scheme);
+        uri.authority = Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes())).ok();
+        uri.path_and_query =
+            self.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
+        if let Ok(uri) = Uri::from_parts(uri) {
+            *request.uri_mut() = uri;
+        }
+        if let Some(switch) = &self.switch {
+            switch.ask_http2(&mut request, &mut headers);
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+
+    /// The authority asked for, or the backend's own for a client that named none.
+    fn host_for(&self, url: &BackendUrl) -> HeaderValue {
+        self.host.clone().unwrap_or_else(|| {
+            HeaderValue::try_from(url.authority())
+                .unwrap_or_else(|_| HeaderValue::from_static("backend"))
+        })
+    }
+
+    /// Writes the head as a backend of HTTP/1.1 gets it (RFC 9112 section 3). `client` says who asks,
+    /// `url` what to call a backend when the client named no host.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         framing: Framing,
-        client: &Identity,
-        authority: impl FnOnce() -> HeaderValue,
+        client: &Known,
+        url: &BackendUrl,
     ) {
         let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
         for part in [self.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
@@ -128,7 +245,7 @@ impl Head {
         let host = if let Some(host) = &self.host {
             host
         } else {
-            own = authority();
+            own = self.host_for(url);
             &own
         };
         write_field(out, b"host: ", host.as_bytes());
@@ -138,20 +255,15 @@ impl Head {
                 write_field(out, b": ", value.as_bytes());
             }
         }
-        write_field(out, b"x-forwarded-for: ", client.address.as_bytes());
-        write_field(out, b"x-forwarded-proto: ", b"http");
-        write_field(out, b"x-forwarded-host: ", host.as_bytes());
-        // RFC 7239 section 4. The host is quoted: it may hold a colon.
-        out.extend_from_slice(b"forwarded: for=");
-        out.extend_from_slice(client.forwarded_for.as_bytes());
-        out.extend_from_slice(b";proto=http;host=\"");
-        write_field(out, host.as_bytes(), b"\"");
+        client.identity.write(out, host.as_bytes(), client.claims(&self.headers).as_ref());
+        if let Some(certificate) = &client.certificate {
+            certificate.write(out);
+        }
         if self.wants_trailers {
             write_field(out, b"te: ", b"trailers");
         }
-        if let Some(upgrade) = &self.upgrade {
-            write_field(out, b"upgrade: ", upgrade.as_bytes());
-            write_field(out, b"connection: ", b"upgrade");
+        if let Some(switch) = &self.switch {
+            switch.ask_http1(out);
         }
         match framing {
             Framing::None => {}
@@ -170,6 +282,39 @@ impl Head {
         (framing != Framing::None && name == CONTENT_LENGTH)
             || is_withheld(name)
             || self.dropped.contains(name)
+            || self.switch.as_ref().is_some_and(|switch| switch.is_withheld(name))
+    }
+}
+
+/// What HTTP/2 adds to the rules (RFC 9113 8.2.1, 8.3.1) and the parser leaves to us.
+fn check_http2(headers: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for (name, value) in headers {
+        let bytes = value.as_bytes();
+        if is_blank(bytes.first()) || is_blank(bytes.last()) {
+            return Err(Failure::BadRequest("blanks around a field value"));
+        }
+        if name == HOST
+            && uri.authority().is_some_and(|named| !bytes.eq_ignore_ascii_case(named.as_str().as_bytes()))
+        {
+            return Err(Failure::BadRequest("host is not the authority"));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9113 8.2.3: HTTP/2 may send a cookie in crumbs; HTTP/1.1 knows one field only.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    // Made of values; cannot fail.
+    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(COOKIE, joined);
     }
 }
 
@@ -206,6 +351,7 @@ struct Seen<'a> {
     host: Option<&'a HeaderValue>,
     hosts: usize,
     lengths: usize,
+    length: Option<u64>,
     is_chunked: bool,
     has_idempotency_key: bool,
     wants_trailers: bool,
@@ -226,6 +372,8 @@ impl<'a> Seen<'a> {
                 if seen.lengths > 1 || value.as_bytes().contains(&b',') {
                     return Err(Failure::BadRequest("more than one content-length"));
                 }
+                let length = value.to_str().ok().and_then(|text| text.parse().ok());
+                seen.length = Some(length.ok_or(Failure::BadRequest("malformed content-length"))?);
             } else if name == TRANSFER_ENCODING {
                 // RFC 9112 6.1: any other coding, or the same twice, is read differently by others.
                 if seen.is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -268,6 +416,7 @@ impl<'a> Seen<'a> {
     fn host(&self, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, Failure> {
         let named = match self.host {
             None if version == Version::HTTP_10 => None,
+            None if version == Version::HTTP_2 && uri.authority().is_some() => None,
             None => return Err(Failure::BadRequest("no host")),
             Some(_) if self.hosts > 1 => return Err(Failure::BadRequest("more than one host")),
             Some(host) if is_authority(host.as_bytes()) => Some(host.clone()),
@@ -284,11 +433,11 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// What to switch to. HTTP/2 is not offered in the clear: `h2c` is as if it had not been asked.
-    fn upgrade(&self, version: Version) -> Option<HeaderValue> {
+    /// What to switch to. HTTP/2 is not offered that way: `h2c` is as if it had not been asked.
+    fn upgrade(&self, version: Version, headers: &HeaderMap) -> Option<Switch> {
         let upgrade = self.upgrade.filter(|_| self.wants_upgrade && version == Version::HTTP_11)?;
         let is_http2 = tokens(upgrade).any(|token| token.eq_ignore_ascii_case(b"h2c"));
-        (!is_http2).then(|| upgrade.clone())
+        (!is_http2).then(|| Switch::asked(upgrade, headers))
     }
 }
 
@@ -301,7 +450,8 @@ fn is_withheld(name: &HeaderName) -> bool {
     }
     let text = name.as_str().as_bytes();
     match text[0] {
-        b'x' => is_forged(text),
+        b'x' => is_forged(text) || is_about_certificate(name),
+        b'c' => is_about_certificate(name),
         b'k' | b'p' | b'h' => [KEEP_ALIVE, PROXY_CONNECTION, PROXY, HTTP2_SETTINGS].contains(name),
         _ => false,
     }

@@ -17,6 +17,8 @@ pub(crate) enum Refused {
     Full,
     /// It has waited for as long as allowed.
     Expired,
+    /// The time for the whole request is over.
+    Overdue,
     /// The client is gone.
     ClientGone,
 }
@@ -71,8 +73,9 @@ impl Hold {
                 return Poll::Ready(Ok(()));
             }
             match flight.signal() {
+                Signal::Expired if flight.is_overdue() => Poll::Ready(Err(Refused::Overdue)),
                 Signal::Expired => Poll::Ready(Err(Refused::Expired)),
-                Signal::None | Signal::Abandon => Poll::Pending,
+                Signal::None | Signal::Abandon | Signal::Close => Poll::Pending,
             }
         })
         .await;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::model::StreamPolicy;
 use metrics::Metrics;
 use metrics::cells::ServiceCells;
 use routing::failover::BackendId;
@@ -123,8 +124,9 @@ impl Service {
         epoch: u64,
         id: Option<BackendId>,
         leave: Leave,
+        policy: StreamPolicy,
         flights: &Flights,
-    ) {
+    ) -> usize {
         let next = id
             .and_then(|id| self.backends.borrow().iter().find(|backend| backend.id == id).cloned());
         let previous = self.active.replace(next.clone());
@@ -140,10 +142,12 @@ impl Service {
             next.abandoned.set(false);
             next.suspected.set(false);
         }
-        flights.abandon_others(self, next.as_ref());
+        let streams = flights.abandon_others(self, next.as_ref(), policy);
+        self.cells.streams_left.add(streams as u64);
         if next.is_some() {
             flights.wake_held(self);
         }
+        streams
     }
 
     /// A suspected backend has answered a probe.

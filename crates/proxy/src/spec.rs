@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::model::{
-    DownstreamLimits, Hold, Hsts, ListenAddress, RedirectHttps, Replay, UpstreamConnections,
+    DownstreamLimits, Hold, ListenAddress, RedirectHttps, Replay, UpstreamConnections,
     UpstreamProtocol, UpstreamTimeouts,
 };
 use connect::Destination;
+use http::HeaderValue;
 use ipnet::IpNet;
 use routing::failover::BackendId;
 use routing::table::Table;
@@ -39,7 +40,7 @@ pub struct ListenerSpec {
     /// Answers every request with a redirect to `https`.
     pub redirect_https: Option<RedirectHttps>,
     /// What browsers are told about coming back over TLS only.
-    pub hsts: Option<Hsts>,
+    pub hsts: Option<HeaderValue>,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Who must begin a connection with a PROXY header; nobody else may.

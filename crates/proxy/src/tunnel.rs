@@ -1,63 +1,210 @@
-//! After a 101: bytes in both directions until one side has ended both.
+//! After a switch of protocols: bytes in both directions until one side has ended both, or until the
+//! tunnel is to end because the traffic has left its backend.
 //!
-//! Knows nothing of what is in them.
+//! Of what is in them it knows only where the frames of a WebSocket end, to say goodbye there.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
+use bytes::BytesMut;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::upstream::exchange::Connection;
-use crate::flight::Flight;
+use crate::downstream::reply::Upgrade;
+use crate::flight::{Flight, Signal, Turn};
 use crate::service::Service;
+use crate::upstream::duplex::Duplex;
+use crate::upstream::exchange::Exchange;
+use crate::websocket::{CloseCode, Frames, close_frame};
 use crate::worker::Counted;
 
 /// How long the second side may take to end after the first.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 
-/// Relays between the client (once the 101 has been sent) and the backend on `connection`. The
+/// How long a side may take for the end of its frame, and its own goodbye, when the tunnel is to end.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Most bytes read at once.
+const PIECE: usize = 16 * 1024;
+
+/// What a goodbye says.
+const MOVED: &str = "the service has moved; please connect again";
+
+trait Io: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+/// Relays between the client (once its response has been sent) and the backend of `exchange`. The
 /// tunnel belongs to the worker's runtime and ends with it; `flight` counts it until then.
 pub(crate) fn start(
-    client: OnUpgrade,
-    connection: Box<Connection>,
+    client: Upgrade,
+    exchange: Exchange,
+    is_websocket: bool,
     service: Rc<Service>,
     client_counted: Option<Rc<Counted>>,
-    flight: Flight,
+    mut flight: Flight,
 ) {
     tokio::task::spawn_local(async move {
-        let _counted = (Open::new(service), flight, client_counted);
-        let (backend, early) = connection.into_stream();
-        let Ok(client) = client.await else { return };
-        let mut client = TokioIo::new(client);
-        // What the backend sent right behind its 101.
+        let open = Open::new(service);
+        let _counted = client_counted;
+        poll_fn(|context| {
+            flight.woken_by(context.waker());
+            Poll::Ready(())
+        })
+        .await;
+        let Some((backend, early)) = backend_side(exchange) else { return };
+        let Some(mut client) = client_side(client).await else { return };
+        // What the backend sent right behind its head.
         if client.write_all(&early).await.is_err() {
             return;
         }
-        relay(client, backend).await;
+        let mut frames = is_websocket.then(Frames::default);
+        if let Some(frames) = &mut frames {
+            frames.feed(&early);
+        }
+        let tunnel = Tunnel { flight: &flight, leaving: Cell::new(None) };
+        if tunnel.relay(client, backend, frames).await == Some(Leaving::Left) {
+            open.0.cells.streams_closed.inc();
+        }
     });
 }
 
-/// Relays until both sides have ended, or one has and the other does not follow.
-async fn relay(client: impl AsyncRead + AsyncWrite, backend: impl AsyncRead + AsyncWrite) {
-    let (client_reads, client_writes) = tokio::io::split(client);
-    let (backend_reads, backend_writes) = tokio::io::split(backend);
-    let mut upwards = pin!(pass_on(client_reads, backend_writes));
-    let mut downwards = pin!(pass_on(backend_reads, client_writes));
-    tokio::select! {
-        () = &mut upwards => { let _ = timeout(FOLLOW_WITHIN, downwards).await; }
-        () = &mut downwards => { let _ = timeout(FOLLOW_WITHIN, upwards).await; }
+fn backend_side(exchange: Exchange) -> Option<(Box<dyn Io>, BytesMut)> {
+    match exchange {
+        Exchange::Http1(connection) => {
+            let (stream, early) = connection.into_stream();
+            Some((Box::new(stream), early))
+        }
+        Exchange::Http2(stream) => {
+            let (send, receive, held) = stream.into_tunnel()?;
+            Some((Box::new(Duplex::new(send, receive, Some(held))), BytesMut::new()))
+        }
     }
 }
 
-/// One direction. Ends by end-of-file or error on either side; there is nobody left to tell.
-async fn pass_on(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
-    // It flushes whenever there is nothing to read, which a TLS stream needs.
-    let _ = tokio::io::copy(&mut from, &mut to).await;
-    let _ = to.shutdown().await;
+async fn client_side(client: Upgrade) -> Option<Box<dyn Io>> {
+    match client {
+        Upgrade::Http1(upgrade) => Some(Box::new(TokioIo::new(upgrade.await.ok()?))),
+        Upgrade::Http2 { receive, send } => {
+            let send = send.await.ok()?;
+            Some(Box::new(Duplex::new(send, receive, None)))
+        }
+    }
+}
+
+/// Why a tunnel is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// The traffic has left its backend.
+    Left,
+    /// Nothing has moved for too long.
+    Idle,
+}
+
+struct Tunnel<'a> {
+    flight: &'a Flight,
+    leaving: Cell<Option<Leaving>>,
+}
+
+impl Tunnel<'_> {
+    /// Relays until both sides have ended, or one has and the other does not follow. Says why if it
+    /// was us who ended it.
+    async fn relay(
+        &self,
+        client: Box<dyn Io>,
+        backend: Box<dyn Io>,
+        frames: Option<Frames>,
+    ) -> Option<Leaving> {
+        let (mut client_reads, mut client_writes) = tokio::io::split(client);
+        let (mut backend_reads, mut backend_writes) = tokio::io::split(backend);
+        let mask = fastrand::u32(..).to_be_bytes();
+        let to_backend = close_frame(CloseCode::GoingAway, MOVED, Some(mask));
+        let to_client = close_frame(CloseCode::ServiceRestart, MOVED, None);
+        let own_frames = frames.map(|_| Frames::default());
+        {
+            let upwards = self.pass_on(&mut client_reads, &mut backend_writes, own_frames, to_backend);
+            let downwards = self.pass_on(&mut backend_reads, &mut client_writes, frames, to_client);
+            let (mut upwards, mut downwards) = (pin!(upwards), pin!(downwards));
+            let follow = || if self.leaving.get().is_some() { GOODBYE_WITHIN } else { FOLLOW_WITHIN };
+            tokio::select! {
+                () = &mut upwards => { let _ = timeout(follow(), downwards).await; }
+                () = &mut downwards => { let _ = timeout(follow(), upwards).await; }
+            }
+        }
+        if self.leaving.get().is_some() && frames.is_some() {
+            // Its own goodbye, and what it had sent before: closing over unread bytes would reset
+            // the connection before ours has been read (RFC 6455 7.1.1).
+            let mut rest = [0; 1024];
+            let drain = async { while client_reads.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
+            let _ = timeout(GOODBYE_WITHIN, drain).await;
+        }
+        let _ = timeout(GOODBYE_WITHIN, client_writes.shutdown()).await;
+        self.leaving.get()
+    }
+
+    /// One direction. Ends by end-of-file or error on either side (there is nobody left to tell), or
+    /// with a goodbye between two frames.
+    async fn pass_on(
+        &self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+        mut frames: Option<Frames>,
+        goodbye: Vec<u8>,
+    ) {
+        let mut piece = Vec::with_capacity(PIECE);
+        loop {
+            let mut room = PIECE;
+            if self.leaving.get().is_some() {
+                match &frames {
+                    Some(frames) if frames.has_closed() => return,
+                    Some(frames) if frames.is_between() => {
+                        let _ = to.write_all(&goodbye).await;
+                        let _ = to.flush().await;
+                        return;
+                    }
+                    Some(frames) => {
+                        room = usize::try_from(frames.until_boundary()).unwrap_or(PIECE).min(PIECE);
+                    }
+                    None => return,
+                }
+            }
+            piece.clear();
+            let mut limited = (&mut *from).take(room as u64);
+            let read = tokio::select! {
+                biased;
+                read = limited.read_buf(&mut piece) => read,
+                () = self.heed_signal(), if self.leaving.get().is_none() => continue,
+            };
+            if !read.is_ok_and(|read| read > 0) {
+                break;
+            }
+            self.flight.progress(Turn::Upstream);
+            if let Some(frames) = &mut frames {
+                frames.feed(&piece);
+            }
+            if to.write_all(&piece).await.is_err() || to.flush().await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    }
+
+    /// Waits until the tunnel is to end.
+    async fn heed_signal(&self) {
+        poll_fn(|_| {
+            match self.flight.signal() {
+                Signal::Close => self.leaving.set(Some(Leaving::Left)),
+                Signal::Expired => self.leaving.set(Some(Leaving::Idle)),
+                Signal::None | Signal::Abandon => {}
+            }
+            if self.leaving.get().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 /// Counts an open tunnel.

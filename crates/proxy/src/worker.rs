@@ -4,15 +4,16 @@
 //! between two steps of any request, so when it is acknowledged no request acts on what was before.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream as StdTcpStream};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use config::model::ListenAddress;
+use config::model::{ListenAddress, StreamPolicy};
 use connect::Socket;
 use metrics::Metrics;
 use routing::failover::BackendId;
@@ -21,7 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::client::{Client, Clock};
-use crate::downstream::conversation::converse;
+use crate::downstream::converse;
 use crate::flight::{Flights, SWEEP};
 use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
 use crate::service::{Service, Share};
@@ -39,6 +40,7 @@ pub(crate) enum Order {
         epoch: u64,
         active: Option<BackendId>,
         leave: Leave,
+        streams: StreamPolicy,
     },
     Cleared {
         service: ServiceId,
@@ -57,8 +59,8 @@ pub(crate) enum Order {
     },
 }
 
-/// An order and where to acknowledge it: with how many requests were cut off, which only
-/// [`Order::Drain`] does.
+/// An order and where to acknowledge it: with how many requests were cut off by [`Order::Drain`], or
+/// how many streams were left behind by [`Order::Activate`]; else 0.
 #[derive(Debug)]
 pub(crate) struct Mail {
     pub(crate) order: Order,
@@ -71,6 +73,8 @@ pub(crate) struct Team {
     pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
     /// Open client connections; written only by the worker itself, at accept and close.
     pub(crate) connections: Vec<AtomicUsize>,
+    /// Open connections by client address, over all workers; written at accept and close.
+    pub(crate) by_client: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// Hand over a connection only when the difference is worth it.
@@ -102,7 +106,7 @@ pub(crate) fn run(
     metrics: Arc<Metrics>,
     suspicions: mpsc::Sender<Suspicion>,
     mut mailbox: mpsc::Receiver<Mail>,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
@@ -142,8 +146,10 @@ pub(crate) fn run(
                     return;
                 }
                 Order::Configure { snapshot, sockets } => worker.configure(snapshot, sockets),
-                Order::Activate { service, epoch, active, leave } => {
-                    worker.activate(service, epoch, active, leave);
+                Order::Activate { service, epoch, active, leave, streams } => {
+                    let left = worker.activate(service, epoch, active, leave, streams);
+                    acknowledge(done, left);
+                    continue;
                 }
                 Order::Cleared { service, backend } => worker.cleared(service, backend),
                 Order::Adopt { listener, socket, peer } => worker.adopt(&listener, socket, peer),
@@ -156,10 +162,10 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn acknowledge(done: Option<oneshot::Sender<usize>>, unfinished: usize) {
+fn acknowledge(done: Option<oneshot::Sender<usize>>, count: usize) {
     if let Some(done) = done {
         // Control may have stopped waiting.
-        let _ = done.send(unfinished);
+        let _ = done.send(count);
     }
 }
 
@@ -181,10 +187,17 @@ impl Worker {
 
     // --- orders ---
 
-    fn activate(&self, id: ServiceId, epoch: u64, active: Option<BackendId>, leave: Leave) {
-        if let Some(service) = self.service(id) {
-            service.activate(epoch, active, leave, &self.flights);
-        }
+    fn activate(
+        &self,
+        id: ServiceId,
+        epoch: u64,
+        active: Option<BackendId>,
+        leave: Leave,
+        streams: StreamPolicy,
+    ) -> usize {
+        self.service(id).map_or(0, |service| {
+            service.activate(epoch, active, leave, streams, &self.flights)
+        })
     }
 
     fn cleared(&self, id: ServiceId, backend: BackendId) {
@@ -339,6 +352,17 @@ impl Worker {
         Enrolled { worker: Rc::clone(self), key }
     }
 
+    /// Counts a connection of the client at `address`; `None` when it has `most` already.
+    pub(crate) fn one_of_client(&self, address: IpAddr, most: usize) -> Option<OneOfClient> {
+        let mut by_client = self.team.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_client.entry(address).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(OneOfClient { team: Arc::clone(&self.team), address })
+    }
+
     pub(crate) fn clock(&self) -> Arc<Clock> {
         Arc::clone(&self.clock)
     }
@@ -405,6 +429,25 @@ impl Present {
 impl Drop for Present {
     fn drop(&mut self) {
         self.count(self.0.open.get() - 1);
+    }
+}
+
+/// One of the connections of a client's address.
+#[derive(Debug)]
+pub(crate) struct OneOfClient {
+    team: Arc<Team>,
+    address: IpAddr,
+}
+
+impl Drop for OneOfClient {
+    fn drop(&mut self) {
+        let mut by_client = self.team.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_client.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_client.remove(&self.address);
+            }
+        }
     }
 }
 

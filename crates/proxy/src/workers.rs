@@ -1,11 +1,12 @@
 //! The handle control holds: starts the workers, sends each message to all, awaits all answers.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use config::model::StreamPolicy;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
@@ -51,7 +52,7 @@ impl Workers {
         let (mailboxes, receivers): (Vec<_>, Vec<_>) =
             (0..count.max(1)).map(|_| mpsc::channel(MAILBOX)).unzip();
         let connections = mailboxes.iter().map(|_| AtomicUsize::new(0)).collect();
-        let team = Arc::new(Team { mailboxes, connections });
+        let team = Arc::new(Team { mailboxes, connections, by_client: Mutex::default() });
         let threads = receivers
             .into_iter()
             .enumerate()
@@ -83,7 +84,7 @@ impl Workers {
         let mut sockets: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for listener in bound {
             for (mine, socket) in sockets.iter_mut().zip(listener.sockets) {
-                mine.push((listener.configured, socket));
+                mine.push((listener.configured.clone(), socket));
             }
         }
         let orders = sockets
@@ -94,7 +95,8 @@ impl Workers {
 
     /// Moves a service to `active`, or holds its requests when `None`. After the answer, no request
     /// is sent to any other backend of the service. `leave` is about requests in flight on the old
-    /// one.
+    /// one, `streams` about responses and tunnels under way there; returns how many of those there
+    /// were.
     ///
     /// # Errors
     /// When a worker is lost.
@@ -104,9 +106,10 @@ impl Workers {
         epoch: u64,
         active: Option<BackendId>,
         leave: Leave,
-    ) -> Result<(), Lost> {
-        let orders = self.threads.iter().map(|_| Order::Activate { service, epoch, active, leave });
-        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+        streams: StreamPolicy,
+    ) -> Result<usize, Lost> {
+        let order = || Order::Activate { service, epoch, active, leave, streams };
+        self.tell(self.threads.iter().map(|_| order()), ACKNOWLEDGE_WITHIN).await
     }
 
     /// A suspected backend has answered a probe: requests that wait for the verdict may try it again.
@@ -187,7 +190,7 @@ mod tests {
         let (gone, _) = mpsc::channel(1);
         let (mailbox, mut mail) = mpsc::channel(1);
         let connections = vec![AtomicUsize::new(0), AtomicUsize::new(0)];
-        let team = Arc::new(Team { mailboxes: vec![gone, mailbox], connections });
+        let team = Arc::new(Team { mailboxes: vec![gone, mailbox], connections, by_client: Mutex::default() });
         let workers = Workers { team, threads: Vec::new() };
         let alive = tokio::spawn(async move {
             let Mail { order, done } = mail.recv().await.expect("an order");

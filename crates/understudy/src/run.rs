@@ -87,7 +87,7 @@ fn announce(control: &Control, admin: Option<&TcpListener>) -> io::Result<()> {
 
 fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| {
-        let error = BuildError::Bind { address, why: error };
+        let error = BuildError::Bind { address: address.into(), why: error };
         Failure::Other(anyhow!("{error} (for `admin`)"))
     })
 }

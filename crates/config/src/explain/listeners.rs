@@ -38,7 +38,7 @@ fn sentences(listener: &Listener, warnings: &[String]) -> String {
     }));
     lines.extend(listener.hsts.map(|Hsts { max_age, subdomains, preload }| {
         let below = if subdomains { ", for names below too" } else { "" };
-        let lists = if preload { ", and that they may know it from their lists" } else { "" };
+        let lists = if preload { "; the site asks to be in their lists" } else { "" };
         let max_age = show_duration(max_age);
         format!("Browsers are told to come back over TLS only, for {max_age}{below}{lists} (HSTS).")
     }));
@@ -48,15 +48,10 @@ fn sentences(listener: &Listener, warnings: &[String]) -> String {
             "A connection from {networks} must begin with a PROXY header, which says who the client is; no other may."
         ));
     }
-    lines.push(if listener.trusted_proxies.is_empty() {
-        "Nobody is believed who its client is: X-Forwarded-* and Forwarded of clients are dropped."
-            .to_owned()
-    } else {
-        let networks = list(&listener.trusted_proxies);
-        format!(
-            "X-Forwarded-* and Forwarded are believed from {networks}, and dropped from others."
-        )
-    });
+    // A redirect asks no backend.
+    if listener.redirect_https.is_none() {
+        lines.push(believed(&listener.trusted_proxies));
+    }
     let lines = lines.iter().chain(warnings);
     lines.map(|line| format!("  {line}\n")).collect()
 }
@@ -94,9 +89,26 @@ fn authenticated(ClientAuth { ca, mode, crl }: &ClientAuth) -> String {
     }
 }
 
+fn believed(trusted: &[IpNet]) -> String {
+    if trusted.is_empty() {
+        return "No client is believed: X-Forwarded-* and Forwarded are dropped.".to_owned();
+    }
+    let networks = list(trusted);
+    format!("X-Forwarded-* and Forwarded are believed from {networks}, and dropped from others.")
+}
+
 fn list(networks: &[IpNet]) -> String {
-    let networks: Vec<String> = networks.iter().map(|network| network.to_string()).collect();
+    let networks: Vec<String> = networks.iter().map(shown).collect();
     networks.join(", ")
+}
+
+/// An address alone stands for itself.
+fn shown(network: &IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
 }
 
 /// A warning as a line of a paragraph.

@@ -14,10 +14,13 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::{BufMut, BytesMut};
-use http::StatusCode;
+use connect::Origin;
+use http::{HeaderMap, StatusCode};
+use ipnet::IpNet;
 
 use crate::downstream::listener::Listener;
-use crate::head::{Head, Identity};
+use crate::downstream::{Claims, ClientCertificate, Identity};
+use crate::head::Head;
 use crate::upstream::ResponseHead;
 use crate::worker::Counted;
 
@@ -25,8 +28,8 @@ use crate::worker::Counted;
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
-    pub(crate) identity: Identity,
-    pub(crate) protocol: Protocol,
+    pub(crate) known: Known,
+    protocol: Cell<Protocol>,
     waker: RefCell<Waker>,
     counted: RefCell<Weak<Counted>>,
     socket: Arc<State>,
@@ -39,6 +42,18 @@ pub(crate) struct Client {
     leaving: Cell<bool>,
 }
 
+/// What is known of a client before its first request.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) identity: Identity,
+    /// Of its verified certificate, if it showed one.
+    pub(crate) certificate: Option<ClientCertificate>,
+    /// On whose behalf connections to backends are made.
+    pub(crate) origin: Origin,
+    /// Whose word about others is taken.
+    pub(crate) trusted: Arc<[IpNet]>,
+}
+
 /// What is spoken with a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -49,7 +64,7 @@ pub(crate) enum Protocol {
 /// What the socket and the sweep share. hyper wants sockets that could move to another thread, so
 /// these are atomics; only one thread ever uses them, and relaxed access costs nothing.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     stage: AtomicU8,
     /// When the stage began, in milliseconds of the worker's clock.
     since_ms: AtomicU64,
@@ -110,23 +125,24 @@ impl Clock {
     }
 }
 
+// === impl Known ===
+
+impl Known {
+    /// What a trusted proxy says about a request with these fields.
+    pub(crate) fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
+        self.identity.claims(headers, &self.trusted)
+    }
+}
+
 // === impl Client ===
 
 impl Client {
-    /// A client that speaks `protocol` on the socket that `state` belongs to.
-    pub(crate) fn new(
-        identity: Identity,
-        protocol: Protocol,
-        listener: Rc<Listener>,
-        socket: &Arc<State>,
-    ) -> Rc<Self> {
-        if protocol == Protocol::Http2 {
-            socket.enter(STREAMS);
-        }
+    /// A client on the socket that `state` belongs to. It speaks HTTP/1.1 until found otherwise.
+    pub(crate) fn new(known: Known, listener: Rc<Listener>, socket: &Arc<State>) -> Rc<Self> {
         Rc::new(Self {
             listener,
-            identity,
-            protocol,
+            known,
+            protocol: Cell::new(Protocol::Http1),
             waker: RefCell::new(Waker::noop().clone()),
             counted: RefCell::default(),
             socket: Arc::clone(socket),
@@ -158,15 +174,26 @@ impl Client {
         self.counted.borrow().upgrade()
     }
 
+    /// What it speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol.get()
+    }
+
+    /// It speaks HTTP/2.
+    pub(crate) fn speaks_http2(&self) {
+        self.protocol.set(Protocol::Http2);
+        self.socket.enter(STREAMS);
+    }
+
     /// A request has arrived.
     pub(crate) fn begin(&self) {
         self.running.set(self.running.get() + 1);
         let requests = self.requests.get() + 1;
         self.requests.set(requests);
         if self.listener.limits(|limits| limits.requests.is_some_and(|most| requests >= most)) {
-            self.leaving.set(true);
+            self.leave();
         }
-        if self.protocol == Protocol::Http1 {
+        if self.protocol() == Protocol::Http1 {
             self.socket.stage.store(BUSY, Relaxed);
         }
     }
@@ -175,7 +202,7 @@ impl Client {
     pub(crate) fn idle(&self) {
         let running = self.running.get() - 1;
         self.running.set(running);
-        match self.protocol {
+        match self.protocol() {
             Protocol::Http1 => self.socket.enter(IDLE),
             Protocol::Http2 if running == 0 => self.socket.enter(STREAMS),
             Protocol::Http2 => {}
@@ -209,7 +236,7 @@ impl Client {
     /// Sends an interim response (RFC 9110 15.2) before the final one. A 100 is not passed on: we
     /// answer `Expect` ourselves.
     pub(crate) fn send_interim(&self, interim: &ResponseHead, request: &Head) {
-        if !request.is_http_11 || interim.status == StatusCode::CONTINUE {
+        if !request.is_http_11() || interim.status == StatusCode::CONTINUE {
             return;
         }
         let mut waiting = self.socket.interim.lock().unwrap_or_else(PoisonError::into_inner);

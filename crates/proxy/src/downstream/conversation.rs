@@ -1,26 +1,29 @@
 //! One client connection from its acceptance to its end: who it is, what it speaks, and its
 //! requests.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use config::model::Scheme;
 use connect::{Origin, Socket};
-use ipnet::IpNet;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::downstream::client::{Client, Protocol};
+use crate::downstream::client::{Client, Known, Protocol};
 use crate::downstream::listener::Listener;
 use crate::downstream::proxy_header::{self, Proxied, ProxyHeaderError};
 use crate::downstream::socket::{ClientSocket, Transport};
-use crate::downstream::{http1, http2};
-use crate::head::Identity;
+use crate::downstream::{ClientCertificate, Identity, contains, http1, http2};
 use crate::spec::ListenerSpec;
 use crate::worker::{Counted, OneOfClient, Worker};
 
@@ -38,6 +41,15 @@ enum Unfit {
     Tls(io::Error),
     #[error("the handshake took too long")]
     TooSlow,
+}
+
+/// Why a conversation ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Http1(hyper::Error),
+    #[error(transparent)]
+    Http2(h2::Error),
 }
 
 /// A client that has said who it is and what it speaks.
@@ -76,27 +88,41 @@ pub(crate) async fn converse(
             return;
         }
     };
-    let Greeted { origin, transport, mut protocol, one_of_client: _one_of_client } = greeted;
+    let Greeted { origin, transport, protocol, one_of_client: _one_of_client } = greeted;
     let is_tls = matches!(transport, Transport::Tls(_));
+    let certificate = match &transport {
+        Transport::Tls(stream) => {
+            stream.get_ref().1.peer_certificates().and_then(ClientCertificate::new)
+        }
+        Transport::Plain(_) => None,
+    };
     let mut socket = ClientSocket::new(transport, worker.clock());
-    if spec.h2c && !is_tls {
-        let sniffed = timeout(spec.limits.header_timeout, sniff(&mut socket)).await;
-        let Ok(Ok(found)) = sniffed else { return };
-        protocol = found;
-    }
-    let identity = Identity::new(match origin {
-        Origin::Local => None,
-        Origin::Client { source, .. } => Some(source.ip()),
-    });
-    let client = Client::new(identity, protocol, Rc::clone(&listener), socket.state());
+    let (peer, port) = match origin {
+        Origin::Local => (None, None),
+        Origin::Client { source, destination } => (Some(source.ip()), Some(destination.port())),
+    };
+    let scheme = if is_tls { Scheme::Https } else { Scheme::Http };
+    let identity = Identity::new(peer, scheme, port, &spec.trusted_proxies);
+    let trusted = Arc::clone(&spec.trusted_proxies);
+    let known = Known { identity, certificate, origin, trusted };
+    let client = Client::new(known, Rc::clone(&listener), socket.state());
     client.counted_by(&counted);
     let _enrolled = worker.enrol(&client);
+    let protocol = if spec.h2c && !is_tls {
+        let Some(found) = sniff(&worker, &client, &mut socket).await else { return };
+        found
+    } else {
+        protocol
+    };
+    if protocol == Protocol::Http2 {
+        client.speaks_http2();
+    }
     let ended = match protocol {
-        Protocol::Http1 => http1::serve(&worker, &client, socket).await,
-        Protocol::Http2 => http2::serve(&worker, &client, socket).await,
+        Protocol::Http1 => http1::serve(&worker, &client, socket).await.map_err(Ended::Http1),
+        Protocol::Http2 => http2::serve(&worker, &client, socket).await.map_err(Ended::Http2),
     };
     if let Err(error) = ended {
-        tracing::debug!(client = client.identity.address(), %error, "connection ended");
+        tracing::debug!(client = client.known.identity.address(), %error, "connection ended");
     }
 }
 
@@ -142,38 +168,43 @@ async fn origin(
         }
         (Socket::Tcp(_) | Socket::Unix(_), _) => Origin::Local,
     };
-    let Some(peer) = peer.filter(|peer| contains(&spec.proxy_protocol, peer.ip())) else {
+    if !peer.is_some_and(|peer| contains(&spec.proxy_protocol, peer.ip())) {
         return Ok(own);
-    };
-    let _ = peer;
+    }
     Ok(match proxy_header::read(socket).await? {
         Proxied::Local => own,
         Proxied::From { source, destination } => Origin::Client { source, destination },
     })
 }
 
-/// Whether an HTTP/2 preface comes. Reads as little as tells.
-async fn sniff(socket: &mut ClientSocket) -> io::Result<Protocol> {
+/// Whether an HTTP/2 preface comes; reads as little as tells. `None` when it is to leave first.
+async fn sniff(
+    worker: &Worker,
+    client: &Client,
+    socket: &mut ClientSocket,
+) -> Option<Protocol> {
     let mut early = BytesMut::with_capacity(PREFACE.len());
+    let mut rest = [0; PREFACE.len()];
     let protocol = loop {
         if early.len() == PREFACE.len() {
             break Protocol::Http2;
         }
-        let mut rest = [0; PREFACE.len()];
-        let read = socket.read(&mut rest[..PREFACE.len() - early.len()]).await?;
+        let mut reading = pin!(socket.read(&mut rest[..PREFACE.len() - early.len()]));
+        let read = poll_fn(|context| {
+            client.woken_by(context.waker());
+            if worker.is_draining() || client.is_leaving() {
+                return Poll::Ready(None);
+            }
+            reading.as_mut().poll(context).map(Result::ok)
+        })
+        .await?;
         early.extend_from_slice(&rest[..read]);
         if read == 0 || !PREFACE.starts_with(&early) {
             break Protocol::Http1;
         }
     };
     socket.give_back(early);
-    Ok(protocol)
-}
-
-/// Whether one of `networks` holds `address`; IPv4 in the clothes of IPv6 is IPv4.
-pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
+    Some(protocol)
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {

@@ -8,8 +8,6 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as _, Frame};
 
-use crate::downstream::client::Protocol;
-
 /// A request body on its way in.
 #[derive(Debug)]
 pub(crate) enum Incoming {
@@ -29,13 +27,6 @@ pub(crate) enum BodyError {
 }
 
 impl Incoming {
-    pub(crate) fn protocol(&self) -> Protocol {
-        match self {
-            Self::Http1(_) => Protocol::Http1,
-            Self::Http2(_) => Protocol::Http2,
-        }
-    }
-
     /// Whether nothing is to come.
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {

@@ -9,8 +9,9 @@ use config::model::BackendUrl;
 use http_body::Frame;
 
 use crate::body::Source;
-use crate::downstream::client::Client;
+use crate::downstream::client::Known;
 use crate::head::Head;
+use crate::switch::Switch;
 use crate::upstream::ResponseHead;
 use crate::upstream::h1::{self, Framing, Malformed};
 use crate::upstream::http2;
@@ -49,7 +50,7 @@ impl Exchange {
     pub(crate) fn begin(
         &mut self,
         head: &Head,
-        client: &Client,
+        client: &Known,
         url: &BackendUrl,
         source: Option<&Rc<Source>>,
     ) {
@@ -62,7 +63,10 @@ impl Exchange {
                     framing,
                 );
             }
-            Self::Http2(stream) => stream.begin(head.request(client, url), source.cloned()),
+            Self::Http2(stream) => {
+                let framing = source.map_or(Framing::None, |source| source.framing());
+                stream.begin(head.request(client, url, framing), source.cloned());
+            }
         }
     }
 
@@ -100,6 +104,17 @@ impl Exchange {
         match self {
             Self::Http1(connection) => connection.poll_send(context),
             Self::Http2(stream) => stream.poll_send(context),
+        }
+    }
+
+    /// Whether the backend can switch as asked, if anything is asked. Over HTTP/2 it has to say so
+    /// first, and there is only WebSocket.
+    pub(crate) async fn may_switch(&self, switch: Option<&Switch>) -> bool {
+        match (self, switch) {
+            (Self::Http2(stream), Some(switch)) => {
+                switch.is_websocket() && stream.may_connect().await
+            }
+            (Self::Http1(_), _) | (_, None) => true,
         }
     }
 

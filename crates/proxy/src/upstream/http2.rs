@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
@@ -41,6 +41,9 @@ const STREAMS_AT_FIRST: usize = 100;
 /// Most interim responses before the final one; a backend that sends more is not making progress.
 const MAX_INTERIM: usize = 16;
 
+/// How long a backend may take to send its settings on a new connection.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long a connection without exchanges may take to say goodbye.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,7 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
+    ping: RefCell<Option<PingPong>>,
     driver: Rc<Driver>,
     open: Cell<usize>,
     served: Cell<u64>,
@@ -74,7 +78,7 @@ impl Connection {
     /// When nothing can be sent.
     pub(crate) async fn begin(stream: connect::Stream) -> Result<Rc<Self>, h2::Error> {
         let written = Rc::new(Cell::new(0));
-        let (sender, connection) = h2::client::Builder::new()
+        let (sender, mut connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -83,6 +87,7 @@ impl Connection {
             .initial_max_send_streams(STREAMS_AT_FIRST)
             .handshake(Counting::new(stream, Rc::clone(&written)))
             .await?;
+        let ping = RefCell::new(connection.ping_pong());
         let driver = Rc::new(Driver {
             connection: RefCell::new(Some(connection)),
             waker: RefCell::new(Waker::noop().clone()),
@@ -93,6 +98,7 @@ impl Connection {
         tokio::task::spawn_local(Rc::clone(&driver).run());
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
+            ping,
             driver,
             open: Cell::new(0),
             served: Cell::new(0),
@@ -339,9 +345,19 @@ impl Stream {
         Some((send, receive, Tunnelled(self)))
     }
 
-    /// Whether the backend takes extended CONNECT requests.
-    pub(crate) fn may_connect(&self) -> bool {
-        self.connection.sender.borrow().is_extended_connect_protocol_enabled()
+    /// Whether the backend takes extended CONNECT requests. On a new connection it has not said yet;
+    /// an answered ping means that it has (RFC 9113 3.4: its settings come first).
+    pub(crate) async fn may_connect(&self) -> bool {
+        let is_enabled = || self.connection.sender.borrow().is_extended_connect_protocol_enabled();
+        if is_enabled() {
+            return true;
+        }
+        let ping = self.connection.ping.borrow_mut().take();
+        if let Some(mut ping) = ping {
+            // A connection that breaks is noticed by whoever sends on it.
+            let _ = timeout(SETTINGS_WITHIN, ping.ping(Ping::opaque())).await;
+        }
+        is_enabled()
     }
 
     /// What an error means for the request.

@@ -1,6 +1,7 @@
 //! The backend side: backends, connections to them, and the exchanges on those.
 
 pub(crate) mod backend;
+pub(crate) mod duplex;
 pub(crate) mod exchange;
 pub(crate) mod h1;
 mod counting;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxy::Leave;
 
 use crate::backend::{Backend, Then};
-use crate::rig::{Plan, Rig, served, until};
+use crate::rig::{Plan, Rig, served, until, destination};
 
 /// A backend that takes `ms` to answer.
 fn slow(ms: u64) -> Backend {
@@ -64,7 +64,7 @@ fn a_known_backend_gets_its_new_specification() {
     let (old, new) = (Backend::named("old"), Backend::named("new"));
     let mut rig = Rig::active(Plan::default(), &[old.address]);
     let spec = Arc::make_mut(&mut rig.snapshot.services[0]);
-    spec.backends[0].url.port = new.address.port();
+    spec.backends[0].destination = destination(new.address);
     rig.configure(Vec::new());
     assert_eq!(served(&rig.client().get("/")), "new");
     assert_eq!(old.journal.count(), 0);

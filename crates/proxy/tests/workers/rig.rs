@@ -7,8 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::model::{
-    BackendUrl, DownstreamLimits, Hold, Replay, Scheme, UpstreamConnections, UpstreamTimeouts,
+    BackendUrl, DownstreamLimits, Hold, Replay, Scheme, StreamPolicy, UpstreamConnections,
+    UpstreamProtocol, UpstreamTimeouts,
 };
+use connect::Destination;
 use metrics::Metrics;
 use proxy::{
     BackendSpec, Bound, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Workers,
@@ -40,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) stall_after: Duration,
     pub(crate) limits: DownstreamLimits,
+    pub(crate) protocol: UpstreamProtocol,
+    pub(crate) streams: StreamPolicy,
 }
 
 impl Default for Plan {
@@ -49,7 +53,13 @@ impl Default for Plan {
             workers: 1,
             hold: Hold { timeout: far, requests: 1000, bytes: 16 << 20 },
             replay: Replay { buffer: 64 << 10, attempts: 1, settle: far },
-            timeouts: UpstreamTimeouts { connect: far, response: far, idle: far },
+            timeouts: UpstreamTimeouts {
+                connect: far,
+                response: far,
+                idle: far,
+                stream_idle: far,
+                request: None,
+            },
             stall_after: far,
             limits: DownstreamLimits {
                 connections: 1000,
@@ -58,10 +68,26 @@ impl Default for Plan {
                 body_timeout: far,
                 header_bytes: 16 << 10,
                 headers: 100,
+                connections_per_client: 1000,
+                handshake_timeout: far,
+                body_progress: 0,
+                uri_bytes: 8 << 10,
+                body_bytes: None,
+                streams: 100,
+                requests: None,
+                connection_age: None,
                 half_close: false,
             },
+            protocol: UpstreamProtocol::Auto,
+            streams: StreamPolicy::Keep,
         }
     }
+}
+
+/// A backend at `address`, in the clear.
+pub(crate) fn destination(address: SocketAddr) -> Destination {
+    let url = BackendUrl::tcp(Scheme::Http, &address.ip().to_string(), address.port());
+    Destination { url, tls: None, proxy_protocol: None }
 }
 
 const SERVICE: ServiceId = ServiceId(7);
@@ -76,6 +102,8 @@ pub(crate) struct Rig {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     epoch: u64,
+    /// What becomes of streams at a move.
+    pub(crate) streams: StreamPolicy,
 }
 
 impl Rig {
@@ -85,17 +113,12 @@ impl Rig {
         let metrics = Metrics::new();
         let (sender, suspicions) = mpsc::channel(1024);
         let workers = Workers::start(plan.workers, Arc::clone(&metrics), sender).unwrap();
-        let bound = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), workers.count()).unwrap();
-        let (configured, address) = (bound.configured, bound.local);
+        let bound = bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(), workers.count()).unwrap();
+        let (configured, address) = (bound.configured.clone(), bound.local.tcp().unwrap());
         let backends = (1..).zip(backends).map(|(id, address)| BackendSpec {
             id: BackendId(id),
             name: format!("b{id}").into(),
-            url: BackendUrl {
-                scheme: Scheme::Http,
-                host: address.ip().to_string().into(),
-                port: address.port(),
-            },
-            tls: None,
+            destination: destination(*address),
         });
         let service = ServiceSpec {
             id: SERVICE,
@@ -104,16 +127,30 @@ impl Rig {
             hold: plan.hold,
             replay: plan.replay,
             timeouts: plan.timeouts,
-            connections: UpstreamConnections { idle: 100, idle_timeout: 6 * PATIENCE },
+            connections: UpstreamConnections {
+                idle: 100,
+                idle_timeout: 6 * PATIENCE,
+                streams: 100,
+            },
+            protocol: plan.protocol,
             stall_after: plan.stall_after,
         };
         let snapshot = Snapshot {
             table: Table::new([], Some(0)),
             services: vec![Arc::new(service)],
-            listeners: vec![ListenerSpec { address: configured, limits: plan.limits }],
+            listeners: vec![ListenerSpec {
+                address: configured,
+                tls: None,
+                h2c: true,
+                redirect_https: None,
+                hsts: None,
+                trusted_proxies: [].into(),
+                proxy_protocol: [].into(),
+                limits: plan.limits,
+            }],
         };
         let workers = Some(Arc::new(workers));
-        let rig = Self { runtime, workers, suspicions, metrics, snapshot, address, epoch: 0 };
+        let rig = Self { runtime, workers, suspicions, metrics, snapshot, address, epoch: 0, streams: plan.streams };
         rig.configure(vec![bound]);
         rig
     }
@@ -149,7 +186,7 @@ impl Rig {
 
     fn order(&mut self, active: Option<BackendId>, leave: Leave) {
         self.epoch += 1;
-        let order = self.workers().activate(SERVICE, self.epoch, active, leave);
+        let order = self.workers().activate(SERVICE, self.epoch, active, leave, self.streams);
         self.runtime.block_on(order).unwrap();
     }
 

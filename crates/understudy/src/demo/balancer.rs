@@ -146,7 +146,9 @@ async fn start(text: &str, admin: &TcpListener) -> anyhow::Result<Running> {
     let loaded = config::load(FILE, text, Path::new(""))?;
     let source = Source { file: FILE.to_owned(), base: PathBuf::new() };
     let control = Control::start(loaded.config, source).await?;
-    let service = control.listening().first().context("no listener")?.local;
+    let listening = control.listening();
+    let local = listening.first().and_then(|listening| listening.local.tcp());
+    let service = local.context("no listener")?;
     Ok(Running { control, service, admin: admin.local_addr()? })
 }
 

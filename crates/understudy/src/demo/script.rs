@@ -138,6 +138,7 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
             }
         }
         Kind::HealthChanged { .. }
+        | Kind::StreamsSettled { .. }
         | Kind::AdminChanged { .. }
         | Kind::Locked
         | Kind::Unlocked
@@ -223,6 +224,7 @@ mod tests {
                 epoch: number,
                 evidence: "".into(),
                 took: None,
+                streams: 0,
             },
         };
         let second = Duration::from_secs(1);

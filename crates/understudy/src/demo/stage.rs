@@ -213,7 +213,7 @@ fn wait_for_an_active(balancer: &Balancer) -> anyhow::Result<()> {
 /// An event in one short line.
 fn describe(event: &Event) -> (Tone, String) {
     match &event.kind {
-        Kind::ActiveChanged { from, to, reason, epoch, took, evidence: _ } => {
+        Kind::ActiveChanged { from, to, reason, epoch, took, evidence: _, streams: _ } => {
             let reason = reason_word(*reason);
             let after = took
                 .map(|took| format!(", {} after the first sign", short(took)))
@@ -229,6 +229,9 @@ fn describe(event: &Event) -> (Tone, String) {
                     (Tone::Bad, format!("nobody is left, requests wait: {reason}, epoch {epoch}"))
                 }
             }
+        }
+        Kind::StreamsSettled { left, closed, .. } => {
+            (Tone::Plain, format!("of {left} streams left behind, {closed} were closed"))
         }
         Kind::HealthChanged { backend, health, evidence } => match health {
             Health::Up => (Tone::Good, format!("{backend} is up")),

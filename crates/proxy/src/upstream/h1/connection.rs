@@ -221,7 +221,7 @@ impl Connection {
     }
 
     /// Sends as much as the socket and the client allow. `context` is woken when there can be more.
-    fn poll_send(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) {
         if matches!(self.progress, Progress::Refused | Progress::RefusedAll)
             || (self.output.is_empty() && self.upload.is_none())
         {

@@ -11,7 +11,7 @@ mod request;
 mod response;
 
 pub(crate) use connection::Connection;
-pub(crate) use body::{Decoded, Decoder};
+pub(crate) use body::{Decoded, Decoder, is_forbidden_trailer};
 pub(crate) use request::{Framing, write_chunk, write_end};
 pub(crate) use response::{Head, Parsed, parse};
 

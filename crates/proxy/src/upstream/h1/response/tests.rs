@@ -15,9 +15,9 @@ struct Summary {
 impl From<Head> for Summary {
     fn from(head: Head) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let fields = head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let fields = head.head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
         Self {
-            status: head.status.as_u16(),
+            status: head.head.status.as_u16(),
             fields: fields.collect(),
             body: head.body,
             keeps_open: head.keeps_open,
