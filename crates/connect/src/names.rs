@@ -88,8 +88,7 @@ impl Names {
         let shared = &self.0;
         loop {
             // Listens before it looks, so that no end is missed.
-            let mut ended = std::pin::pin!(shared.ended.notified());
-            ended.as_mut().enable();
+            let ended = shared.ended.notified();
             match Shared::consult(shared) {
                 Advice::Use(addresses) => return Ok(addresses),
                 Advice::Fail(failure) => return Err(failure.told(&shared.host)),

@@ -78,3 +78,31 @@ fn failure(error: &ConnectError) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_we_lack_says_nothing_of_the_backend() {
+        let lack = io::Error::other("127.0.0.1:1: too many open files");
+        assert_eq!(failure(&ConnectError::Exhausted(lack)), Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn what_the_backend_does_is_a_failure_and_its_words_are_kept() {
+        let error = || io::Error::other("127.0.0.1:1: why");
+        let why = || "127.0.0.1:1: why".to_owned();
+        for (error, cause) in [
+            (ConnectError::Refused(error()), Cause::Refused(why())),
+            (ConnectError::Resolve(error()), Cause::Resolve(why())),
+            (ConnectError::Tls(error()), Cause::Tls(why())),
+            (ConnectError::Timeout(Duration::ZERO), Cause::Timeout),
+        ] {
+            assert_eq!(failure(&error), Outcome::Fail(cause));
+        }
+    }
+}

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::model::{Health, UpstreamProtocol};
-use connect::{Connector, Destination};
+use connect::{Connector, Destination, Tls};
+use rustls::client::Resumption;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -123,7 +124,7 @@ impl Driver {
     ) -> Self {
         let now = Instant::now();
         Self {
-            connector: Arc::new(Connector::new(subject.destination.clone())),
+            connector: Arc::new(Connector::new(unacquainted(&subject.destination))),
             cadence: Cadence::new(&subject.health, now + delay),
             lateness: Lateness::new(subject.health.timeout, now),
             subject: Arc::new(subject),
@@ -217,6 +218,16 @@ impl Driver {
             self.unsent.push_back(report);
         }
     }
+}
+
+/// The same way, without resuming TLS sessions: a backend that knows us shows its certificate no more
+/// (RFC 8446 section 2.2), and a probe is to notice when it was renewed or has expired.
+fn unacquainted(destination: &Destination) -> Destination {
+    let mut destination = destination.clone();
+    if let Some(Tls { config, .. }) = &mut destination.tls {
+        Arc::make_mut(config).resumption = Resumption::disabled();
+    }
+    destination
 }
 
 /// Sleeps until `wake`; for ever without one.

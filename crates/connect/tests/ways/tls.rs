@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -258,6 +258,27 @@ async fn the_end_of_the_certificate_is_told() {
     // `date -d 2087-06-05T00:00Z +%s`
     let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(3_705_609_600);
     assert_eq!(ours.unwrap().stream.certificate_expires(), Some(expected));
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_and_its_certificate_still_known() {
+    let authority = Authority::new("company");
+    let (listener, address) = listener().await;
+    let config = Arc::new(server(authority.issue("a.example", |_| {}), &[]));
+    let connector = Connector::new(https(address, "a.example", authority.client()));
+    for resumed in [false, true] {
+        let accepting = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            TlsAcceptor::from(Arc::clone(&config)).accept(stream).await
+        };
+        let (ours, theirs) =
+            tokio::join!(connector.connect(Offer::Http1, Origin::Local, DEADLINE), accepting);
+        let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap());
+        talk(&mut ours.stream, &mut theirs).await;
+        let kind = theirs.get_ref().1.handshake_kind();
+        assert_eq!(kind == Some(HandshakeKind::Resumed), resumed, "{kind:?}");
+        assert!(ours.stream.certificate_expires().is_some());
+    }
 }
 
 #[tokio::test]

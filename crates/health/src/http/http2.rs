@@ -19,8 +19,6 @@ use crate::report::Cause;
 
 /// Most bytes of fields in an answer.
 const MOST_HEADER_BYTES: u32 = 64 * 1024;
-/// Sending its goodbye takes a connection two looks: one sees that nobody needs it any more.
-const LOOKS: usize = 2;
 
 /// The status of a complete answer.
 pub(super) async fn status(
@@ -55,13 +53,9 @@ async fn exchange(stream: Stream, request: Request<()>) -> Result<u16, h2::Error
         // What made the connection end is told to whoever waits for the answer.
         _ = &mut connection => return answer.await,
     };
-    // A word of goodbye if it can be said at once; the verdict does not wait for it.
-    for _ in 0..LOOKS {
-        let looked = poll_fn(|context| Poll::Ready(connection.as_mut().poll(context))).await;
-        if looked.is_ready() {
-            break;
-        }
-    }
+    // Nobody needs the connection any more: it says goodbye if that can be done at once. The verdict
+    // does not wait for it.
+    poll_fn(|context| Poll::Ready(connection.as_mut().poll(context).is_ready())).await;
     Ok(status)
 }
 

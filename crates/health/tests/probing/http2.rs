@@ -12,7 +12,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, UPGRADE, U
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Version};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -23,34 +24,16 @@ use crate::support::{
 };
 use crate::tls::{Authority, assert_tls, https, provider};
 
-/// What a backend saw on one connection.
-#[derive(Debug)]
-struct Seen {
-    request: Request<()>,
-    /// Whether the connection ended as it should.
-    orderly: bool,
-}
-
-/// Serves one connection; says what it saw when the connection has ended.
+/// Serves one connection; hands on what is asked.
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    seen: mpsc::Sender<Seen>,
+    seen: mpsc::Sender<Request<()>>,
     answer: impl Fn(SendResponse<Bytes>),
 ) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-    let mut asked = None;
-    let orderly = loop {
-        match connection.accept().await {
-            Some(Ok((request, respond))) => {
-                answer(respond);
-                asked = Some(request.map(|_| ()));
-            }
-            Some(Err(_)) => break false,
-            None => break true,
-        }
-    };
-    if let Some(request) = asked {
-        let _ = seen.try_send(Seen { request, orderly });
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        answer(respond);
+        let _ = seen.try_send(request.map(|_| ()));
     }
 }
 
@@ -65,7 +48,7 @@ fn answer(status: u16, body: &'static str) -> impl Fn(SendResponse<Bytes>) + Clo
 /// A backend that speaks HTTP/2 in the clear and nothing else.
 async fn in_the_clear(
     answer: impl Fn(SendResponse<Bytes>) + Clone + Send + Sync + 'static,
-) -> (Subject, mpsc::Receiver<Seen>) {
+) -> (Subject, mpsc::Receiver<Request<()>>) {
     let (sender, seen) = mpsc::channel(64);
     let address = backend(move |_, stream| serve(stream, sender.clone(), answer.clone())).await;
     let mut subject = subject(address);
@@ -73,23 +56,57 @@ async fn in_the_clear(
     (subject, seen)
 }
 
-async fn first(mut seen: mpsc::Receiver<Seen>) -> Seen {
+async fn first(mut seen: mpsc::Receiver<Request<()>>) -> Request<()> {
     timeout(DEADLINE, seen.recv()).await.expect("in time").unwrap()
 }
 
 #[tokio::test]
-async fn a_good_answer_passes_and_the_connection_ends_as_it_should() {
+async fn a_good_answer_passes() {
     let (subject, seen) = in_the_clear(answer(200, "ok")).await;
     let address = subject.destination.url.authority();
     let subject = with_probe(subject, |probe| {
         probe.path = PathAndQuery::from_static("/healthz?deep=1");
     });
     assert_eq!(outcome(subject).await, Outcome::Pass);
-    let Seen { request, orderly } = first(seen).await;
+    let request = first(seen).await;
     assert_eq!(request.version(), Version::HTTP_2);
     assert_eq!(request.uri().to_string(), format!("http://{address}/healthz?deep=1"));
     assert_eq!(request.headers()[USER_AGENT], "understudy-health");
-    assert!(orderly);
+}
+
+/// Reads one frame (RFC 9113 section 4.1) and returns its type.
+async fn frame(stream: &mut TcpStream) -> Option<u8> {
+    let mut header = [0; 9];
+    stream.read_exact(&mut header).await.ok()?;
+    let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+    stream.read_exact(&mut vec![0; length as usize]).await.ok()?;
+    Some(header[3])
+}
+
+#[tokio::test]
+async fn a_probe_says_goodbye() {
+    const HEADERS: u8 = 1;
+    const GO_AWAY: u8 = 7;
+    let (sender, mut last_frames) = mpsc::channel(8);
+    let address = backend(move |_, mut stream| {
+        let sender = sender.clone();
+        async move {
+            stream.read_exact(&mut [0; b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()]).await.unwrap();
+            while frame(&mut stream).await != Some(HEADERS) {}
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            let ok = [0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x88];
+            stream.write_all(&[&settings[..], &ok[..]].concat()).await.unwrap();
+            let mut last = None;
+            while let Some(frame) = frame(&mut stream).await {
+                last = Some(frame);
+            }
+            let _ = sender.send(last).await;
+        }
+    })
+    .await;
+    assert_eq!(outcome(subject_of(address)).await, Outcome::Pass);
+    let last = timeout(DEADLINE, last_frames.recv()).await.expect("it is closed").unwrap();
+    assert_eq!(last, Some(GO_AWAY));
 }
 
 #[tokio::test]
@@ -107,7 +124,7 @@ async fn the_request_is_as_configured_but_for_fields_of_connections() {
         ]);
     });
     assert_eq!(outcome(subject).await, Outcome::Pass);
-    let request = first(seen).await.request;
+    let request = first(seen).await;
     assert_eq!(request.method(), Method::HEAD);
     assert_eq!(request.uri().to_string(), "http://licence.example/");
     let fields = request.headers();

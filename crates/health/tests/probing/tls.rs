@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use config::model::Scheme;
+use config::model::{Scheme, UpstreamProtocol};
 use connect::Tls;
 use health::{Cause, Outcome, Subject};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -11,11 +11,18 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{OK, UNAVAILABLE, backend, outcome, read_request, subject, until_closed};
+use crate::support::{
+    DEADLINE, OK, UNAVAILABLE, backend, outcome, read_request, start, subject, until_closed,
+};
 
 /// A private certificate authority.
 pub(crate) struct Authority {
@@ -161,17 +168,55 @@ async fn https_without_settings_fails() {
 #[tokio::test]
 async fn a_backend_that_wants_a_certificate_of_us_refuses_by_tls() {
     let authority = Authority::new("company");
+    for (protocol, alpn) in [(UpstreamProtocol::Http1, "http/1.1"), (UpstreamProtocol::Http2, "h2")]
+    {
+        let (certificate, key) = authority.issue("lm1.example");
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&authority.roots), provider());
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let mut subject = https(serve(config).await, "lm1.example", authority.client());
+        subject.protocol = protocol;
+        assert_tls(&outcome(subject).await, "wants a certificate of us");
+    }
+}
+
+#[tokio::test]
+async fn every_probe_sees_the_certificate_anew() {
+    let authority = Authority::new("company");
     let (certificate, key) = authority.issue("lm1.example");
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&authority.roots), provider());
     let config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
+        .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    let subject = https(serve(config).await, "lm1.example", authority.client());
-    assert_tls(&outcome(subject).await, "wants a certificate of us");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (sender, mut kinds) = mpsc::channel(64);
+    let address = backend(move |_, stream| {
+        let (acceptor, sender) = (acceptor.clone(), sender.clone());
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            read_request(&mut stream).await;
+            let _ = stream.write_all(OK.as_bytes()).await;
+            let _ = stream.shutdown().await;
+            let _ = sender.try_send(stream.get_ref().1.handshake_kind());
+        }
+    })
+    .await;
+    let (_prober, _reports) = start(https(address, "lm1.example", authority.client()));
+    for _ in 0..3 {
+        let kind = timeout(DEADLINE, kinds.recv()).await.expect("in time").unwrap();
+        assert!(
+            matches!(kind, Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)),
+            "{kind:?}"
+        );
+    }
 }
 
 /// Stands for `insecure: true`.
