@@ -110,6 +110,7 @@ impl Source {
     /// Passes on to the in-flight table whether the body moved and whose turn it is.
     pub(crate) fn report(&self, flight: &Flight) {
         let is_ended = self.kept.borrow().ended;
+        flight.uploading(!is_ended);
         let is_enough = self.moved.get() > 0 && self.moved.get() >= self.bounds.progress;
         // The backend's turn begins when the client's ends, however little it sent.
         let turned = self.turn.get() == Turn::Upstream && flight.awaits_client();

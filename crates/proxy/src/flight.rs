@@ -75,6 +75,8 @@ struct Entry {
     is_stream: Cell<bool>,
     /// When it is given up, whatever it does.
     deadline: Cell<Option<Instant>>,
+    /// Whether the client is still sending its body.
+    uploading: Cell<bool>,
     /// When it must have left the backend that the traffic has left.
     close_at: Cell<Option<Instant>>,
 }
@@ -124,6 +126,7 @@ impl Flights {
             waker,
             is_stream: Cell::new(false),
             deadline: Cell::new(None),
+            uploading: Cell::new(false),
             close_at: Cell::new(None),
         });
         Flight { flights: Rc::clone(self), key }
@@ -175,6 +178,7 @@ impl Flights {
                 Phase::Awaiting => {
                     // Has it sent anything? If not, it turns away.
                     entry.wake();
+                    streams += usize::from(entry.uploading.get());
                     under_way.push(key);
                 }
                 Phase::Relaying | Phase::Tunnel => {
@@ -236,7 +240,12 @@ impl Entry {
     /// The traffic has left its backend long enough.
     fn close(&self) {
         match (self.phase.get(), self.turn.get()) {
-            (Phase::Awaiting, _) => self.leave_signal(Signal::Abandon),
+            (Phase::Awaiting, _) => {
+                if self.uploading.get() {
+                    self.service.cells.streams_closed.inc();
+                }
+                self.leave_signal(Signal::Close);
+            }
             (Phase::Relaying, Turn::Downstream) if self.client.protocol() == Protocol::Http1 => {
                 self.service.cells.streams_closed.inc();
                 self.client.cut();
@@ -276,7 +285,7 @@ impl Entry {
                 // Has its client left?
                 self.wake();
             }
-            (Phase::Awaiting | Phase::Settling, Turn::Downstream) => {
+            (Phase::Awaiting, Turn::Downstream) => {
                 if waited > client_limit.max(long) {
                     self.leave_signal(Signal::Expired);
                 }
@@ -290,7 +299,7 @@ impl Entry {
                     self.service.suspect_stall(backend, now);
                 }
             }
-            (Phase::Settling, Turn::Upstream) => {
+            (Phase::Settling, _) => {
                 if waited > spec.replay.settle.min(spec.timeouts.response) {
                     self.leave_signal(Signal::Expired);
                 }
@@ -389,7 +398,10 @@ impl Flight {
     pub(crate) fn progress(&self, turn: Turn) {
         let now = self.flights.now();
         self.with(|entry| {
-            entry.since.set(now);
+            // However much still moves, its time is over soon.
+            if entry.phase.get() != Phase::Settling {
+                entry.since.set(now);
+            }
             entry.turn.set(turn);
         });
     }
@@ -406,7 +418,14 @@ impl Flight {
 
     /// Whether the request waits for more of its own body.
     pub(crate) fn awaits_client(&self) -> bool {
-        self.with(|entry| entry.turn.get() == Turn::Downstream)
+        self.with(|entry| {
+            entry.turn.get() == Turn::Downstream && entry.phase.get() != Phase::Settling
+        })
+    }
+
+    /// Notes whether the client is still sending its body.
+    pub(crate) fn uploading(&self, uploading: bool) {
+        self.with(|entry| entry.uploading.set(uploading));
     }
 
     /// Whether the client has left.

@@ -89,7 +89,10 @@ pub(crate) async fn forward(
 
     let response = match job.deliver().await {
         Ok(delivered) => job.relay(delivered, upgrade),
-        Err(failure) => Err(failure),
+        Err(failure) => {
+            job.log(failure);
+            Err(failure)
+        }
     };
     unanswered.is_answered = true;
     let cells = &unanswered.service.cells;
@@ -349,7 +352,10 @@ impl Job {
     /// What the sweep or an order of control has to say to a request that awaits its response head.
     fn heed_signal(&self) -> Poll<Result<ResponseHead, Lost>> {
         match self.flight.signal() {
-            Signal::None | Signal::Close => Poll::Pending,
+            Signal::None => Poll::Pending,
+            // The time it had at a backend that has been left is over.
+            Signal::Close if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
+            Signal::Close => Poll::Ready(Err(Lost::Expired)),
             Signal::Expired if self.flight.awaits_client() => Poll::Ready(Err(Lost::ClientStalled)),
             Signal::Expired => Poll::Ready(Err(Lost::Expired)),
             Signal::Abandon if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
@@ -410,6 +416,13 @@ impl Job {
             response.extensions_mut().insert(reason);
         }
         Ok(response)
+    }
+
+    /// Says who was not served, and why.
+    fn log(&self, failure: Failure) {
+        let client = self.head.client(&self.client.known);
+        let (service, method, path) = (&self.spec.name, self.head.method(), self.head.path());
+        tracing::debug!(%service, %client, %method, path, ?failure, "request failed");
     }
 
     async fn wait(

@@ -121,6 +121,14 @@ impl Head {
         self.uri.path()
     }
 
+    /// The client's address, as far as it is known: behind trusted proxies, what they say.
+    pub(crate) fn client(&self, known: &Known) -> String {
+        known.claims(&self.headers).map_or_else(
+            || known.identity.address().to_owned(),
+            |claims| claims.client().to_string(),
+        )
+    }
+
     /// The method asked for.
     pub(crate) fn method(&self) -> &Method {
         &self.method

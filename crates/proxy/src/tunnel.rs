@@ -124,10 +124,12 @@ impl Tunnel<'_> {
         let mask = fastrand::u32(..).to_be_bytes();
         let to_backend = close_frame(CloseCode::GoingAway, MOVED, Some(mask));
         let to_client = close_frame(CloseCode::ServiceRestart, MOVED, None);
-        let own_frames = frames.map(|_| Frames::default());
+        let (mut up, mut down) = (frames.map(|_| Frames::default()), frames);
         {
-            let upwards = self.pass_on(&mut client_reads, &mut backend_writes, own_frames, to_backend);
-            let downwards = self.pass_on(&mut backend_reads, &mut client_writes, frames, to_client);
+            let upwards =
+                self.pass_on(&mut client_reads, &mut backend_writes, &mut up, to_backend);
+            let downwards =
+                self.pass_on(&mut backend_reads, &mut client_writes, &mut down, to_client);
             let (mut upwards, mut downwards) = (pin!(upwards), pin!(downwards));
             let follow = || if self.leaving.get().is_some() { GOODBYE_WITHIN } else { FOLLOW_WITHIN };
             tokio::select! {
@@ -135,11 +137,20 @@ impl Tunnel<'_> {
                 () = &mut downwards => { let _ = timeout(follow(), upwards).await; }
             }
         }
-        if self.leaving.get().is_some() && frames.is_some() {
+        if self.leaving.get().is_some()
+            && let Some(frames) = &mut up
+        {
             // Its own goodbye, and what it had sent before: closing over unread bytes would reset
             // the connection before ours has been read (RFC 6455 7.1.1).
             let mut rest = [0; 1024];
-            let drain = async { while client_reads.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
+            let drain = async {
+                while !(frames.has_closed() && frames.is_between()) {
+                    match client_reads.read(&mut rest).await {
+                        Ok(read) if read > 0 => frames.feed(&rest[..read]),
+                        Ok(_) | Err(_) => break,
+                    }
+                }
+            };
             let _ = timeout(GOODBYE_WITHIN, drain).await;
         }
         let _ = timeout(GOODBYE_WITHIN, client_writes.shutdown()).await;
@@ -152,14 +163,14 @@ impl Tunnel<'_> {
         &self,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
-        mut frames: Option<Frames>,
+        frames: &mut Option<Frames>,
         goodbye: Vec<u8>,
     ) {
         let mut piece = Vec::with_capacity(PIECE);
         loop {
             let mut room = PIECE;
             if self.leaving.get().is_some() {
-                match &frames {
+                match frames {
                     Some(frames) if frames.has_closed() => return,
                     Some(frames) if frames.is_between() => {
                         let _ = to.write_all(&goodbye).await;
@@ -183,7 +194,7 @@ impl Tunnel<'_> {
                 break;
             }
             self.flight.progress(Turn::Upstream);
-            if let Some(frames) = &mut frames {
+            if let Some(frames) = frames {
                 frames.feed(&piece);
             }
             if to.write_all(&piece).await.is_err() || to.flush().await.is_err() {

@@ -203,11 +203,6 @@ pub(crate) fn accept(key: &[u8]) -> HeaderValue {
     header(BASE64.encode(sum))
 }
 
-/// Whether `key` is base64 of 16 bytes: what a server may ask a client to send.
-pub(crate) fn is_key(key: &[u8]) -> bool {
-    BASE64.decode(key.trim_ascii()).is_ok_and(|random| random.len() == 16)
-}
-
 /// Base64 has only characters that a field may have.
 fn header(base64: String) -> HeaderValue {
     HeaderValue::try_from(base64).unwrap_or(HeaderValue::from_static(""))

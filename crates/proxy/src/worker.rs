@@ -73,8 +73,8 @@ pub(crate) struct Team {
     pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
     /// Open client connections; written only by the worker itself, at accept and close.
     pub(crate) connections: Vec<AtomicUsize>,
-    /// Open connections by client address, over all workers; written at accept and close.
-    pub(crate) by_client: Mutex<HashMap<IpAddr, usize>>,
+    /// Open connections by listener and client address, over all workers; written at accept and close.
+    pub(crate) by_client: Mutex<HashMap<(ListenAddress, IpAddr), usize>>,
 }
 
 /// Hand over a connection only when the difference is worth it.
@@ -352,15 +352,21 @@ impl Worker {
         Enrolled { worker: Rc::clone(self), key }
     }
 
-    /// Counts a connection of the client at `address`; `None` when it has `most` already.
-    pub(crate) fn one_of_client(&self, address: IpAddr, most: usize) -> Option<OneOfClient> {
+    /// Counts a connection to a listener of the client at `address`; `None` when it has `most` already.
+    pub(crate) fn one_of_client(
+        &self,
+        listener: &ListenAddress,
+        address: IpAddr,
+        most: usize,
+    ) -> Option<OneOfClient> {
+        let key = (listener.clone(), address);
         let mut by_client = self.team.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_client.entry(address).or_default();
+        let count = by_client.entry(key.clone()).or_default();
         if *count >= most {
             return None;
         }
         *count += 1;
-        Some(OneOfClient { team: Arc::clone(&self.team), address })
+        Some(OneOfClient { team: Arc::clone(&self.team), key })
     }
 
     pub(crate) fn clock(&self) -> Arc<Clock> {
@@ -436,16 +442,16 @@ impl Drop for Present {
 #[derive(Debug)]
 pub(crate) struct OneOfClient {
     team: Arc<Team>,
-    address: IpAddr,
+    key: (ListenAddress, IpAddr),
 }
 
 impl Drop for OneOfClient {
     fn drop(&mut self) {
         let mut by_client = self.team.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_client.get_mut(&self.address) {
+        if let Some(count) = by_client.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                by_client.remove(&self.address);
+                by_client.remove(&self.key);
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::spec::ListenerSpec;
 use crate::worker::{Counted, OneOfClient, Worker};
 
 /// What an HTTP/2 connection begins with (RFC 9113 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Why a connection ended before its first request.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +137,7 @@ async fn greet(
     let one_of_client = match origin {
         Origin::Client { source, .. } if !contains(&spec.trusted_proxies, source.ip()) => {
             let most = spec.limits.connections_per_client;
-            let one = worker.one_of_client(source.ip().to_canonical(), most);
+            let one = worker.one_of_client(&spec.address, source.ip().to_canonical(), most);
             Some(one.ok_or(Unfit::TooMany)?)
         }
         Origin::Client { .. } | Origin::Local => None,

@@ -6,18 +6,20 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, EXPECT, UPGRADE};
 use http::{Method, Request, Response};
 use http_body::Body as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::body::{Cut, ResponseBody};
 use crate::downstream::client::Client;
+use crate::downstream::conversation::PREFACE;
 use crate::downstream::incoming::Incoming;
 use crate::downstream::reply::{Reply, Upgrade};
 use crate::downstream::socket::ClientSocket;
@@ -35,6 +37,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// (CVE-2023-44487). A page that is left may give up a hundred.
 const MOST_RESETS: u32 = 200;
 
+/// Bytes by which small frames that wait may fall short of 256 each, in all: the messages of gRPC
+/// streams that are held are small, and there may be thousands.
+const SMALL_FRAMES: usize = 4 * 1024 * 1024;
+
 /// The same for streams that we had to reset because of what the client did on them.
 const MOST_ERRORS: usize = 128;
 
@@ -42,7 +48,7 @@ const MOST_ERRORS: usize = 128;
 pub(crate) async fn serve(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    socket: ClientSocket,
+    mut socket: ClientSocket,
 ) -> Result<(), h2::Error> {
     let mut builder = h2::server::Builder::new();
     let header_timeout = client.listener.limits(|limits| {
@@ -56,11 +62,16 @@ pub(crate) async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_local_error_reset_streams(Some(MOST_ERRORS))
+        .data_frame_budget(SMALL_FRAMES)
         .enable_connect_protocol();
-    let begun = timeout(header_timeout, builder.handshake(socket)).await;
+    let begun = timeout(header_timeout, async {
+        match begins_with_settings(&mut socket).await {
+            true => builder.handshake(socket).await.map(Some),
+            false => Ok(None),
+        }
+    });
     // A client that says nothing is let go without a word.
-    let Ok(connection) = begun else { return Ok(()) };
-    let mut connection = connection?;
+    let Ok(Some(mut connection)) = begun.await.unwrap_or(Ok(None)) else { return Ok(()) };
     client.listener.cells.http2.inc();
     let resets = Rc::new(Resets::default());
     let (mut leaving, mut flooded) = (false, false);
@@ -88,6 +99,29 @@ pub(crate) async fn serve(
         }
     })
     .await
+}
+
+/// Whether what follows the 24 bytes of the preface is a SETTINGS frame, as it must (RFC 9113 3.4). The
+/// client is told if not.
+async fn begins_with_settings(socket: &mut ClientSocket) -> bool {
+    const HEAD: usize = 9;
+    const SETTINGS: u8 = 4;
+    let mut early = BytesMut::zeroed(PREFACE.len() + HEAD);
+    if socket.read_exact(&mut early).await.is_err() {
+        return false;
+    }
+    let frame = &early[PREFACE.len()..];
+    let is_acknowledgement = frame[4] & 1 == 1;
+    let is_right = frame[3] == SETTINGS && !is_acknowledgement && early.starts_with(PREFACE);
+    if is_right {
+        socket.give_back(early);
+    } else {
+        // Our own settings, then GOAWAY with PROTOCOL_ERROR.
+        let goodbye = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+        let _ = socket.write_all(goodbye).await;
+        let _ = socket.shutdown().await;
+    }
+    is_right
 }
 
 /// How many requests a client has given up.
@@ -129,7 +163,8 @@ async fn answer(
         upgrade = Some(Upgrade::Http2 { receive, send });
         opened = Some(opens);
     } else if !receive.is_end_stream() {
-        body = Some(Incoming::Http2(receive));
+        let expects = parts.headers.contains_key(EXPECT).then(|| Rc::clone(&respond));
+        body = Some(Incoming::Http2 { stream: receive, expects });
     }
     let reply = Reply::Http2 { upgrade, respond: Rc::clone(&respond), waker };
     let mut forwarding = pin!(forward(worker, Rc::clone(&client), parts, body, reply));

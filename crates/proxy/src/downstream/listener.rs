@@ -138,14 +138,16 @@ impl Drop for SocketFile {
 #[derive(Debug)]
 pub(crate) enum Accepting {
     Tcp(TcpListener),
-    Unix(UnixListener, Arc<SocketFile>),
+    Unix { socket: UnixListener, _file: Arc<SocketFile> },
 }
 
 impl Accepting {
     pub(crate) fn new(socket: BoundSocket) -> io::Result<Self> {
         Ok(match socket {
             BoundSocket::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
-            BoundSocket::Unix(socket, file) => Self::Unix(UnixListener::from_std(socket)?, file),
+            BoundSocket::Unix(socket, file) => {
+                Self::Unix { socket: UnixListener::from_std(socket)?, _file: file }
+            }
         })
     }
 
@@ -156,7 +158,7 @@ impl Accepting {
                 let (stream, peer) = socket.accept().await?;
                 Ok((ClientStream::Tcp(stream), Some(peer)))
             }
-            Self::Unix(socket, _) => Ok((ClientStream::Unix(socket.accept().await?.0), None)),
+            Self::Unix { socket, .. } => Ok((ClientStream::Unix(socket.accept().await?.0), None)),
         }
     }
 }

@@ -9,7 +9,7 @@ type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// A request as hyper hands it over.
 fn parts(method: &str, target: &str, version: Version, fields: Fields<'_>) -> Parts {
-    let mut request = http::Request::builder().method(method).uri(target).version(version);
+    let mut request = Request::builder().method(method).uri(target).version(version);
     for (name, value) in fields {
         request = request.header(*name, *value);
     }

@@ -197,16 +197,4 @@ fn the_handshake_of_the_standard() {
     assert_eq!(key(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
     assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     assert_eq!(accept(b" dGhlIHNhbXBsZSBub25jZQ==\t"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    for (text, is) in [
-        ("dGhlIHNhbXBsZSBub25jZQ==", true),
-        (" dGhlIHNhbXBsZSBub25jZQ== ", true),
-        ("dGhlIHNhbXBsZSBub25jZQ", false),
-        ("dGhlIHNhbXBsZSBub25j", false),
-        ("dGhlIHNhbXBsZSBub25jZSEh", false),
-        ("dGhlIHNhbXBsZSBub25jZ!==", false),
-        ("", false),
-    ] {
-        assert_eq!(is_key(text.as_bytes()), is, "{text}");
-    }
-    assert!(is_key(key([0xff; 16]).as_bytes()));
 }
