@@ -71,7 +71,7 @@ class Process:
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, "PYTHONPATH": str(HERE), **(env or {})},
             )
         Process.living.append(self)
 
@@ -147,7 +147,7 @@ signal.signal(signal.SIGTERM, _end_on_signal)
 
 
 class Origin(Process):
-    """A backend of ours (`origin.py`): killed, stopped, made sick, revived at the same address."""
+    """A backend of ours (the package `origin`): killed, stopped, made sick, revived at the same address."""
 
     def __init__(self, folder, name, *options, port=0, host="127.0.0.1", unix=None):
         self.folder, self.options, self.host, self.unix = folder, options, host, unix
@@ -155,7 +155,7 @@ class Origin(Process):
 
     def _start(self, name, port):
         where = ["--unix", self.unix] if self.unix else ["--host", self.host, "--port", port]
-        command = [sys.executable, HERE / "origin.py", "--name", name, *where, *self.options]
+        command = [sys.executable, "-m", "origin", "--name", name, *where, *self.options]
         super().__init__(name, command, self.folder)
         found = self.wait_line(r"^listening on (\S+)$").group(1)
         self.port = 0 if self.unix else int(found.rpartition(":")[2])
@@ -293,7 +293,7 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def origin(self, name, *options, **where):
-        """Starts a backend; see `origin.py` for the options."""
+        """Starts a backend; see `origin/__main__.py` for the options."""
         origin = Origin(self.folder, name, *options, **where)
         self.processes.append(origin)
         return origin
