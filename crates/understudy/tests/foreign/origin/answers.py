@@ -1,7 +1,7 @@
 """What is answered at which path, whatever protocol carries it.
 
-A channel has `interim(status, fields)`, `head(status, fields, length)`, `data(bytes)`,
-`end(trailers)`, and `tunnel(fields)` for what becomes a stream of bytes both ways.
+A channel has `interim(status, fields)`, `whole(status, fields, body)` for an answer that is sent
+whole or not at all, `head(status, fields, length)`, `data(bytes)`, `end(trailers)`, and `tunnel(fields)` for what becomes a stream of bytes both ways.
 """
 
 import asyncio
@@ -56,9 +56,7 @@ async def answer(request, channel):
 
 
 async def _whole(channel, body, status=200, fields=(), kind="text/plain"):
-    await channel.head(status, [("content-type", kind), *fields], len(body))
-    await channel.data(body)
-    await channel.end()
+    await channel.whole(status, [("content-type", kind), *fields], body)
 
 
 async def _health(request, channel, _argument):

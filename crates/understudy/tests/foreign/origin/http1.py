@@ -91,6 +91,14 @@ class _Channel:
         self.writer.write(_head(status, fields))
         await self.writer.drain()
 
+    async def whole(self, status, fields, body):
+        # One write: being killed or stopped between head and body would be another test.
+        if status not in (204, 304):
+            fields = [*fields, ("content-length", str(len(body)))]
+        unsent = self.request.method == "HEAD" or status in (204, 304)
+        self.writer.write(_head(status, fields) + (b"" if unsent else body))
+        await self.writer.drain()
+
     async def head(self, status, fields, length):
         fields = list(fields)
         self.chunked = length is None

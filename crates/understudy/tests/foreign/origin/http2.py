@@ -94,7 +94,7 @@ class _Channel:
 
     def __init__(self, connection, stream):
         self.connection, self.stream, self.request = connection, stream, None
-        self.incoming = asyncio.Queue()
+        self.incoming, self.streaming = asyncio.Queue(), False
 
     async def read(self):
         """The next bytes; empty at the end."""
@@ -111,12 +111,23 @@ class _Channel:
     async def interim(self, status, fields):
         await self.head(status, fields, None)
 
+    async def whole(self, status, fields, body):
+        # One write, as far as the windows allow.
+        self._head(status, fields, len(body))
+        if status not in (204, 304):
+            await self.data(body)
+        await self.end()
+
     async def head(self, status, fields, length):
+        self.streaming = True
+        self._head(status, fields, length)
+        self.connection.flush()
+
+    def _head(self, status, fields, length):
         fields = [(":status", str(status)), *fields]
         if length is not None and status not in (204, 304):
             fields.append(("content-length", str(length)))
         self.connection.h2.send_headers(self.stream, fields)
-        self.connection.flush()
 
     async def data(self, data):
         if self.request.method == "HEAD":
@@ -125,13 +136,15 @@ class _Channel:
         while data:
             room = min(h2.local_flow_control_window(self.stream), h2.max_outbound_frame_size)
             if room <= 0:
+                self.connection.flush()
                 self.connection.window.clear()
                 await self.connection.window.wait()
                 continue
             h2.send_data(self.stream, data[:room])
             data = data[room:]
-            self.connection.flush()
-            await self.connection.writer.drain()
+            if data or self.streaming:
+                self.connection.flush()
+                await self.connection.writer.drain()
 
     async def end(self, trailers=()):
         if trailers:

@@ -1,5 +1,6 @@
 """curl with every protocol and TLS version, and what it can show of a reverse proxy."""
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -148,7 +149,8 @@ for name, listener, option, version in [
     @suite.case(name, listener, option, version)
     def protocol(stage, listener, option, version):
         answer = stage.curl(listener, "/echo", option)
-        reached(answer, "1.0" if answer.version == "1.0" and version == "1" else version)
+        # RFC 9110 6.2: the answer's version is the highest of ours with the same major number.
+        reached(answer, {"1", "1.0", "1.1"} if version == "1" else version)
         expect(answer.json()["version"], "HTTP/1.1", "towards the backend")
 
 
@@ -221,7 +223,6 @@ for option, version in (("--http1.1", "1.1"), ("--http2", "2")):
             sent = passed_on(answer)
             expect(set(sent), {"client-cert", "x-client-cert-subject",
                                "x-client-cert-fingerprint"}.__eq__, "fields")
-            import base64
             expect(sent["client-cert"], f":{base64.b64encode(stage.client.der).decode()}:")
             assert "alice" in sent["x-client-cert-subject"], sent
             digits = sent["x-client-cert-fingerprint"].lower().replace(":", "")
@@ -247,7 +248,8 @@ for listener in ("required", "optional"):
                 mine = [] if which == "none" else with_certificate(getattr(stage, which))
                 answer = stage.curl(listener, "/name", "--tls-max", most, *mine)
                 assert answer.exit_code != 0 and answer.status == 0, answer.heads
-                assert "alert" in answer.error, answer.error
+                # TLS 1.3 clients may have sent their request by the time they are refused (35, 55, 56).
+                assert "alert" in answer.error or answer.exit_code in (55, 56), answer.error
 
 
 # === Backends of each kind ===
@@ -343,7 +345,7 @@ for listener, option, version in EVERYWHERE:
         @suite.case(f"{where}: 103", listener, option)
         def early_hints(stage, listener, option):
             answer = stage.curl(listener, "/early", option)
-            reached(answer, option.strip("-h") and answer.version)
+            expect((answer.exit_code, answer.status), (0, 200), answer.error)
             first, second = [part for part in re.split(r"(?m)^(?=HTTP/)", answer.heads) if part]
             assert " 103" in first.splitlines()[0] and "style.css" in first, answer.heads
             assert " 200" in second.splitlines()[0], answer.heads
