@@ -64,7 +64,9 @@ def _one(suite, case, shared):
     if trouble:
         text = "".join(traceback.format_exception(trouble))
         line += "\n" + "\n".join(f"     | {part}" for part in text.splitlines())
-    print(line, flush=True)
+    # One write, as others print at the same time.
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
     return trouble is None
 
 
