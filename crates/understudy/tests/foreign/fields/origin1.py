@@ -1,6 +1,8 @@
 """A backend that speaks HTTP/1.1: records every request strictly, and answers what the row says."""
 
 import asyncio
+import base64
+import hashlib
 import re
 import threading
 from dataclasses import dataclass
@@ -87,6 +89,12 @@ class Origin:
     def stop(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
+
+
+def accept_key(keys):
+    """The answer to a WebSocket's key (RFC 6455 section 4.2.2)."""
+    text = b"".join(keys) + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    return base64.b64encode(hashlib.sha1(text).digest())
 
 
 class Link(asyncio.Protocol):
@@ -225,7 +233,10 @@ class Link(asyncio.Protocol):
         return True
 
     def _write(self):
-        self.transport.write(self.reply.raw)
+        raw = self.reply.raw
+        if b"@ACCEPT@" in raw:
+            raw = raw.replace(b"@ACCEPT@", accept_key(self.request.values("sec-websocket-key")))
+        self.transport.write(raw)
         if self.reply.close:
             self.transport.close()
             self.stopped = True
