@@ -5,8 +5,9 @@ import concurrent.futures
 import sys
 import time
 
+from .inbound import Failed
 from .table import load
-from .wire import Failed, Spot
+from .wire import Spot
 
 WORKERS = 16
 BROKEN = (Failed, OSError, ValueError, KeyError, IndexError)
@@ -18,7 +19,12 @@ def arguments():
     options.add_argument("--connect", metavar="HOST:PORT", help="where the proxy listens")
     options.add_argument("--tls", action="store_true", help="TLS with ALPN h2; else HTTP/2 by prior knowledge")
     options.add_argument("--authority", metavar="NAME", default="localhost", help="name in :authority and SNI")
-    options.add_argument("--only", metavar="ID", action="append", help="only the cases whose id begins so; may repeat")
+    options.add_argument(
+        "--only", metavar="ID", action="append", help="only the cases whose id begins so; may repeat"
+    )
+    options.add_argument(
+        "--pid", type=int, help="process of the proxy: floods must not make it grow by more than 64 MiB"
+    )
     options.add_argument("--list", action="store_true", help="print the table as Markdown and exit")
     return options.parse_args()
 
@@ -47,13 +53,16 @@ class Report:
 
     def line(self, row, passed, seen, took):
         self.done += 1
-        print(f"{'ok  ' if passed else 'FAIL'} {self.done:3}/{self.total} {took:5.2f} s  {row.name}: {seen}", flush=True)
+        print(
+            f"{'ok  ' if passed else 'FAIL'} {self.done:3}/{self.total} {took:5.2f} s  {row.name}: {seen}", flush=True
+        )
         if not passed:
             self.failures.append((row, seen))
 
     def summary(self, took):
         for row, seen in self.failures:
-            print(f"\nFAIL {row.name} (RFC {row.section})\n  sent      {row.title}\n  accepted  {row.accept.words}\n  seen      {seen}")
+            print(f"\nFAIL {row.name} (RFC {row.section})\n  sent      {row.title}")
+            print(f"  accepted  {row.accept.words}\n  seen      {seen}")
         print(f"\n{self.done - len(self.failures)} of {self.total} cases passed in {took:.1f} s")
         return 1 if self.failures else 0
 
@@ -68,7 +77,7 @@ def main():
         print("nothing to do: give --connect, and an id that exists", file=sys.stderr)
         return 2
     host, _, port = options.connect.rpartition(":")
-    spot = Spot(host.strip("[]"), int(port), options.tls, options.authority)
+    spot = Spot(host.strip("[]"), int(port), options.tls, options.authority, options.pid)
     begun = time.monotonic()
     report = Report(len(cases))
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:

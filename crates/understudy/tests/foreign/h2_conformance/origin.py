@@ -139,7 +139,7 @@ class Origin:
             head = answer(200, None, [("Transfer-Encoding", "chunked"), ("Trailer", "x-sum")])
             writer.write(head + b"4\r\nbody\r\n0\r\nx-sum: ok\r\n\r\n")
         elif word == "interim":
-            writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n" + answer(200, b"done"))
+            writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preconnect\r\n\r\n" + answer(200, b"done"))
         elif word == "hop":
             fields = [("Connection", "keep-alive"), ("Keep-Alive", "timeout=9"), ("X-Mixed-Case", "Kept")]
             writer.write(answer(200, b"hop", fields + [("Proxy-Connection", "keep-alive")]))

@@ -17,7 +17,9 @@ FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def haproxy(port, origin, pem):
     bind = f"ssl crt {pem} alpn h2,http/1.1" if pem else "proto h2"
-    return "haproxy -f peer.conf", f"""
+    return (
+        "haproxy -f peer.conf",
+        f"""
 global
   nbthread 2
 defaults
@@ -30,13 +32,16 @@ frontend f
   default_backend b
 backend b
   server o 127.0.0.1:{origin}
-"""
+""",
+    )
 
 
 def nginx(port, origin, pem):
     listen = f"{port} ssl http2" if pem else f"{port} http2"
     certificate = f"ssl_certificate {pem}; ssl_certificate_key {pem};" if pem else ""
-    return "nginx -e stderr -p . -c peer.conf", f"""
+    return (
+        "nginx -e stderr -p . -c peer.conf",
+        f"""
 daemon off; worker_processes 2; pid nginx.pid; error_log stderr crit;
 events {{ worker_connections 2000; }}
 http {{
@@ -48,18 +53,24 @@ http {{
       proxy_request_buffering off; proxy_buffering off; proxy_set_header Connection ""; }}
   }}
 }}
-"""
+""",
+    )
 
 
 def nghttpx(port, origin, pem):
     frontend = f"frontend=127.0.0.1,{port}" + ("" if pem else ";no-tls")
     key = f"private-key-file={pem}\ncertificate-file={pem}" if pem else ""
-    return "nghttpx --conf=peer.conf", f"{frontend}\nbackend=127.0.0.1,{origin}\n{key}\nworkers=2\nerrorlog-file=/dev/stderr\n"
+    return (
+        "nghttpx --conf=peer.conf",
+        f"{frontend}\nbackend=127.0.0.1,{origin}\n{key}\nworkers=2\nerrorlog-file=/dev/stderr\n",
+    )
 
 
 def caddy(port, origin, pem):
     start, tls = ("https", f"tls {pem} {pem}") if pem else ("http", "")
-    return "caddy run --config peer.conf --adapter caddyfile", f"""
+    return (
+        "caddy run --config peer.conf --adapter caddyfile",
+        f"""
 {{
   admin off
   auto_https off
@@ -74,7 +85,8 @@ def caddy(port, origin, pem):
     flush_interval -1
   }}
 }}
-"""
+""",
+    )
 
 
 PEERS = {"haproxy": haproxy, "nginx": nginx, "nghttpx": nghttpx, "caddy": caddy}
@@ -98,8 +110,9 @@ def wait_for(port, child, seconds=10):
 
 def make_certificate(folder):
     both = os.path.join(folder, "both.pem")
-    shell = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout k -out c"
-    subprocess.run(shell.split(), cwd=folder, check=True, capture_output=True)
+    names = "-subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes {names} -keyout k -out c"
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     with open(both, "w", encoding="ascii") as out:
         for part in ("c", "k"):
             with open(os.path.join(folder, part), encoding="ascii") as read:
@@ -125,7 +138,9 @@ def play(name, tls, options):
                 out.write(text)
             program, *rest = command.split()
             with open(os.path.join(folder, "log"), "w", encoding="ascii") as log:
-                peer = subprocess.Popen([shutil.which(program, path=path) or program, *rest], cwd=folder, stderr=log, stdout=log)
+                peer = subprocess.Popen(
+                    [shutil.which(program, path=path) or program, *rest], cwd=folder, stderr=log, stdout=log
+                )
             children.append(peer)
             wait_for(port, peer)
             authority = f"localhost:{port}"

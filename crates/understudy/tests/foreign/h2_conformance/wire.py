@@ -1,91 +1,53 @@
-"""One connection of a client that may break every rule, to a server that may break none.
+"""One connection of a client that may break every rule: it sends exactly the bytes it is told to.
 
-It sends exactly the bytes it is told to. What comes back is parsed by `hyperframe` and `hpack` and held to the rules
-that bind every server in every case (frame sizes, stream states, windows, field names); a breach raises `Failed`.
-It does not judge the answer to what was sent: the cases do.
+It does not judge what comes back: `inbound.py` holds that to what binds every server, the cases judge the rest.
 """
 
-import json
+import contextlib
+import resource
 import select
 import socket
 import ssl
 import time
 
-import hyperframe.exceptions
-import hyperframe.frame
-from hpack import Decoder, HPACKError
-
 from . import frames as f
+from .inbound import Failed, Inbound, describe
 
 PATIENCE = 4.0
 """Seconds until an answer that does not come is said to be missing."""
-
-HOP_FIELDS = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
-
-
-class Failed(Exception):
-    """The server did not do what the case asks for; the text says what it did."""
-
-
-class Response:
-    """What has come back on one stream."""
-
-    def __init__(self):
-        self.status = None
-        self.fields = []
-        self.body = bytearray()
-        self.trailers = None
-        self.interim = []
-        self.ended = False
-        self.reset = None
-
-    def over(self):
-        return self.ended or self.reset is not None
-
-    def field(self, name):
-        return ", ".join(value for known, value in self.fields if known == name)
-
-    def own(self):
-        """Whether the proxy made this answer; the origin signs its own."""
-        return not self.field("x-origin")
-
-    def json(self):
-        return json.loads(bytes(self.body))
 
 
 class Spot:
     """Where the server under test is, and how to speak to it."""
 
-    def __init__(self, host, port, tls, authority):
+    def __init__(self, host, port, tls, authority, pid=None):
         self.host, self.port, self.tls, self.authority = host, port, tls, authority
+        self.pid = pid
         self.scheme = "https" if tls else "http"
 
+    def memory(self):
+        """Resident bytes of the server, 0 if nobody has said which process it is."""
+        if self.pid is None:
+            return 0
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
 
-class Connection:
+
+class Connection(Inbound):
     """A connection; `open` makes the preface, everything else sends what it is told."""
 
     def __init__(self, spot, table=4096):
+        super().__init__(table)
         self.spot = spot
         self.socket = socket.create_connection((spot.host, spot.port), timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = None
-        self.outgoing, self.received = bytearray(), bytearray()
+        self.outgoing = bytearray()
+        self.corked = None
         self.closed = False
         self.reading = True
-        self.goaway = None
-        self.settings = {}
-        self.settings_frames = self.settings_acks = 0
-        self.pongs = []
-        self.responses = {}
+        self.unfenced = False  # Whether a PING would break what has been begun.
         self.next_stream = 1
-        self.highest = 0
-        self.rooms = {}  # Stream to bytes we may send on it; 0 is the connection.
-        self.shown = 65535  # Bytes the server may still send on this connection.
-        self.auto_window = True
-        self.auto_ack = True
-        self.block = None
-        self.decoder = Decoder(max_header_list_size=1 << 20)
-        self.decoder.max_allowed_table_size = table
         if spot.tls:
             self._handshake()
         self.socket.setblocking(False)
@@ -111,16 +73,29 @@ class Connection:
         self.socket.sendall(self.outward.read())
         if self.tls.selected_alpn_protocol() != "h2":
             raise Failed(f"ALPN chose {self.tls.selected_alpn_protocol()}, not h2")
+        self.received += self._decrypt()  # The server's preface may have come with the end of the handshake.
+        self.parse()
 
     # === Sending ===
 
     def send(self, data):
         """Queues bytes and writes what the socket takes now; the rest goes out while something is awaited."""
+        if self.corked is not None:
+            self.corked += data
+            return
         if self.tls and not self.closed:
             self.tls.write(data)
             data = self.outward.read()
         self.outgoing += data
         self._write()
+
+    @contextlib.contextmanager
+    def together(self):
+        """What is sent within goes out in one piece, so that the server has it all before it can answer."""
+        self.corked = bytearray()
+        yield
+        data, self.corked = bytes(self.corked), None
+        self.send(data)
 
     def open(self, settings=()):
         """Sends the preface and waits for the server's (RFC 9113 section 3.4)."""
@@ -134,7 +109,12 @@ class Connection:
 
     def head(self, method="GET", path="/echo", fields=()):
         """The fields of a plain request."""
-        start = [(":method", method), (":scheme", self.spot.scheme), (":path", path), (":authority", self.spot.authority)]
+        start = [
+            (":method", method),
+            (":scheme", self.spot.scheme),
+            (":path", path),
+            (":authority", self.spot.authority),
+        ]
         return start + list(fields)
 
     def headers(self, coded, end=True, stream=None, flags=f.END_HEADERS):
@@ -171,6 +151,10 @@ class Connection:
         """Bytes that may be sent on a stream now."""
         start = self.settings.get(f.INITIAL_WINDOW_SIZE, 65535)
         return min(self.rooms.get(0, 65535), start + self.rooms.get(stream, 0), f.LARGEST_FRAME)
+
+    def largest_frame(self):
+        """The largest frame the server takes (RFC 9113 section 4.2)."""
+        return self.settings.get(f.MAX_FRAME_SIZE, f.LARGEST_FRAME)
 
     # === Waiting ===
 
@@ -251,7 +235,7 @@ class Connection:
             self.inward.write(piece)
             piece = self._decrypt()
         self.received += piece
-        self._parse()
+        self.parse()
 
     def _decrypt(self):
         plain = bytearray()
@@ -267,144 +251,3 @@ class Connection:
 
     def close(self):
         self.socket.close()
-
-    # === What the server sends ===
-
-    def _parse(self):
-        while len(self.received) >= 9:
-            length = int.from_bytes(self.received[:3], "big")
-            if length > f.LARGEST_FRAME:
-                raise Failed(f"a frame of {length} bytes, larger than we announced")
-            if len(self.received) < 9 + length:
-                return
-            head, body = self.received[:9], self.received[9 : 9 + length]
-            del self.received[: 9 + length]
-            try:
-                read, _ = hyperframe.frame.Frame.parse_frame_header(memoryview(bytes(head)))
-                read.parse_body(memoryview(bytes(body)))
-            except hyperframe.exceptions.HyperframeError as error:
-                raise Failed(f"a malformed frame: {error!r}") from None
-            self._take(read, length)
-
-    def _take(self, read, length):
-        if not self.settings_frames and not isinstance(read, hyperframe.frame.SettingsFrame):
-            raise Failed(f"the first frame is {read.name}, not SETTINGS (RFC 9113 3.4)")
-        if self.block and not isinstance(read, hyperframe.frame.ContinuationFrame):
-            raise Failed(f"{read.name} within a field block (RFC 9113 6.10)")
-        match read:
-            case hyperframe.frame.SettingsFrame():
-                self._take_settings(read)
-            case hyperframe.frame.PingFrame():
-                self._take_ping(read)
-            case hyperframe.frame.GoAwayFrame():
-                self.goaway = self.goaway or read.error_code
-            case hyperframe.frame.WindowUpdateFrame():
-                self._take_window(read)
-            case hyperframe.frame.RstStreamFrame():
-                self._answer(read).reset = read.error_code
-            case hyperframe.frame.HeadersFrame():
-                self.block = (self._answer(read), "END_STREAM" in read.flags, bytearray(read.data))
-                self._end_block(read)
-            case hyperframe.frame.ContinuationFrame():
-                if not self.block:
-                    raise Failed("CONTINUATION without HEADERS (RFC 9113 6.10)")
-                self.block[2].extend(read.data)
-                self._end_block(read)
-            case hyperframe.frame.DataFrame():
-                self._take_data(read, length)
-            case hyperframe.frame.PushPromiseFrame():
-                raise Failed("PUSH_PROMISE from a proxy that has nothing to push")
-            case _:
-                pass  # PRIORITY, ALTSVC and extensions bind nobody.
-
-    def _answer(self, read):
-        if read.stream_id % 2 == 0 or read.stream_id > self.highest:
-            raise Failed(f"{read.name} on stream {read.stream_id}, which we never opened (RFC 9113 5.1.1)")
-        answer = self.responses.setdefault(read.stream_id, Response())
-        if isinstance(read, hyperframe.frame.RstStreamFrame):
-            return answer
-        if answer.over():
-            raise Failed(f"{read.name} on stream {read.stream_id} after its end (RFC 9113 5.1)")
-        return answer
-
-    def _take_settings(self, read):
-        if "ACK" in read.flags:
-            self.settings_acks += 1
-            return
-        self.settings_frames += 1
-        self.settings.update(read.settings)
-        if not f.LARGEST_FRAME <= self.settings.get(f.MAX_FRAME_SIZE, f.LARGEST_FRAME) < 2**24:
-            raise Failed("SETTINGS_MAX_FRAME_SIZE out of range (RFC 9113 6.5.2)")
-        if self.settings.get(f.INITIAL_WINDOW_SIZE, 0) > f.LARGEST_WINDOW or self.settings.get(f.ENABLE_PUSH):
-            raise Failed("SETTINGS that a server must not send (RFC 9113 6.5.2)")
-        if self.auto_ack:
-            self.send(f.settings(flags=f.ACK))
-
-    def _take_ping(self, read):
-        if "ACK" in read.flags:
-            self.pongs.append(read.opaque_data)
-        elif self.auto_ack:
-            self.send(f.ping(read.opaque_data, f.ACK))
-
-    def _take_window(self, read):
-        base = 65535 if read.stream_id == 0 else 0
-        self.rooms[read.stream_id] = self.rooms.get(read.stream_id, base) + read.window_increment
-
-    def _take_data(self, read, length):
-        answer = self._answer(read)
-        if answer.status is None:
-            raise Failed("DATA before HEADERS (RFC 9113 8.1)")
-        self.shown -= length
-        if self.shown < 0:
-            raise Failed("more DATA than the window of the connection (RFC 9113 6.9)")
-        answer.body += read.data
-        answer.ended = "END_STREAM" in read.flags
-        if self.auto_window and length:
-            self.give(0, length)
-            if not answer.ended:
-                self.give(read.stream_id, length)
-
-    def give(self, stream, increment):
-        """Lets the server send so much more."""
-        if stream == 0:
-            self.shown += increment
-        self.send(f.window_update(stream, increment))
-
-    def _end_block(self, read):
-        if "END_HEADERS" not in read.flags:
-            return
-        (answer, end, coded), self.block = self.block, None
-        try:
-            fields = self.decoder.decode(bytes(coded), raw=True)
-        except HPACKError as error:
-            raise Failed(f"a field block that does not decode: {error!r}") from None
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
-        for name, value in fields:
-            if name != name.lower() or name in HOP_FIELDS:
-                raise Failed(f"the field `{name}: {value}` in an answer (RFC 9113 8.2)")
-        answer.ended = end
-        if answer.status is not None:
-            if not end or any(name.startswith(":") for name, _ in fields):
-                raise Failed("trailers without END_STREAM or with a pseudo-header (RFC 9113 8.1)")
-            answer.trailers = fields
-            return
-        pseudo = [name for name, _ in fields if name.startswith(":")]
-        if pseudo != [":status"] or fields[0][0] != ":status":
-            raise Failed(f"pseudo-headers {pseudo} in an answer (RFC 9113 8.3.2)")
-        status = int(fields[0][1])
-        if 100 <= status < 200 and not end:
-            answer.interim.append((status, fields[1:]))
-        else:
-            answer.status, answer.fields = status, fields[1:]
-
-
-def describe(answer):
-    """An answer in a few words."""
-    if answer is None:
-        return "nothing"
-    words = [] if answer.status is None else [str(answer.status) + (" by the proxy" if answer.own() else "")]
-    if answer.reset is not None:
-        words.append(f"RST_STREAM {f.error_name(answer.reset)}")
-    elif not answer.ended:
-        words.append("unfinished")
-    return " then ".join(words)

@@ -26,7 +26,11 @@ def two_pieces(c):
     return in_pieces(c, halves(c))
 
 
-@case("9113 6.10", "A block in HEADERS and three CONTINUATIONs, cut within names and values", told("200, and the field arrives whole"))
+@case(
+    "9113 6.10",
+    "A block in HEADERS and three CONTINUATIONs, cut within names and values",
+    told("200, and the field arrives whole"),
+)
 def four_pieces(c):
     coded = f.block(c.head(fields=[("x-split", "whole")]))
     cuts = [coded[:3], coded[3:20], coded[20:-2], coded[-2:]]
@@ -66,7 +70,12 @@ def trailers_in_pieces(c):
 
 
 def intruder(name, filler):
-    @case("9113 6.10", f"{name} between HEADERS and CONTINUATION", PROTOCOL, name=f"block-broken-by-{name.lower().replace(' ', '-')}")
+    @case(
+        "9113 6.10",
+        f"{name} between HEADERS and CONTINUATION",
+        PROTOCOL,
+        name=f"block-broken-by-{name.lower().replace(' ', '-')}",
+    )
     def run(c):
         in_pieces(c, halves(c), filler=filler)
 
@@ -142,12 +151,41 @@ def padding_too_long(title, name, section, accept, payload, kind=f.DATA):
 
 
 NO_LENGTH = connection_error(f.PROTOCOL_ERROR, f.FRAME_SIZE_ERROR)
-padding_too_long("DATA padded by its whole length", "data-padding-as-long-as-the-frame", "9113 6.1", PROTOCOL, b"\x06" + bytes(5))
-padding_too_long("DATA padded by more than its length", "data-padding-longer-than-the-frame", "9113 6.1", PROTOCOL, b"\xff" + bytes(5))
+padding_too_long(
+    "DATA padded by its whole length", "data-padding-as-long-as-the-frame", "9113 6.1", PROTOCOL, b"\x06" + bytes(5)
+)
+padding_too_long(
+    "DATA padded by more than its length",
+    "data-padding-longer-than-the-frame",
+    "9113 6.1",
+    PROTOCOL,
+    b"\xff" + bytes(5),
+)
 padding_too_long("DATA with the flag PADDED and no byte", "data-padded-without-a-length", "9113 6.1", NO_LENGTH, b"")
-padding_too_long("HEADERS padded by its whole length", "headers-padding-as-long-as-the-frame", "9113 6.2", PROTOCOL, b"\x06" + b"\x82" * 5, f.HEADERS)
-padding_too_long("HEADERS padded by more than its length", "headers-padding-longer-than-the-frame", "9113 6.2", PROTOCOL, b"\xff\x82", f.HEADERS)
-padding_too_long("HEADERS with the flag PADDED and no byte", "headers-padded-without-a-length", "9113 6.2", NO_LENGTH, b"", f.HEADERS)
+padding_too_long(
+    "HEADERS padded by its whole length",
+    "headers-padding-as-long-as-the-frame",
+    "9113 6.2",
+    PROTOCOL,
+    b"\x06" + b"\x82" * 5,
+    f.HEADERS,
+)
+padding_too_long(
+    "HEADERS padded by more than its length",
+    "headers-padding-longer-than-the-frame",
+    "9113 6.2",
+    PROTOCOL,
+    b"\xff\x82",
+    f.HEADERS,
+)
+padding_too_long(
+    "HEADERS with the flag PADDED and no byte",
+    "headers-padded-without-a-length",
+    "9113 6.2",
+    NO_LENGTH,
+    b"",
+    f.HEADERS,
+)
 
 
 @case("9113 6.2", "HEADERS with padding that leaves no room for its priority", NO_LENGTH)

@@ -68,7 +68,12 @@ def headers_on_even(c):
 def on_even(name):
     accept = connection_error(f.PROTOCOL_ERROR, f.STREAM_CLOSED)
 
-    @case("9113 5.1", f"{name} on stream 2, which only a server could open", accept, name=f"{name.lower()}-on-even".replace("_", "-"))
+    @case(
+        "9113 5.1",
+        f"{name} on stream 2, which only a server could open",
+        accept,
+        name=f"{name.lower()}-on-even".replace("_", "-"),
+    )
     def run(c):
         kind, payload = PAYLOADS[name]
         c.send(f.frame(kind, 0, 2, payload))
@@ -90,7 +95,11 @@ def decreasing_after_the_answer(c):
     c.headers(f.block(c.head()), stream=1)
 
 
-@case("9113 5.1.1", "A request on stream 1 that is answered, then another on stream 1", REUSED | stream_error(f.STREAM_CLOSED))
+@case(
+    "9113 5.1.1",
+    "A request on stream 1 that is answered, then another on stream 1",
+    REUSED | stream_error(f.STREAM_CLOSED),
+)
 def same_again(c):
     c.fetch()
     c.headers(f.block(c.head()), stream=1)
@@ -107,7 +116,11 @@ def last_of_all(c):
     return c.headers(f.block(c.head()), stream=2**31 - 1)
 
 
-@case("9113 5.1", "DATA on stream 3 after HEADERS on stream 5 closed it unused", REUSED | stream_error(f.STREAM_CLOSED))
+@case(
+    "9113 5.1",
+    "DATA on stream 3 after HEADERS on stream 5 closed it unused",
+    ALIVE | REUSED | stream_error(f.STREAM_CLOSED),
+)
 def data_on_a_skipped_stream(c):
     c.response(c.headers(f.block(c.head()), stream=5))
     c.data(3, b"abc")
@@ -160,7 +173,9 @@ def one_too_many(c):
     return c.request("POST", end=False)
 
 
-@case("9113 5.1.2", "One stream too many; then the others end, and another comes", told("the last is answered with 200"))
+@case(
+    "9113 5.1.2", "One stream too many; then the others end, and another comes", told("the last is answered with 200")
+)
 def room_again(c):
     most = c.settings.get(f.MAX_CONCURRENT_STREAMS, 100)
     streams = [c.request("POST", end=False) for _ in range(most)]

@@ -12,7 +12,12 @@ def valid(c):
     return c.request()
 
 
-@case("9113 3.4", "Preface, SETTINGS and a GET in one write, before anything of the server's is read", FINE, opened=False)
+@case(
+    "9113 3.4",
+    "Preface, SETTINGS and a GET in one write, before anything of the server's is read",
+    FINE,
+    opened=False,
+)
 def all_at_once(c):
     c.highest = stream = c.stream()
     get = f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, stream, f.block(c.head()))
@@ -24,6 +29,7 @@ def all_at_once(c):
 def byte_by_byte(c):
     c.highest = stream = c.stream()
     get = f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, stream, f.block(c.head()))
+    c.auto_ack = False  # It would come amid the bytes of ours.
     for byte in f.MAGIC + f.settings() + get:
         c.send(bytes([byte]))
         c.pump(0.001)
@@ -38,8 +44,9 @@ def server_preface(c):
 
 @case("9113 3.4", "24 other bytes in place of the magic", CLOSED, opened=False)
 def wrong_magic(c):
+    c.raw = True
     c.send(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" + f.settings())
-    c.attend(lambda: c.closed)
+    c.attend(lambda: c.closed or c.received.startswith(b"HTTP/1.1 "))
     c.closed = c.closed or c.received.startswith(b"HTTP/1.1 ")
 
 
@@ -64,35 +71,45 @@ def settings_on_a_stream(c):
     c.send(f.MAGIC + f.frame(f.SETTINGS, 0, 1))
 
 
-@case("9113 3.4", "The magic twice", INVALID | connection_error(f.FRAME_SIZE_ERROR), opened=False)
-def magic_twice(c):
-    c.send(f.MAGIC + f.MAGIC)
-
-
-@case("9113 3.4", "A second magic in the middle of a connection", connection_error(f.PROTOCOL_ERROR, f.FRAME_SIZE_ERROR))
+@case(
+    "9113 3.4",
+    "The magic once more in the middle of a connection",
+    connection_error(f.PROTOCOL_ERROR, f.FRAME_SIZE_ERROR),
+)
 def magic_later(c):
+    need(c.largest_frame() < 0x505249, "its first bytes are the size of a frame that this server takes")
     c.fetch()
-    c.send(f.MAGIC + bytes(16384))
+    c.send(f.MAGIC + bytes(f.LARGEST_FRAME))
 
 
-@case("9113 3.3", "Bytes of HTTP/1.1 after ALPN has chosen h2", told("closed; in the clear, an answer in HTTP/1.1"), opened=False)
+@case(
+    "9113 3.3",
+    "Bytes of HTTP/1.1 after ALPN has chosen h2",
+    told("closed; in the clear, an answer in HTTP/1.1"),
+    opened=False,
+)
 def http1_after_alpn(c):
-    parse, c._parse = c._parse, lambda: None
+    c.raw = True
     c.send(f"GET /echo HTTP/1.1\r\nhost: {c.spot.authority}\r\nconnection: close\r\n\r\n".encode())
     c.wait(lambda: c.closed, "the end of the connection")
     spoke_http1 = c.received.startswith(b"HTTP/1.1 200")
     need(not (c.spot.tls and spoke_http1), "answered in HTTP/1.1, though ALPN had chosen h2")
-    c._parse = parse
 
 
-@case("9113 6.5.2", "Nothing but the preface", told("SETTINGS_MAX_CONCURRENT_STREAMS is announced, and not below 100"))
+@case(
+    "9113 6.5.2", "Nothing but the preface", told("SETTINGS_MAX_CONCURRENT_STREAMS is announced, and not below 100")
+)
 def announced_streams(c):
     most = c.settings.get(f.MAX_CONCURRENT_STREAMS)
     need(most is not None, "no limit is announced")
     need(100 <= most <= 1000, f"the limit is {most}")
 
 
-@case("9113 6.5.2", "Nothing but the preface", told("SETTINGS_MAX_HEADER_LIST_SIZE, if announced, is no more than 1 MiB"))
+@case(
+    "9113 6.5.2",
+    "Nothing but the preface",
+    told("SETTINGS_MAX_HEADER_LIST_SIZE, if announced, is no more than 2 MiB"),
+)
 def announced_header_list(c):
     most = c.settings.get(f.MAX_HEADER_LIST_SIZE, 16384)
-    need(4096 <= most <= 1 << 20, f"the size is {most}")
+    need(4096 <= most <= 1 << 21, f"the size is {most}")

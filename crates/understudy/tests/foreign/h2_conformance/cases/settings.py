@@ -29,7 +29,11 @@ value("MAX_CONCURRENT_STREAMS", f.MAX_CONCURRENT_STREAMS, 0, FINE)
 value("HEADER_TABLE_SIZE", f.HEADER_TABLE_SIZE, 2**32 - 1, FINE)
 value("MAX_HEADER_LIST_SIZE", f.MAX_HEADER_LIST_SIZE, 16384, FINE)
 value("ENABLE_CONNECT_PROTOCOL", f.ENABLE_CONNECT_PROTOCOL, 1, FINE, "8441 3")
-value("NO_RFC7540_PRIORITIES", 9, 1, FINE, "9218 2.1")
+
+
+@case("9218 2.1", "NO_RFC7540_PRIORITIES = 1 from the start, then a GET", FINE, settings=[(9, 1)])
+def no_rfc7540_priorities(c):
+    return c.request()
 
 
 @case("9113 6.5.2", "Settings that nobody has defined, then a GET", FINE)
@@ -38,7 +42,9 @@ def unknown(c):
     return c.request()
 
 
-@case("9113 6.5.3", "The same setting three times in one frame; the last is 10", told("the last counts: 10 bytes come"))
+@case(
+    "9113 6.5.3", "The same setting three times in one frame; the last is 10", told("the last counts: 10 bytes come")
+)
 def last_one_counts(c):
     c.auto_window = False
     c.send(f.settings([(f.INITIAL_WINDOW_SIZE, 0), (f.INITIAL_WINDOW_SIZE, 2**31 - 1), (f.INITIAL_WINDOW_SIZE, 10)]))
@@ -75,19 +81,33 @@ def wrong_among_good(c):
     c.send(f.settings([(f.HEADER_TABLE_SIZE, 4096), (f.ENABLE_PUSH, 2), (f.MAX_FRAME_SIZE, 16384)]))
 
 
-@case("9113 6.5.2", "MAX_FRAME_SIZE is left at 16,384; a GET of 200,000 bytes", told("no frame is larger, all bytes come"))
+@case(
+    "9113 6.5.2",
+    "MAX_FRAME_SIZE is left at 16,384; a GET of 200,000 bytes",
+    told("no frame is larger, all bytes come"),
+)
 def default_frame_size_is_kept(c):
     need(len(c.fetch(path="/size/200000").body) == 200000, "not all bytes came")
 
 
-@case("7541 4.2", "HEADER_TABLE_SIZE = 0 from the start; three GETs", told("the answers use no dynamic table"), settings=[(f.HEADER_TABLE_SIZE, 0)], table=0)
+@case(
+    "7541 4.2",
+    "HEADER_TABLE_SIZE = 0 from the start; three GETs",
+    told("the answers use no dynamic table"),
+    settings=[(f.HEADER_TABLE_SIZE, 0)],
+    table=0,
+)
 def no_dynamic_table(c):
     for _ in range(3):
         need(c.fetch().status == 200, "no 200")
     need(len(c.decoder.header_table.dynamic_entries) == 0, "the table has grown")
 
 
-@case("7541 4.2", "HEADER_TABLE_SIZE falls to 100 in the middle; three GETs", told("the next block says the new size first"))
+@case(
+    "7541 4.2",
+    "HEADER_TABLE_SIZE falls to 100 in the middle; three GETs",
+    told("the next block says the new size first"),
+)
 def shrinking_table(c):
     for _ in range(2):
         c.fetch()
@@ -98,7 +118,11 @@ def shrinking_table(c):
         need(c.fetch().status == 200, "no 200")
 
 
-@case("7541 4.2", "HEADER_TABLE_SIZE falls to 0 and rises to 4096 in two frames; three GETs", told("the next block says the lower size first"))
+@case(
+    "7541 4.2",
+    "HEADER_TABLE_SIZE falls to 0 and rises to 4096 in two frames; three GETs",
+    told("the next block says the lower size first"),
+)
 def shrinking_and_growing_table(c):
     for _ in range(2):
         c.fetch()
@@ -109,7 +133,11 @@ def shrinking_and_growing_table(c):
         need(c.fetch().status == 200, "no 200")
 
 
-@case("9113 6.5.2", "MAX_HEADER_LIST_SIZE = 100, a GET of 50 fields of 100 bytes", told("advisory: an answer or a stream error; the connection goes on"))
+@case(
+    "9113 6.5.2",
+    "MAX_HEADER_LIST_SIZE = 100, a GET of 50 fields of 100 bytes",
+    told("advisory: an answer or a stream error; the connection goes on"),
+)
 def small_header_list(c):
     c.send(f.settings([(f.MAX_HEADER_LIST_SIZE, 100)]))
     stream = c.request(path="/fields/50")
@@ -118,7 +146,11 @@ def small_header_list(c):
     need(c.fence() and not c.dying(), "the connection has ended")
 
 
-@case("9113 6.2", "A GET of 150 fields of 100 bytes", told("200 with all of them, over CONTINUATIONs if need be; or 502"))
+@case(
+    "9113 6.2",
+    "A GET of 150 fields of 100 bytes",
+    told("200 with all of them, over CONTINUATIONs if need be; or 502"),
+)
 def large_answer_head(c):
     answer = c.fetch(path="/fields/150")
     need(answer.status in (200, 502), f"{answer.status}")

@@ -54,13 +54,20 @@ def waiting(c):
 
 for kind, accept in {
     "DATA": CLOSED,
-    "HEADERS": CLOSED,
+    "HEADERS": CLOSED | connection_error(f.PROTOCOL_ERROR),
     "CONTINUATION": connection_error(f.PROTOCOL_ERROR, f.STREAM_CLOSED),
     "PRIORITY": FINE,
     "WINDOW_UPDATE": FINE,
 }.items():
     row("half-closed (remote)", kind, accept, waiting)
 row("half-closed (remote)", "RST_STREAM", ALIVE, waiting, judged=False)
+
+
+@case("9113 5.1", "A second request on a stream that waits for its answer", CLOSED)
+def request_on_a_waiting_stream(c):
+    stream = waiting(c)
+    c.headers(f.block(c.head()), stream=stream)
+    return stream
 
 
 # === Closed: request and answer are complete ===
@@ -106,9 +113,11 @@ for kind, accept in {
 # === Closed by the server's RST_STREAM ===
 
 
-@case("9113 5.1", "DATA on the way while the server resets the stream", told("it is discarded: the next GET gets 200"))
+@case(
+    "9113 5.1", "DATA on the way while the server resets the stream", told("it is discarded: the next GET gets 200")
+)
 def refused_then_data(c):
-    stream = c.headers(f.block(c.head("POST", fields=[("connection", "x")])), end=False)
+    stream = c.headers(f.block(c.head("POST", fields=[("X-Capital", "x")])), end=False)
     c.data(stream, bytes(1000))
     c.data(stream, bytes(1000), end=True)
     c.wait(lambda: c.over(stream), "the end of the malformed request")
@@ -116,10 +125,14 @@ def refused_then_data(c):
         need(c.fetch().status == 200, "no 200 on the next stream")
 
 
-@case("9113 5.1", "3 times 60,000 bytes on streams that the server has reset", told("they count against the window and are given back"))
+@case(
+    "9113 5.1",
+    "3 times 60,000 bytes on streams that the server has reset",
+    told("they count against the window and are given back"),
+)
 def window_of_discarded_data(c):
     for _ in range(3):
-        stream = c.headers(f.block(c.head("POST", fields=[("connection", "x")])), end=False)
+        stream = c.headers(f.block(c.head("POST", fields=[("X-Capital", "x")])), end=False)
         c.wait(lambda: c.over(stream) or c.dying(), "the end of the malformed request")
         if c.dying():
             return  # It takes the malformed request for a connection error, which is allowed.
@@ -152,7 +165,11 @@ def reset_while_open(c):
     return c.request()
 
 
-@case("9113 5.1", "RST_STREAM in the middle of an answer, then a GET", told("200, and no more of the first answer after that"))
+@case(
+    "9113 5.1",
+    "RST_STREAM in the middle of an answer, then a GET",
+    told("200, and no more of the first answer after that"),
+)
 def reset_of_a_running_answer(c):
     c.auto_window = False
     stream = c.request(path="/size/1000000")
@@ -172,7 +189,11 @@ def unknown_error_code(c):
     return c.request()
 
 
-@case("7541 2.2", "HEADERS with a remembered field on a stream that we cancelled; then its index", told("the field reaches the origin"))
+@case(
+    "7541 2.2",
+    "HEADERS with a remembered field on a stream that we cancelled; then its index",
+    told("the field reaches the origin"),
+)
 def compression_of_discarded_headers(c):
     stream = cancelled(c)
     late = f.remembered(b"x-late", b"kept")
@@ -182,5 +203,3 @@ def compression_of_discarded_headers(c):
         return  # A connection error is allowed.
     answer = c.response(c.headers(f.block(c.head()) + f.indexed(62)))
     need(["x-late", "kept"] in answer.json()["fields"], "the origin has not got the field")
-
-
