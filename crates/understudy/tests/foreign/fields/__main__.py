@@ -9,6 +9,7 @@ import time
 
 from . import rows  # noqa: F401  (fills the table)
 from .drive import play
+from .peers import differs
 from .stage import LISTENERS, PEERS, UPS, Stage
 from .table import ROWS
 
@@ -33,11 +34,11 @@ def as_markdown():
         print(f"| {row.id} | {row.rfc} | {row.down}, {row.up}{where} | {row.title} | {accepted} |")
 
 
-def run_stage(given, up, rows, folder, results):
+def run_stage(given, up, chosen, folder, results):
     """All rows of one kind of backend, one after the other: each knows that what a backend sees is its own."""
     stage = Stage(given.proxy, up, given.binary, folder)
     try:
-        for row in rows:
+        for row in chosen:
             begun = time.monotonic()
             try:
                 found = play(row, stage)
@@ -64,7 +65,7 @@ def report(given, row, found, seconds):
 
 
 def row_differs(given, row):
-    return given.proxy in row.peers_differ
+    return differs(given.proxy, row.id)
 
 
 def main():
@@ -74,8 +75,10 @@ def main():
         return 0
     begun, results = time.monotonic(), {}
     chosen = [
-        row for row in ROWS
-        if row.id.startswith(given.only) and row.listener in LISTENERS[given.proxy]
+        row
+        for row in ROWS
+        if row.id.startswith(given.only)
+        and row.listener in LISTENERS[given.proxy]
         and row.up in UPS[given.proxy]
     ]
     with tempfile.TemporaryDirectory(prefix="fields-") as folder:
@@ -83,7 +86,8 @@ def main():
             threading.Thread(
                 target=run_stage, args=(given, up, [r for r in chosen if r.up == up], folder, results)
             )
-            for up in UPS[given.proxy] if any(row.up == up for row in chosen)
+            for up in UPS[given.proxy]
+            if any(row.up == up for row in chosen)
         ]
         for thread in threads:
             thread.start()

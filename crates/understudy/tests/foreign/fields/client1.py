@@ -32,7 +32,7 @@ class Client1:
     def send(self, data, pieces=False):
         """Sends bytes, each in a segment of its own if asked to; a refusal is seen when reading."""
         try:
-            for part in ([data[i:i + 1] for i in range(len(data))] if pieces else [data]):
+            for part in [data[i : i + 1] for i in range(len(data))] if pieces else [data]:
                 self.socket.sendall(part)
         except OSError:
             pass
@@ -160,9 +160,9 @@ class Client1:
                     result.body += self.buffer[:size]
                     raise
             result.body += self.buffer[:size]
-            if self.buffer[size:size + 2] != b"\r\n":
+            if self.buffer[size : size + 2] != b"\r\n":
                 raise Malformed("no line end after a chunk")
-            self.buffer = self.buffer[size + 2:]
+            self.buffer = self.buffer[size + 2 :]
 
     def is_closed(self, patience=PATIENCE):
         """Whether the connection ends without another byte."""

@@ -5,8 +5,15 @@ import time
 
 import hpack
 from hyperframe.frame import (
-    ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame,
-    SettingsFrame, WindowUpdateFrame,
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
 )
 
 from .client1 import PATIENCE, Ended
@@ -53,7 +60,7 @@ class Client2:
     def section_frames(self, stream, fields, end, size=16384):
         """HEADERS and CONTINUATION; nothing about the fields is checked."""
         block = self.encoder.encode([hpack.NeverIndexedHeaderTuple(n, v) for n, v in fields])
-        pieces = [block[i:i + size] for i in range(0, len(block), size)] or [b""]
+        pieces = [block[i : i + size] for i in range(0, len(block), size)] or [b""]
         frames = [HeadersFrame(stream, pieces[0], flags=["END_STREAM"] if end else [])]
         frames += [ContinuationFrame(stream, piece) for piece in pieces[1:]]
         frames[-1].flags.add("END_HEADERS")
@@ -87,7 +94,10 @@ class Client2:
             while stream not in self.done and not (until and until(result)):
                 self._read_frame(deadline)
         except Ended as end:
-            result.ending = str(end) if result.ending in ("complete",) else result.ending
+            result.ending = str(end) if result.ending == "complete" else result.ending
+        if 100 <= result.status < 200 and not until:
+            result.interim.append((result.status, result.fields))
+            result.status, result.fields = 0, []
         return result
 
     def wait_settings(self, patience=PATIENCE):

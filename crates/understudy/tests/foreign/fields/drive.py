@@ -94,4 +94,5 @@ def _best(row, it, result, seen):
         if not known:
             known.append(client.is_closed(1.0))
         return known[0]
+
     return min((o.complaints(result, seen, is_closed) for o in row.accepts), key=len)

@@ -8,9 +8,21 @@ TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHI
 HOP_BY_HOP = (b"keep-alive", b"proxy-connection", b"http2-settings")
 # Never in a trailer section (RFC 9110 section 6.5.1): framing, routing, authentication, content.
 NOT_IN_TRAILERS = (
-    b"content-length", b"transfer-encoding", b"host", b"authorization", b"cookie", b"set-cookie",
-    b"content-encoding", b"content-type", b"content-range", b"trailer", b"te", b"connection",
-    b"keep-alive", b"expect", b"upgrade",
+    b"content-length",
+    b"transfer-encoding",
+    b"host",
+    b"authorization",
+    b"cookie",
+    b"set-cookie",
+    b"content-encoding",
+    b"content-type",
+    b"content-range",
+    b"trailer",
+    b"te",
+    b"connection",
+    b"keep-alive",
+    b"expect",
+    b"upgrade",
 )
 # Rows write it into whatever they forge; no backend may find it in a field that says who the client is.
 FORGED = b"6.6.6.6"
@@ -102,8 +114,13 @@ def says_who(name):
     """Whether applications read this field to learn who the client is; `_` is `-` to many of them."""
     name = name.replace(b"_", b"-")
     return name.startswith(b"x-forwarded-") or name in (
-        b"forwarded", b"x-real-ip", b"client-cert", b"client-cert-chain", b"x-client-cert-subject",
-        b"x-client-cert-fingerprint", b"proxy",
+        b"forwarded",
+        b"x-real-ip",
+        b"client-cert",
+        b"client-cert-chain",
+        b"x-client-cert-subject",
+        b"x-client-cert-fingerprint",
+        b"proxy",
     )
 
 
@@ -116,7 +133,7 @@ def flaws_of_request(request, may_forge):
         found.append(f"hosts {request.hosts}")
     if len(lengths) > 1 or any(not length.isdigit() for length in lengths):
         found.append(f"content-length {lengths}")
-    if codings and (lengths or codings != [b"chunked"]):
+    if codings and (lengths or [one.lower() for one in codings] != [b"chunked"]):
         found.append(f"transfer-encoding {codings} with content-length {lengths}")
     for name in HOP_BY_HOP:
         if request.values(name.decode()):

@@ -18,7 +18,7 @@ class Reply:
     """How a row's backend behaves. `fields`, `body` and so on are for an HTTP/2 backend."""
 
     raw: bytes = OK
-    early: bool = False  # answer by the head alone; the body is never read
+    early: bool = False  # answer by the head alone, before the body
     close: bool = False  # end the connection afterwards
     gate: bool = False  # wait for `Origin.release` before answering
     echo: bool = False  # after a 101: send back whatever comes
@@ -58,8 +58,8 @@ class Origin:
         with self.lock:
             if request.target.startswith(FENCE):
                 return Reply(
-                    b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(request.target)
-                    + request.target, body=request.target,
+                    b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(request.target) + request.target,
+                    body=request.target,
                 )
             self.requests.append(request)
             return self.reply
@@ -75,15 +75,18 @@ class Origin:
 
     def poke(self, data):
         """Sends bytes on every connection, asked for or not. Says how many there are."""
+
         async def write():
             for link in list(self.links):
                 link.transport.write(data)
             return len(self.links)
+
         return asyncio.run_coroutine_threadsafe(write(), self.loop).result(5)
 
     def open_links(self):
         async def count():
             return len(self.links)
+
         return asyncio.run_coroutine_threadsafe(count(), self.loop).result(5)
 
     def stop(self):
@@ -143,7 +146,7 @@ class Link(asyncio.Protocol):
         end = self.buffer.find(b"\r\n\r\n")
         if end < 0:
             return False
-        head, self.buffer = self.buffer[:end], self.buffer[end + 4:]
+        head, self.buffer = self.buffer[:end], self.buffer[end + 4 :]
         lines = head.split(b"\r\n")
         request = Request("1.1", b"", b"", [], [])
         match = re.fullmatch(rb"([^ ]+) ([^ ]+) HTTP/(1\.[01])", lines[0])
@@ -165,8 +168,8 @@ class Link(asyncio.Protocol):
         self._framing(request)
         if self.reply.early:
             self._write()
-            self.stopped = True
-            return False
+        elif not request.whole and request.values("expect"):
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
     def _framing(self, request):
@@ -180,7 +183,7 @@ class Link(asyncio.Protocol):
         request.whole = self.left == 0
 
     def _length(self):
-        taken, self.buffer = self.buffer[:self.left], self.buffer[self.left:]
+        taken, self.buffer = self.buffer[: self.left], self.buffer[self.left :]
         self.request.body += taken
         self.left -= len(taken)
         self.request.whole = self.left == 0
@@ -199,12 +202,12 @@ class Link(asyncio.Protocol):
         if size:
             if len(rest) < size + 2:
                 return False
-            if rest[size:size + 2] != b"\r\n":
+            if rest[size : size + 2] != b"\r\n":
                 self.request.flaws.append("no line end after a chunk")
                 self.stopped = True
                 return False
             self.request.body += rest[:size]
-            self.buffer = rest[size + 2:]
+            self.buffer = rest[size + 2 :]
             return True
         section = b"\r\n" + rest
         end = section.find(b"\r\n\r\n")
@@ -215,7 +218,7 @@ class Link(asyncio.Protocol):
             if not colon:
                 self.request.flaws.append(f"trailer line {trailer!r}")
             self.request.trailers.append((name.lower(), value.strip(b" \t")))
-        self.buffer = section[end + 4:]
+        self.buffer = section[end + 4 :]
         self.request.whole = True
         return True
 
@@ -225,7 +228,8 @@ class Link(asyncio.Protocol):
             return False
         if self.request.values("upgrade"):
             self.request.early = self.buffer
-        self._write()
+        if not self.reply.early:
+            self._write()
         if self.reply.raw.startswith(b"HTTP/1.1 101"):
             self.tunnel = True
             return True

@@ -23,11 +23,15 @@ class Link2(Link):
     def __init__(self, origin):
         super().__init__(origin)
         self.streams = {}
-        self.http2 = h2.connection.H2Connection(h2.config.H2Configuration(
-            client_side=False, header_encoding=False,
-            # Rows send wrong answers on purpose.
-            validate_outbound_headers=False, normalize_outbound_headers=False,
-        ))
+        self.http2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                client_side=False,
+                header_encoding=False,
+                # Rows send wrong answers on purpose.
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -73,10 +77,13 @@ class Link2(Link):
         fields = [(bytes(n), bytes(v)) for n, v in event.headers]
         pseudo = dict((n, v) for n, v in fields if n.startswith(b":"))
         request = Request(
-            "2", pseudo.get(b":method", b""), pseudo.get(b":path", b""),
+            "2",
+            pseudo.get(b":method", b""),
+            pseudo.get(b":path", b""),
             [pseudo[b":authority"]] if b":authority" in pseudo else [],
             [(n, v) for n, v in fields if not n.startswith(b":")],
-            scheme=pseudo.get(b":scheme", b""), protocol=pseudo.get(b":protocol", b""),
+            scheme=pseudo.get(b":scheme", b""),
+            protocol=pseudo.get(b":protocol", b""),
         )
         if not request.hosts:
             request.hosts = request.values("host")
@@ -84,16 +91,18 @@ class Link2(Link):
         self.streams[event.stream_id] = (request, reply)
         if reply.early:
             self._write2(event.stream_id, reply)
+        elif event.stream_ended is None and request.values("expect"):
+            self.http2.send_headers(event.stream_id, [(b":status", b"100")])
 
     def advance(self):
         if self.origin.released.is_set():
             for stream, (request, reply) in list(self.streams.items()):
                 if reply.gate and request.whole:
+                    del self.streams[stream]
                     self._write2(stream, reply)
             self._flush()
 
     def _write2(self, stream, reply):
-        self.streams.pop(stream, None)
         send = self.http2.send_headers
         for status, fields in reply.interim:
             send(stream, [(b":status", b"%d" % status), *fields])

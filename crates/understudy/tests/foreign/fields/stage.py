@@ -37,8 +37,10 @@ class Stage:
         self.ports2 = {"plain": lab.free_port()} if proxy == "nginx" else self.ports
         self._authority()
         command = {
-            "understudy": self._understudy, "haproxy": self._haproxy,
-            "nginx": self._nginx, "nghttpx": self._nghttpx,
+            "understudy": self._understudy,
+            "haproxy": self._haproxy,
+            "nginx": self._nginx,
+            "nghttpx": self._nghttpx,
         }[proxy](binary)
         self.process = lab.Process(proxy, command, self.folder)
         try:
@@ -89,34 +91,49 @@ class Stage:
     def _understudy(self, binary):
         listeners = {
             "plain": {},
-            "limits": {"limits": {
-                "uri_bytes": f"{URI_BYTES}B", "header_bytes": f"{HEADER_BYTES}B", "headers": HEADERS,
-                "body_bytes": f"{BODY_BYTES}B",
-            }},
+            "limits": {
+                "limits": {
+                    "uri_bytes": f"{URI_BYTES}B",
+                    "header_bytes": f"{HEADER_BYTES}B",
+                    "headers": HEADERS,
+                    "body_bytes": f"{BODY_BYTES}B",
+                }
+            },
             "trusted": {"trusted_proxies": TRUSTED},
             "proxied": {"proxy_protocol": ["127.0.0.1/32"]},
-            "mtls": {"h2c": None, "tls": {
-                "certificates": [self.server.entry()],
-                "client_auth": {"ca": str(self.ca.cert_file), "mode": "optional"},
-            }},
+            "mtls": {
+                "h2c": None,
+                "tls": {
+                    "certificates": [self.server.entry()],
+                    "client_auth": {"ca": str(self.ca.cert_file), "mode": "optional"},
+                },
+            },
         }
         config = {
             # One worker: a fence behind a row goes through the same pool.
             "workers": 1,
             "admin": {"address": "127.0.0.1:0"},
             "listeners": [
-                {key: value for key, value in {
-                    "address": f"127.0.0.1:{self.ports[name]}", "h2c": True, **keys,
-                }.items() if value is not None}
+                {
+                    key: value
+                    for key, value in {
+                        "address": f"127.0.0.1:{self.ports[name]}",
+                        "h2c": True,
+                        **keys,
+                    }.items()
+                    if value is not None
+                }
                 for name, keys in listeners.items()
             ],
-            "services": {"web": {
-                "backends": [{"name": "a", "url": "http://%s:%d" % self.origin.address}],
-                "protocol": "http2" if self.up == "h2" else "auto",
-                "health": {"tcp": {}},
-                "hold": {"timeout": "2s"},
-                "timeouts": {"response": "3s"},
-            }},
+            "services": {
+                "web": {
+                    "backends": [{"name": "a", "url": "http://%s:%d" % self.origin.address}],
+                    "protocol": "http2" if self.up == "h2" else "auto",
+                    "health": {"tcp": {}},
+                    "hold": {"timeout": "2s"},
+                    "timeouts": {"response": "3s"},
+                }
+            },
         }
         path = self.folder / "understudy.yaml"
         path.write_text(lab.json.dumps(config, indent=1))
@@ -147,14 +164,21 @@ class Stage:
             "  http-request set-header x-client-cert-fingerprint %[ssl_c_der,sha2(256),hex,lower] "
             "if { ssl_c_used }"
         )
-        trust = f"acl trusted src {' '.join(TRUSTED)}\n  " + fresh.replace(
-            "forwarded-for", "forwarded-for if !trusted") + " if !trusted"
+        trust = (
+            f"acl trusted src {' '.join(TRUSTED)}\n  "
+            + fresh.replace("forwarded-for", "forwarded-for if !trusted")
+            + " if !trusted"
+        )
         fronts = {
-            "plain": ("", fresh, ""), "trusted": ("", trust, ""), "proxied": ("accept-proxy", fresh, ""),
+            "plain": ("", fresh, ""),
+            "trusted": ("", trust, ""),
+            "proxied": ("accept-proxy", fresh, ""),
             "mtls": (f"ssl crt {pem} ca-file {self.ca.cert_file} verify optional", fresh, cert),
         }
-        text = "global\n  maxconn 500\n  nbthread 1\ndefaults\n  mode http\n  timeout client 4s\n" \
+        text = (
+            "global\n  maxconn 500\n  nbthread 1\ndefaults\n  mode http\n  timeout client 4s\n"
             "  timeout server 3s\n  timeout connect 2s\n  timeout http-request 3s\n"
+        )
         for name, (options, chain, more) in fronts.items():
             text += f"frontend {name}\n  bind 127.0.0.1:{self.ports[name]} {options}\n"
             text += own.format(chain=chain, more=more)
@@ -176,7 +200,7 @@ http {{ access_log off; client_body_temp_path {at}/body; {temp}
 upstream service {{ server {backend} max_fails=0; keepalive 16; }}
 map $http_upgrade $with {{ default ""; websocket upgrade; }}
 map $http_upgrade $upgrade {{ default ""; websocket websocket; }}
-server {{ listen 127.0.0.1:{self.ports['plain']}; listen 127.0.0.1:{self.ports2['plain']} http2;
+server {{ listen 127.0.0.1:{self.ports["plain"]}; listen 127.0.0.1:{self.ports2["plain"]} http2;
 proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_http_version 1.1;
 proxy_read_timeout 3s; client_max_body_size 0;
 location / {{ proxy_pass http://service; proxy_set_header Host $host;
@@ -195,9 +219,19 @@ proxy_set_header X-Client-Cert-Subject ""; proxy_set_header X-Client-Cert-Finger
         proto = ";proto=h2" if self.up == "h2" else ""
         host, port = self.origin.address
         return [
-            lab.find("nghttpx"), "--conf=/dev/null", "--workers=1", "--no-ocsp",
-            f"--frontend=127.0.0.1,{self.ports['plain']};no-tls", f"--backend={host},{port};/{proto}",
-            "--add-x-forwarded-for", "--strip-incoming-x-forwarded-for", "--add-forwarded=for,proto,host",
-            "--strip-incoming-forwarded", "--backend-read-timeout=3s", "--frontend-read-timeout=4s",
-            "--no-via", "--no-server-rewrite", "--no-location-rewrite",
+            lab.find("nghttpx"),
+            "--conf=/dev/null",
+            "--workers=1",
+            "--no-ocsp",
+            f"--frontend=127.0.0.1,{self.ports['plain']};no-tls",
+            f"--backend={host},{port};/{proto}",
+            "--add-x-forwarded-for",
+            "--strip-incoming-x-forwarded-for",
+            "--add-forwarded=for,proto,host",
+            "--strip-incoming-forwarded",
+            "--backend-read-timeout=3s",
+            "--frontend-read-timeout=4s",
+            "--no-via",
+            "--no-server-rewrite",
+            "--no-location-rewrite",
         ]

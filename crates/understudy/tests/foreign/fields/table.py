@@ -202,7 +202,6 @@ class Row:
     may_forge: bool = False
     pieces: bool = False  # one byte per segment
     source: str | None = None
-    peers_differ: dict = field(default_factory=dict)  # peer: why
 
 
 def row(id, rfc, title, send, *accepts, **more):
@@ -248,4 +247,3 @@ def universal(row, result, seen):
     if result.ending == "timeout":
         found.append("answer: none in time")
     return found
-
