@@ -62,8 +62,10 @@ class Plain:
 class Session:
     """An HTTP/2 connection used by one thread."""
 
-    def __init__(self, address, tls=None, host="localhost"):
+    def __init__(self, address, tls=None, host="localhost", first=b""):
         self.socket = socket.create_connection(address[:2], timeout=10)
+        # A PROXY header, perhaps; it comes before TLS.
+        self.socket.sendall(first)
         self.host, self.scheme = f"{host}:{address[1]}", "https" if tls else "http"
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=host)
