@@ -2,6 +2,9 @@
 
 DIFFER = {
     "haproxy": {
+        "knows no gRPC": """
+            trailer-grpc-failed.h2-h1 trailer-grpc-failed.h2-h2
+        """,
         "relays such trailers, or cuts them off, as it comes": """
             chunk-trailer-space
         """,
@@ -154,6 +157,9 @@ DIFFER = {
         """,
     },
     "nginx": {
+        "knows no gRPC": """
+            trailer-grpc-failed.h2-h1
+        """,
         "$host has no port": """
             form-absolute-port host-ipv6 host-is-authority.h1-h1 host-is-authority.h2-h1 host-with-port
         """,
@@ -278,6 +284,9 @@ DIFFER = {
         """,
     },
     "nghttpx": {
+        "knows no gRPC": """
+            trailer-grpc-failed.h2-h1 trailer-grpc-failed.h2-h2
+        """,
         "believes :scheme": """
             scheme-https.h2-h1 scheme-https.h2-h2 scheme-other.h2-h1 scheme-other.h2-h2
         """,

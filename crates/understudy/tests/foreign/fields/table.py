@@ -123,7 +123,6 @@ class Outcome:
     trailers: tuple | None = None
     interim: tuple | None = None  # statuses
     closed: bool = False  # the client's connection ends
-    at_most: int | None = None  # requests that a backend saw, when `seen` is None
 
     def complaints(self, result, seen, is_closed):
         found = self._of_status(result)
@@ -158,8 +157,7 @@ class Outcome:
 
     def _of_seen(self, seen):
         if self.seen is None:
-            many = self.at_most is not None and len(seen) > self.at_most
-            return [f"{len(seen)} requests at the backend"] if many else []
+            return []
         if self.seen == UNTOUCHED:
             return ["it reached the backend"] if seen else []
         if self.seen == NOTHING:

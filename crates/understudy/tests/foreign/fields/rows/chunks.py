@@ -68,10 +68,20 @@ for name, body in {
 row(
     "chunk-lf-end",
     "9112 2.2",
-    "LF alone behind the trailers: refused, or taken for the end of a line",
-    HEAD + b"5\r\nhello\r\n0\r\n\n",
+    "LF alone behind the last chunk: refused, or the end of a line, but no trailer that swallows what follows",
+    HEAD + b"5\r\nhello\r\n0\r\n\n" + NEXT,
     BROKEN,
-    served(Seen(body=b"hello")),
+    served([Seen(body=b"hello"), Seen(target=b"/smuggled")]),
+    answers=2,
+)
+row(
+    "chunk-lf-in-trailers",
+    "9112 2.2",
+    "the same behind a trailer",
+    HEAD + b"5\r\nhello\r\n0\r\nx-a: 1\r\n\n" + NEXT,
+    BROKEN,
+    served([Seen(body=b"hello"), Seen(target=b"/smuggled")]),
+    answers=2,
 )
 row(
     "chunk-overflow",

@@ -187,3 +187,19 @@ rows(
     via=("h2-h2",),
     reply=Reply(fields=((b"content-type", b"application/grpc"), (b"grpc-status", b"5")), body=None),
 )
+rows(
+    "trailer-grpc-failed",
+    "gRPC",
+    "a failure of the proxy is a gRPC answer with a grpc-status, not a page",
+    Ask(
+        b"POST",
+        b"/s/M",
+        fields=(*WANTED, (b"content-type", b"application/grpc")),
+        body=b"\0\0\0\0\0",
+        length=False,
+    ),
+    served(body=b"", has={"content-type": b"application/grpc", "grpc-status": b"14"}),
+    served(body=b"", has={"content-type": b"application/grpc", "grpc-status": b"13"}),
+    via=("h2-h1", "h2-h2"),
+    reply=Reply(b"this is no HTTP\r\n\r\n", close=True, status=0),
+)
