@@ -13,7 +13,7 @@ import time
 from . import frames as f
 from .inbound import Failed, Inbound, describe
 
-PATIENCE = 4.0
+PATIENCE = 10.0
 """Seconds until an answer that does not come is said to be missing."""
 
 
@@ -73,8 +73,8 @@ class Connection(Inbound):
         self.socket.sendall(self.outward.read())
         if self.tls.selected_alpn_protocol() != "h2":
             raise Failed(f"ALPN chose {self.tls.selected_alpn_protocol()}, not h2")
-        self.received += self._decrypt()  # The server's preface may have come with the end of the handshake.
-        self.parse()
+        # The server's preface may have come with the end of the handshake. It is answered when ours is out.
+        self.received += self._decrypt()
 
     # === Sending ===
 
@@ -173,6 +173,7 @@ class Connection(Inbound):
     def attend(self, until, seconds=PATIENCE):
         """Pumps until the condition holds; false when time or connection end before."""
         end = time.monotonic() + seconds
+        self.parse()
         while not until():
             left = end - time.monotonic()
             if self.closed or left <= 0:

@@ -160,7 +160,7 @@ def interleaved(c):
 
 @case("9113 5", "A slow GET, then a fast one", told("the fast one is answered first"))
 def overtaking(c):
-    slow, fast = c.request(path="/slow/400"), c.request()
+    slow, fast = c.request(path="/slow/1500"), c.request()
     c.response(fast)
     need(not c.over(slow), "the slow one was first")
     c.response(slow)

@@ -28,7 +28,7 @@ def ping_acknowledged_unasked(c):
 
 @case("9113 6.7", "PING while a request waits for its answer", told("the answer to the PING comes first"))
 def ping_overtakes(c):
-    stream = c.request(path="/slow/400")
+    stream = c.request(path="/slow/1500")
     need(c.fence() and not c.over(stream), "the PING waited for the request")
     c.response(stream)
 

@@ -28,8 +28,13 @@ def row(state, name, accept, make, section="9113 5.1", judged=True):
 
     @case(section, f"{name} on a stream that is {state}", accept, name=f"{short}-{name.lower().replace('_', '-')}")
     def run(c):
-        stream = make(c)
-        c.send(frame_of(name, c, stream))
+        if make is waiting:
+            with c.together():
+                stream = make(c)
+                c.send(frame_of(name, c, stream))
+        else:
+            stream = make(c)
+            c.send(frame_of(name, c, stream))
         return stream if judged else None
 
 
@@ -65,8 +70,9 @@ row("half-closed (remote)", "RST_STREAM", ALIVE, waiting, judged=False)
 
 @case("9113 5.1", "A second request on a stream that waits for its answer", CLOSED)
 def request_on_a_waiting_stream(c):
-    stream = waiting(c)
-    c.headers(f.block(c.head()), stream=stream)
+    with c.together():
+        stream = waiting(c)
+        c.headers(f.block(c.head()), stream=stream)
     return stream
 
 
@@ -150,10 +156,11 @@ def window_of_discarded_data(c):
 
 @case("9113 5.1", "Trailers, then DATA", CLOSED)
 def data_after_trailers(c):
-    stream = c.request("POST", "/slow/300", end=False)
-    c.data(stream, b"abc")
-    c.headers(f.block([("x-sum", "1")]), stream=stream)
-    c.data(stream, b"def", end=True)
+    with c.together():
+        stream = c.request("POST", "/slow/300", end=False)
+        c.data(stream, b"abc")
+        c.headers(f.block([("x-sum", "1")]), stream=stream)
+        c.data(stream, b"def", end=True)
     return stream
 
 
