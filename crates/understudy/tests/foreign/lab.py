@@ -183,6 +183,10 @@ class Origin(Process):
         """Every request it got but probes: dicts with `method`, `path`, `headers`, `version` ..."""
         return json.loads(self._control("/_journal"))
 
+    def probes(self):
+        """The last few requests for `/healthz`, as in the journal."""
+        return json.loads(self._control("/_probes"))
+
     def _control(self, path):
         # The control port is another one: plain HTTP whatever the backend speaks, and not journalled.
         port = int(self.wait_line(r"^control on \S+:(\d+)$").group(1))

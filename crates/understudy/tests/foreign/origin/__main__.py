@@ -1,7 +1,8 @@
 """Accepts connections, finds out what they speak, and keeps the journal; see `--help`.
 
 Prints `listening on ADDRESS` and `control on ADDRESS`. The control port is plain HTTP: `/_journal`
-lists the requests so far, `/_health/503` sets what probes are answered from now on.
+lists the requests so far, `/_probes` the last requests for `/healthz`, and `/_health/503` sets what
+those are answered from now on.
 """
 
 import argparse
@@ -25,6 +26,7 @@ class Origin:
         self.health = 200
         # Bounded, as a load may run for long.
         self.journal = collections.deque(maxlen=50_000)
+        self.probes = collections.deque(maxlen=20)
         self.connections = 0
 
 
@@ -107,11 +109,11 @@ async def _speak(origin, options, facts, reader, writer):
 
 
 async def control(origin, reader, writer):
-    """One command: `GET /_journal` or `GET /_health/STATUS`."""
+    """One command: `GET /_journal`, `GET /_probes` or `GET /_health/STATUS`."""
     line = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
     if line.startswith("/_health/"):
         origin.health = int(line.rpartition("/")[2])
-    body = json.dumps(list(origin.journal)).encode()
+    body = json.dumps(list(origin.probes if line == "/_probes" else origin.journal)).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + body)
     await writer.drain()

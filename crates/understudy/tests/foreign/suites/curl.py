@@ -280,6 +280,9 @@ for name, number in (("v1", 1), ("v2", 2), ("v2tls", 2)):
         expect(header["source"], "127.0.0.1")
         expect(header["source_port"], answer.facts["local_port"], "the client's own port")
         expect(header["destination_port"], stage.listeners["tls"][1])
+        # A probe is about nobody.
+        probe = stage.origins[name].probes()[-1]["proxy"]
+        expect((probe["version"], probe["command"]), (number, "UNKNOWN" if number == 1 else "LOCAL"))
 
 
 @suite.case("PROXY header from curl")

@@ -3,13 +3,17 @@
 Under each policy: what goes on, what ends when, and whether the balancer's figures say so.
 """
 
+import json
+import signal
 import time
+
+import h2.events
 
 from cases import Suite, expect
 from certs import Authority
 from lab import Trouble, service, wait_until
 from suites.running import Running
-from suites.sockets import trusting
+from suites.sockets import Session, trusting
 
 KINDS = [(kind, protocol) for kind in ("sse", "download", "upload", "websocket")
          for protocol in ("h1", "h2")]
@@ -23,9 +27,14 @@ class Scene:
         self.trust = lambda: trusting(stage.ca.cert_pem, "h2")
         tls = {"certificates": [stage.pair.entry()]}
         listeners = [{"address": "127.0.0.1:0"}, {"address": "127.0.0.1:0", "tls": tls}]
-        self.balancer = stage.lab.understudy(
-            {"listeners": listeners, "services": {"web": service(self.a, self.b, **keys)}}, "a")
+        services = {"web": service(self.a, self.b, **keys)}
+        self.text = json.dumps({"listeners": listeners, "services": services})
+        self.balancer = stage.lab.understudy(self.config(), "a")
         self.balancer.wait_health("b", "up")
+
+    def config(self):
+        """A copy of the config, to be changed."""
+        return json.loads(self.text)
 
     def begin(self, kind, protocol, seconds):
         plain, secure = self.balancer.listeners
@@ -149,6 +158,40 @@ def killed(stage):
         fresh = [scene.begin(kind, protocol, 0.5) for kind, protocol in KINDS[:6]]
         all_ended(fresh, 15)
         assert all(run.complete for run in fresh), fresh
+
+
+@suite.case("a reload that changes the service leaves them alone")
+def reloaded(stage):
+    with Scene(stage) as scene:
+        runs = scene.begin_all(3, scene.a)
+        config = scene.config()
+        config["services"]["web"]["hold"] = {"requests": 77}
+        scene.balancer.reload(config)
+        fresh = scene.begin("sse", "h2", 0.5)
+        bodies = [run for run in [*runs, fresh] if run.kind != "websocket"]
+        all_ended(bodies, 15)
+        assert all(run.complete for run in bodies), runs
+        assert not any(run.ended for run in runs if run.kind == "websocket"), runs
+
+
+@suite.case("SIGTERM: HTTP/2 gets GOAWAY, what runs is finished, the exit code is 0")
+def terminated(stage):
+    with Scene(stage) as scene:
+        runs = [scene.begin(kind, protocol, 2) for kind, protocol in KINDS[:6]]
+        scene.under_way(runs, scene.a)
+        session = Session(scene.balancer.listeners[1], scene.trust())
+        slow = session.request("/slow/1500")
+        wait_until("it is under way", lambda: any(
+            r["path"] == "/slow/1500" for r in scene.a.journal()))
+        scene.balancer.signal(signal.SIGTERM)
+        goaway = session.wait(h2.events.ConnectionTerminated)
+        assert goaway and goaway.error_code == 0, goaway
+        answer = session.wait(h2.events.ResponseReceived, slow)
+        assert answer and dict(answer.headers)[":status"] == "200", answer
+        all_ended(runs, 15)
+        assert all(run.complete for run in runs), runs
+        session.close()
+        expect(scene.balancer.process.wait(timeout=20), 0, "exit code")
 
 
 @suite.case("a load of ordinary requests is not counted as streams")
