@@ -59,7 +59,7 @@ class Client2:
 
     def section_frames(self, stream, fields, end, size=16384):
         """HEADERS and CONTINUATION; nothing about the fields is checked."""
-        block = self.encoder.encode([hpack.NeverIndexedHeaderTuple(n, v) for n, v in fields])
+        block = self.encoder.encode([hpack.NeverIndexedHeaderTuple(n, v) for n, v in fields], huffman=False)
         pieces = [block[i : i + size] for i in range(0, len(block), size)] or [b""]
         frames = [HeadersFrame(stream, pieces[0], flags=["END_STREAM"] if end else [])]
         frames += [ContinuationFrame(stream, piece) for piece in pieces[1:]]
