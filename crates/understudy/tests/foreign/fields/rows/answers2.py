@@ -153,17 +153,18 @@ answer(
     GONE,
 )
 answer("204", "9110 15.3.5", "204", Reply(status=204, body=None), served(status=204, body=b""), ask=Ask())
-answer(
-    "204-data",
-    "9110 15.3.5",
-    "204 with DATA",
-    Reply(status=204),
-    BAD,
-    served(status=204, body=b""),
-    GONE,
-    Outcome((204,), complete=False),
-    ask=Ask(),
-)
+for status, method in ((204, b"GET"), (304, b"GET"), (200, b"HEAD")):
+    answer(
+        "head-data" if method == b"HEAD" else f"{status}-data",
+        "9110 6.4.1",
+        f"{status} to {method.decode()} has no content, but the backend sends DATA",
+        Reply(status=status),
+        BAD,
+        served(status=status, body=b""),
+        GONE,
+        Outcome((status,), complete=False, body=b""),
+        ask=Ask(method),
+    )
 answer(
     "304",
     "9113 8.1.1",
