@@ -7,7 +7,7 @@
     /size/N      a body of N bytes
     /status/N    an answer with this status; a body only where one is allowed
     /trailers    a chunked body with a trailer field `x-sum: ok`
-    /slow        an empty answer after half a second; `/slow/MS` after so many milliseconds
+    /slow        an empty answer after half a second; `/slow/MS` after so many milliseconds; none if the client leaves
     /hold        reads none of the body for a second, then answers
     /early       answers before it reads the body
     /interim     103 with a `link`, then 200
@@ -15,6 +15,7 @@
     /truncated   announces 1000 bytes, sends 500, closes
     /fields/N    N fields of 100 bytes in the answer
     /seen/TOKEN  how many heads contained the token `case-TOKEN`
+    /peak/TOKEN  how many `/slow` with this token waited at once, at most
 """
 
 import argparse
@@ -95,7 +96,7 @@ class Origin:
     """Answers requests and remembers the tokens it has seen."""
 
     def __init__(self):
-        self.seen = {}
+        self.seen, self.waiting, self.peak = {}, {}, {}
 
     async def serve(self, reader, writer):
         try:
@@ -121,13 +122,13 @@ class Origin:
             await asyncio.sleep(1)
         await request.read_body(reader)
         if word != "early":
-            await self.reply(request, word, number, writer)
+            await self.reply(request, word, number, reader, writer)
         await writer.drain()
         return word != "truncated" and "close" not in request.field("connection").lower()
 
-    async def reply(self, request, word, number, writer):
+    async def reply(self, request, word, number, reader, writer):
         if word == "slow":
-            await asyncio.sleep(int(number or 500) / 1000)
+            await self.wait(request, reader, int(number or 500) / 1000)
             writer.write(answer(200))
         elif word == "size":
             body = pattern(int(number))
@@ -147,10 +148,24 @@ class Origin:
             writer.write(answer(200, bytes(500), length=1000))
         elif word == "fields":
             writer.write(answer(200, b"fields", [(f"x-{n}", f"{n:0100}") for n in range(int(number))]))
-        elif word == "seen":
-            writer.write(answer(200, json.dumps(self.seen.get(number, 0)).encode()))
+        elif word in ("seen", "peak"):
+            counts = self.seen if word == "seen" else self.peak
+            writer.write(answer(200, json.dumps(counts.get(number, 0)).encode()))
         else:
             writer.write(answer(200, b"" if request.method == "HEAD" else request.echo()))
+
+    async def wait(self, request, reader, seconds):
+        """Waits, and counts who waits; a client that leaves ends it, as a real handler would see."""
+        key = request.target.partition("case-")[2]
+        self.waiting[key] = self.waiting.get(key, 0) + 1
+        self.peak[key] = max(self.peak.get(key, 0), self.waiting[key])
+        try:
+            if not await asyncio.wait_for(reader.read(1), seconds):
+                raise asyncio.IncompleteReadError(b"", 1)
+        except TimeoutError:
+            pass
+        finally:
+            self.waiting[key] -= 1
 
 
 async def main():

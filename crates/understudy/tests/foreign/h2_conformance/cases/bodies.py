@@ -158,6 +158,17 @@ def interleaved(c):
         need(c.response(stream).json()["sha256"] == digest, f"other bytes on stream {stream}")
 
 
+@case("9113 6.1", "1,500 DATA frames of 20 bytes on 10 streams, in one burst", told("every body arrives whole"))
+def small_pieces(c):
+    with c.together():
+        streams = [c.request("POST", end=False) for _ in range(10)]
+        for part in range(150):
+            for stream in streams:
+                c.data(stream, b"small message here..", end=part == 149)
+    for stream in streams:
+        need(c.response(stream).json()["length"] == 3000, f"another length on stream {stream}")
+
+
 @case("9113 5", "A slow GET, then a fast one", told("the fast one is answered first"))
 def overtaking(c):
     slow, fast = c.request(path="/slow/1500"), c.request()

@@ -54,6 +54,7 @@ def flood(
             finally:
                 bystander.going = False
                 bystander.join(BOUND)
+            need_few_at_the_origin(c)
             need(bystander.wrong is None, f"a bystander: {bystander.wrong}")
             need(bystander.slowest < 5, f"a bystander waited {bystander.slowest:.1f} s")
             grown = (bystander.most - bystander.least) >> 20
@@ -63,6 +64,16 @@ def flood(
         return make
 
     return enter
+
+
+def need_few_at_the_origin(c):
+    """Streams that were reset count while their requests run (RFC 9113 5.1.2, 10.5): else a client has any number."""
+    allowed = c.settings.get(f.MAX_CONCURRENT_STREAMS, 100)
+    asking = Connection(c.spot)
+    asking.open()
+    peak = asking.fetch(path=f"/peak/{c.token}").json()
+    asking.close()
+    need(peak <= 4 * allowed, f"{peak} requests at the origin at once, {allowed} streams are allowed")
 
 
 def pour(c, pieces):
@@ -189,7 +200,7 @@ def continuations_of_one_byte(c):
 
 @flood("9113 10.5", "10,000 requests, each cancelled at once")
 def rapid_reset(c):
-    head = f.block(c.head(path="/slow/200"))
+    head = f.block(c.head(path="/slow/500?case-" + c.token))
     for _ in range(200):
         piece = b""
         for _ in range(50):
@@ -202,9 +213,8 @@ def made_you_reset(name, title, provoke, end=False):
     """The client makes the server reset its streams, which then are not counted, though they run."""
 
     def make(c):
-        head = f.block(
-            c.head("GET" if end else "POST", "/slow/500", [("content-length", "5")] if name == "length" else [])
-        )
+        length = [("content-length", "5")] if name == "length" else []
+        head = f.block(c.head("GET" if end else "POST", "/slow/500?case-" + c.token, length))
         for _ in range(100):
             piece = b""
             for _ in range(50):
@@ -242,7 +252,7 @@ def malformed_requests(c):
 
 @flood("9113 5.1.2", "5,000 requests at once, far above the limit")
 def above_the_limit(c):
-    head = f.block(c.head(path="/slow/200"))
+    head = f.block(c.head(path="/slow/500?case-" + c.token))
     for _ in range(100):
         piece = b""
         for _ in range(50):
