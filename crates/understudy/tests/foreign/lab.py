@@ -198,6 +198,7 @@ class Understudy(Process):
 
     def __init__(self, binary, folder, config, log="info"):
         self.config_path = pathlib.Path(folder) / f"understudy-{id(self):x}.yaml"
+        self._ports = {}
         self.write(config)
         command = [binary, "run", "--log", log, "-c", self.config_path]
         super().__init__("understudy", command, folder)
@@ -207,10 +208,25 @@ class Understudy(Process):
 
     def write(self, config):
         """Puts a config (a dict) where the balancer reads it, at once; JSON is YAML."""
-        text = json.dumps({"admin": {"address": "127.0.0.1:0"}, "workers": 2, **config}, indent=1)
+        listeners = self._apart(config["listeners"])
+        whole = {"admin": {"address": "127.0.0.1:0"}, "workers": 2, **config, "listeners": listeners}
+        text = json.dumps(whole, indent=1)
         fresh = self.config_path.with_suffix(".new")
         fresh.write_text(text)
         fresh.rename(self.config_path)
+
+    def _apart(self, listeners):
+        """Gives listeners whose addresses are the same, with port 0, ports: the address names them."""
+        seen, apart = set(), []
+        for number, listener in enumerate(listeners):
+            address = listener["address"]
+            if address in seen:
+                host = address.rpartition(":")[0]
+                port = self._ports.setdefault(number, free_port(host.strip("[]")))
+                listener = {**listener, "address": f"{host}:{port}"}
+            seen.add(address)
+            apart.append(listener)
+        return apart
 
     def reload(self, config, result="success"):
         """Writes a config and waits until it has been taken, or refused with `result="failure"`."""

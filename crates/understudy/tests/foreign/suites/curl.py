@@ -11,7 +11,7 @@ import time
 
 from cases import Suite, expect
 from certs import Authority
-from lab import service
+from lab import service, wait_until
 
 
 class Answer:
@@ -85,15 +85,18 @@ class Stage:
         self.origins = {}
         for name, (arguments, keys) in extra.items():
             self.origins[name] = lab.origin(f"only-{name}", *arguments)
-            services[name] = service(self.origins[name], **keys)
+            services[name] = service(self.origins[name], hold={"timeout": "2s"}, **keys)
         self.origins["unix"] = lab.origin("only-unix", unix=str(lab.folder / "app.sock"))
         services["unix"] = service(self.origins["unix"])
         routes = [{"host": f"{name}.svc", "path": "/", "service": name} for name in services]
         routes.append({"path": "/", "service": "web"})
         self.balancer = lab.understudy(
             {"listeners": list(listeners.values()), "routes": routes, "services": services})
+        # One that never gets an active fails its own cases only.
         for name in services:
-            self.balancer.wait_active(services[name]["backends"][0]["name"], name)
+            wait_until(f"{name} has been probed", lambda: all(
+                backend["health"] != "unknown" for backend in self.balancer.status(name)["backends"]))
+        self.balancer.wait_active("a", "web")
         self.listeners = dict(zip(listeners, self.balancer.listeners))
 
     def arguments(self, listener, path, host):

@@ -89,8 +89,8 @@ for fault in (_kill, _stop):
         name = {"_kill": "SIGKILL", "_stop": "SIGSTOP"}[fault.__name__]
 
         @suite.case(f"{name} of the primary under 100 streams on 4 connections, {listener}",
-                    fault, listener)
-        def fault_under_load(stage, fault, listener):
+                    name, fault, listener)
+        def fault_under_load(stage, name, fault, listener):
             balancer = stage.start()
             try:
                 # 25 streams on each of 4 connections, for as long as it takes to see both backends.

@@ -1,7 +1,9 @@
 """WebSocket clients for the suites: the library `websockets` over HTTP/1.1, `h2` with `wsproto` over HTTP/2."""
 
+import dataclasses
 import socket
 import ssl
+import struct
 import time
 
 import h2.config
@@ -59,6 +61,14 @@ class Plain:
         self.socket.close()
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Goaway:
+    """A GOAWAY frame."""
+
+    last_stream: int
+    error_code: int
+
+
 class Session:
     """An HTTP/2 connection used by one thread."""
 
@@ -74,7 +84,7 @@ class Session:
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
         self.flush()
-        self.events, self.over, self.goaway = [], False, None
+        self.events, self.over, self.goaway, self.unread = [], False, None, b""
 
     def flush(self):
         self.socket.sendall(self.h2.data_to_send())
@@ -100,17 +110,33 @@ class Session:
         except OSError:
             data = b""
         self.over = not data
-        for event in self.h2.receive_data(data) if data else []:
+        for event in self.h2.receive_data(self._frames(data)):
             if isinstance(event, h2.events.DataReceived):
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            if isinstance(event, h2.events.ConnectionTerminated):
-                self.goaway = event
             self.events.append(event)
         try:
             self.flush()
         except OSError:
             self.over = True
         return not self.over
+
+    def _frames(self, data):
+        """What the library is to see: whole frames but GOAWAY.
+
+        With GOAWAY the library takes the connection for closed; it is not (RFC 9113 6.8).
+        """
+        self.unread, seen = self.unread + data, b""
+        while len(self.unread) >= 9:
+            size = 9 + int.from_bytes(self.unread[:3], "big")
+            if len(self.unread) < size:
+                break
+            frame, self.unread = self.unread[:size], self.unread[size:]
+            if frame[3] == 7:
+                self.goaway = Goaway(*struct.unpack("!II", frame[9:17]))
+                self.events.append(self.goaway)
+            else:
+                seen += frame
+        return seen
 
     def wait(self, kind, stream=None, deadline=10):
         """The next event of one of these kinds (of this stream), or None if it does not come."""

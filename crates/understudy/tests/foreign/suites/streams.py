@@ -13,7 +13,7 @@ from cases import Suite, expect
 from certs import Authority
 from lab import Trouble, service, wait_until
 from suites.running import Running
-from suites.sockets import Session, trusting
+from suites.sockets import Goaway, Session, trusting
 
 KINDS = [(kind, protocol) for kind in ("sse", "download", "upload", "websocket")
          for protocol in ("h1", "h2")]
@@ -184,7 +184,7 @@ def terminated(stage):
         wait_until("it is under way", lambda: any(
             r["path"] == "/slow/1500" for r in scene.a.journal()))
         scene.balancer.signal(signal.SIGTERM)
-        goaway = session.wait(h2.events.ConnectionTerminated)
+        goaway = session.wait(Goaway)
         assert goaway and goaway.error_code == 0, goaway
         answer = session.wait(h2.events.ResponseReceived, slow)
         assert answer and dict(answer.headers)[":status"] == "200", answer

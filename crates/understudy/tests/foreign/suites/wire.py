@@ -9,8 +9,8 @@ import time
 class Wire:
     """One connection. Times are in seconds since it was opened."""
 
-    def __init__(self, address, tls=None, timeout=10):
-        self.socket = socket.create_connection(address[:2], timeout=timeout)
+    def __init__(self, address, tls=None, timeout=10, source="127.0.0.1"):
+        self.socket = socket.create_connection(address[:2], timeout, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
@@ -68,6 +68,21 @@ class Wire:
             return True
         finally:
             self.socket.settimeout(10)
+
+    def is_over(self, timeout):
+        """Whether the other side ends the connection within this time; reads what comes until then."""
+        ends = time.monotonic() + timeout
+        while (left := ends - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                if not self.socket.recv(65536):
+                    return True
+            except TimeoutError:
+                break
+            except ConnectionError:
+                return True
+        self.socket.settimeout(10)
+        return False
 
     def wait_end(self, deadline):
         """Everything that comes until the end, and when that was."""
