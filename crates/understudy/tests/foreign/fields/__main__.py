@@ -61,7 +61,9 @@ def report(given, row, found, seconds):
         word = "FAILED" if found else "ok"
     lines = [f"{word:8} {row.id:40} {row.rfc:16} {seconds * 1000:5.0f} ms"]
     lines += [f"           {text}" for text in found if word == "FAILED"]
-    print("\n".join(lines), flush=True)
+    # In one piece: the stages take turns on the terminal.
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
 
 
 def row_differs(given, row):

@@ -140,6 +140,12 @@ def flaws_of_request(request, may_forge):
             found.append(f"hop-by-hop field {name!r}")
     if request.values("te") not in ([], [b"trailers"]):
         found.append(f"te {request.values('te')}")
+    named = b",".join(request.values("connection")).lower().split(b",")
+    # What a client named is the proxy's to remove, with the name.
+    if not {name.strip() for name in named} <= {b"", b"close", b"keep-alive", b"upgrade", b"te"}:
+        found.append(f"connection {request.values('connection')}")
+    if any(b"h2c" in value.lower() for value in request.values("upgrade")):
+        found.append(f"upgrade {request.values('upgrade')}")
     if request.version == "2":
         found += [
             f"{name} in HTTP/2"

@@ -2,6 +2,13 @@
 
 DIFFER = {
     "haproxy": {
+        "passes on the names in Connection, and h2c in a list": """
+            both-cl-te-named.h1 both-te-named certificate-given-named forged-named.h1-h1
+            hop-keeps-authorization.h1-h1 hop-keeps-content-type.h1-h1 hop-keeps-cookie.h1-h1
+            hop-keeps-forwarded hop-keeps-host.h1-h1 hop-keeps-length hop-keeps-x-forwarded-for.h1-h1
+            hop-keeps-x-forwarded-host.h1-h1 hop-keeps-x-forwarded-proto.h1-h1 hop-malformed.h1-h1
+            upgrade-h2c-list
+        """,
         "knows no gRPC": """
             trailer-grpc-failed.h2-h1 trailer-grpc-failed.h2-h2
         """,
@@ -284,6 +291,9 @@ DIFFER = {
         """,
     },
     "nghttpx": {
+        "passes on a list with h2c": """
+            upgrade-h2c-list
+        """,
         "knows no gRPC": """
             trailer-grpc-failed.h2-h1 trailer-grpc-failed.h2-h2
         """,
