@@ -53,7 +53,10 @@ class Scene:
         uploads = sum(run.kind == "upload" for run in runs)
         arrived = lambda: sum(r["path"] == "/echo?upload" and not r["complete"]
                               for r in old.journal())
-        wait_until("the uploads have arrived", lambda: arrived() >= uploads)
+        try:
+            wait_until("the uploads have arrived", lambda: arrived() >= uploads)
+        except Trouble as trouble:
+            raise Trouble(f"{trouble}: {runs} {old.journal()}") from None
 
     def left(self, count, closed):
         """Waits until the figures of the streams are these."""
