@@ -1,0 +1,1 @@
+"""Each file is a suite: `python -m suites.<name> --binary PATH`."""
