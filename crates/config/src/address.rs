@@ -226,15 +226,11 @@ pub(crate) fn parse_route_path(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
-/// Whether two listening sockets would compete for the same clients. With port 0 two different addresses never do;
-/// the same one twice could not be told apart.
+/// Whether two listening sockets would compete for the same clients. Port 0 never does.
 pub(crate) fn overlap(a: &ListenAddress, b: &ListenAddress) -> bool {
     let (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) = (a, b) else { return a == b };
     let covers =
         |wide: IpAddr, other: IpAddr| wide.is_unspecified() && wide.is_ipv4() == other.is_ipv4();
-    if a == b {
-        return true;
-    }
     a.port() == b.port()
         && a.port() != 0
         && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))

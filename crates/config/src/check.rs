@@ -168,10 +168,12 @@ pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
 }
 
 fn sockets(report: &Report<'_>, draft: &Draft) {
+    // An address names its listener, so it stands once, also with port 0.
+    let same = |a: &ListenAddress, b: &ListenAddress| a == b || overlap(a, b);
     for (index, listener) in draft.listeners.iter().enumerate() {
         let address = &listener.value.address;
         let earlier =
-            draft.listeners[..index].iter().find(|other| overlap(&other.value.address, address));
+            draft.listeners[..index].iter().find(|other| same(&other.value.address, address));
         if let Some(other) = earlier {
             let (taken, line) = (&other.value.address, other.place.mark.line);
             let (message, advice) = if taken == address {

@@ -303,8 +303,9 @@ impl Head {
 
 /// What HTTP/2 adds to the rules (RFC 9113 8.2.1, 8.3.1) and the parser leaves to us.
 fn check_http2(headers: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
-    // An extended CONNECT has one, too (RFC 8441 4).
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+    // An extended CONNECT has one, too (RFC 8441 4). Without an authority the parser keeps none.
+    let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_known && (uri.authority().is_some() || uri.scheme().is_some()) {
         return Err(Failure::BadRequest("the scheme is http or https"));
     }
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));

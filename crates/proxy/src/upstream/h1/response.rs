@@ -152,7 +152,11 @@ impl Fields {
             fields.kept.append(name, value);
         }
         if !is_switch {
-            for name in dropped {
+            // RFC 9110 15.5.22: a 426 without it would ask for nothing.
+            let stays = |name: &HeaderName| {
+                status == StatusCode::UPGRADE_REQUIRED && name == UPGRADE
+            };
+            for name in dropped.into_iter().filter(|name| !stays(name)) {
                 fields.kept.remove(name);
             }
         }
