@@ -119,7 +119,8 @@ fn full() -> Arc<Metrics> {
     metrics.show(view(&[service("s", 3, &[backend("a", true), backend("b", false)])]));
     let _ = metrics.listener(0, "127.0.0.1:80");
     metrics.reload(true, 1_700_000_000.25);
-    metrics.show_certificates(vec![certificate("a.pem", 1_800_000_000.0)], vec![file("a.pem", true)]);
+    metrics
+        .show_certificates(vec![certificate("a.pem", 1_800_000_000.0)], vec![file("a.pem", true)]);
     metrics.backend_certificate("s", "a", 1_900_000_000.0);
     metrics
 }
@@ -321,7 +322,8 @@ fn certificates_are_shown_as_they_are_and_refusals_counted_while_the_file_is_nam
         )
     };
     let of = |what: &str, file: &str| {
-        Scrape::of(&metrics).value(&format!(r#"understudy_certificate_reload_{what}{{file="{file}"}}"#))
+        Scrape::of(&metrics)
+            .value(&format!(r#"understudy_certificate_reload_{what}{{file="{file}"}}"#))
     };
     assert_eq!(Scrape::of(&metrics).value(&expires("a.pem")), 1_800_000_000.0);
     let backend =
