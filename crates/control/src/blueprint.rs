@@ -428,10 +428,69 @@ services:
             (vec![3, 2], TWO.replace("9001", "9003")),
             (vec![3, 2], TWO.replace("name: a", "name: c")),
             (vec![3, 4], TWO.replace("/ok", "/healthz")),
+            // How a probe gets there and talks; in the clear `auto` is HTTP/1.1 already.
+            (vec![1, 2], TWO.replace("health:", "protocol: http1\n    health:")),
+            (vec![3, 4], TWO.replace("health:", "protocol: http2\n    health:")),
+            (vec![3, 4], TWO.replace("health:", "proxy_protocol: v2\n    health:")),
+            (vec![1, 2], TWO.replace("health:", "tls: { insecure: true }\n    health:")),
             (vec![3, 4], TWO.replace("web:", "shop:")),
         ] {
             assert_eq!(ids_after(&text)[1], same, "{text}");
         }
+    }
+
+    #[test]
+    fn what_only_the_traffic_notices_does_not_make_another_backend() {
+        let of = |text: &str, after: &str| {
+            let before = Blueprint::build(config(text), None).unwrap();
+            let after = Blueprint::build(config(after), Some(&before)).unwrap();
+            let ids: Vec<u32> = after.backends().map(|backend| backend.id.0).collect();
+            let probes_alike =
+                after.backends().zip(before.backends()).all(|(a, b)| a.probes_like(b));
+            (ids, probes_alike, after.same_as(&before))
+        };
+        let https = TWO
+            .replace("http://", "https://")
+            .replace("health: {", "tls: { insecure: true }\n    health: {");
+        let other =
+            |text: &str| text.replace("insecure: true", "insecure: true, server_name: x.test");
+        assert_eq!(of(&https, &other(&https)), (vec![3, 4], false, false));
+        // Probes have settings of their own.
+        let own = https.replace("http: {", "tls: { server_name: probe.test }, http: {");
+        assert_eq!(of(&own, &other(&own)), (vec![1, 2], true, false));
+        let other_own = own.replace("probe.test", "other.test");
+        assert_eq!(of(&own, &other_own), (vec![3, 4], false, false));
+
+        let tcp = https.replace("http: { path: /ok }", "tcp: {}");
+        let http2 =
+            other(&tcp).replace("health:", "protocol: http2\n    proxy_protocol: v1\n    health:");
+        assert_eq!(of(&tcp, &http2).0, [1, 2], "a probe that only connects says nothing");
+    }
+
+    #[test]
+    fn probes_may_have_tls_settings_of_their_own() {
+        let text = TWO
+            .replace("http://", "https://")
+            .replace("health: {", "tls: { insecure: true, server_name: web.test }\n    health: { tls: { server_name: probe.test },");
+        let blueprint = Blueprint::build(config(&text), None).unwrap();
+        let backend = &blueprint.services[0].backends[0];
+        let name = |destination: &Destination| {
+            destination.tls.as_ref().map(|tls| tls.server_name.to_str().into_owned())
+        };
+        assert_eq!(name(&backend.destination).as_deref(), Some("web.test"));
+        assert_eq!(name(&backend.subject.destination).as_deref(), Some("probe.test"));
+        let in_the_clear = Blueprint::build(config(TWO), None).unwrap();
+        assert!(in_the_clear.services[0].backends[0].subject.destination.tls.is_none());
+    }
+
+    #[test]
+    fn browsers_are_told_what_the_config_says() {
+        let hsts = |subdomains, preload| {
+            let max_age = Duration::from_secs(8760 * 3600);
+            hsts(Hsts { max_age, subdomains, preload }).to_str().unwrap().to_owned()
+        };
+        assert_eq!(hsts(false, false), "max-age=31536000");
+        assert_eq!(hsts(true, true), "max-age=31536000; includeSubDomains; preload");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::events::Kind;
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
 use crate::handle::{Command, CommandError};
 use crate::status::{BackendStatus, ServiceStatus, Since, Until};
-use crate::streams;
+use crate::streams::{self, Settlements};
 
 /// Reports and orders that wait for the driver; more wait with their senders.
 const QUEUE: usize = 64;
@@ -45,6 +45,7 @@ pub(crate) struct Driver {
     name: Arc<str>,
     failover: Failover,
     streams: StreamPolicies,
+    settlements: Settlements,
     /// When the active last changed.
     since: Instant,
     backends: BTreeMap<BackendId, Watched>,
@@ -95,11 +96,13 @@ impl Driver {
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let backends = watched.collect();
         let succession = None;
+        let settlements = Settlements::default();
         let mut driver = Self {
             id,
             name,
             failover,
             streams,
+            settlements,
             since,
             backends,
             succession,
@@ -116,7 +119,8 @@ impl Driver {
         let mut timer = std::pin::pin!(sleep_until(self.since.into()));
         loop {
             let checked = self.succession.as_ref().map(|succession| succession.until);
-            let wake = self.failover.wake_at().into_iter().chain(checked).min();
+            let settled = self.settlements.wake_at();
+            let wake = self.failover.wake_at().into_iter().chain(checked).chain(settled).min();
             if let Some(wake) = wake.map(Into::into)
                 && timer.deadline() != wake
             {
@@ -138,6 +142,7 @@ impl Driver {
                 }
             }
             self.succeed().await;
+            self.settle();
         }
     }
 
@@ -173,6 +178,7 @@ impl Driver {
         reason: Reason,
         epoch: u64,
     ) -> usize {
+        let closed = self.board.metrics().streams_closed(&self.name);
         let left = from.and_then(|from| self.backends.get(&from));
         let leave = left.map_or(Leave::Finish, |left| left.evidence.leave());
         let policy = streams::policy(self.streams, reason);
@@ -180,10 +186,18 @@ impl Driver {
         self.since = Instant::now();
         // A lost worker makes us not ready; the others have moved.
         let count = acknowledged(activated, &self.board).await.unwrap_or(0);
-        if count > 0 {
-            streams::watch(&self.board, &self.name, epoch, count, policy);
-        }
+        self.settlements.begin(epoch, count, closed, policy, self.since);
         count
+    }
+
+    /// Writes down what became of streams whose time is over.
+    fn settle(&mut self) {
+        if self.settlements.wake_at().is_some() {
+            let closed = self.board.metrics().streams_closed(&self.name);
+            for settled in self.settlements.look(Instant::now(), closed) {
+                self.board.record(&self.name, settled);
+            }
+        }
     }
 
     /// A probe ended.

@@ -26,11 +26,11 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
+        let pem = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
 
@@ -40,32 +40,34 @@ impl Authority {
 
     /// A certificate for `name` and its key, as PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned()]).expect("parameters");
+        (params.signed_by(&key, &self.issuer).expect("a certificate").pem(), key.serialize_pem())
     }
 
     /// Writes a certificate for `name` and its key where `stem` says.
     pub(crate) fn write(&self, stem: &Path, name: &str) {
         let (certificate, key) = self.issue(name);
-        fs::write(stem.with_extension("pem"), certificate).unwrap();
+        fs::write(stem.with_extension("pem"), certificate).expect("a file");
         write_key(&stem.with_extension("key"), &key);
     }
 
     /// A client that trusts this authority and keeps its sessions.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("an authority"))
+            .expect("an authority");
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let builder = ClientConfig::builder_with_provider(provider.into());
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_safe_default_protocol_versions().expect("versions");
         Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
     }
 }
 
 pub(crate) fn write_key(file: &Path, key: &str) {
-    fs::write(file, key).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(file, key).expect("a file");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("a file");
 }
 
 /// What a client got.
@@ -105,13 +107,13 @@ pub(crate) struct TlsBackend {
 
 impl TlsBackend {
     pub(crate) async fn start(name: &'static str, authority: &Authority) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
         let config = Arc::new(Mutex::new(server_config(authority)));
         let current = Arc::clone(&config);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = TlsAcceptor::from(Arc::clone(&current.lock().unwrap()));
+                let acceptor = TlsAcceptor::from(Arc::clone(&current.lock().expect("no panic")));
                 tokio::spawn(async move {
                     let mut stream = acceptor.accept(stream).await?;
                     let mut head = Vec::new();
@@ -132,7 +134,7 @@ impl TlsBackend {
 
     /// From now on shows a certificate of `authority`.
     pub(crate) fn show(&self, authority: &Authority) {
-        *self.config.lock().unwrap() = server_config(authority);
+        *self.config.lock().expect("no panic") = server_config(authority);
     }
 }
 
@@ -144,10 +146,11 @@ impl Drop for TlsBackend {
 
 fn server_config(authority: &Authority) -> Arc<ServerConfig> {
     let (certificate, key) = authority.issue("127.0.0.1");
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let builder = ServerConfig::builder_with_provider(provider.into());
-    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    Arc::new(builder.with_single_cert(vec![certificate], key).unwrap())
+    let builder =
+        builder.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    Arc::new(builder.with_single_cert(vec![certificate], key).expect("a pair"))
 }
