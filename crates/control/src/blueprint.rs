@@ -322,7 +322,7 @@ impl Shared<'_> {
         let config = self.tls.client(tls, place);
         let name = tls.server_name.as_deref().unwrap_or(url.host());
         let Ok(server_name) = ServerName::try_from(name.to_owned()) else {
-            self.tls.problem(format!("{place}.server_name"), TlsError::Name(name.into()));
+            self.tls.problem(place.to_owned(), TlsError::Name(name.into()));
             return None;
         };
         Some(Some(connect::Tls { config: config?, server_name }))

@@ -235,7 +235,7 @@ impl Board {
         if before == Some(expires) {
             return;
         }
-        self.metrics.backend_certificate(service, backend, seconds(expires));
+        self.metrics.backend_certificate(service, backend, Some(seconds(expires)));
         let now = SystemTime::now();
         let complaint = |expires| certificate_of(service, backend, expires, now);
         // Once: the rest is called to mind day by day.
@@ -243,6 +243,14 @@ impl Board {
             && let Some(complaint) = complaint(expires)
         {
             tracing::warn!("{complaint}");
+        }
+    }
+
+    /// A backend is reached in the clear: what it has shown before does not matter any more.
+    pub(crate) fn no_backend_certificate(&self, service: &Arc<str>, backend: &Arc<str>) {
+        let name = (service.clone(), backend.clone());
+        if self.books().expiries.remove(&name).is_some() {
+            self.metrics.backend_certificate(service, backend, None);
         }
     }
 

@@ -209,14 +209,17 @@ impl Driver {
             watched.prober.suspect();
         }
         let name = watched.plan.name().clone();
+        let is_tls = watched.plan.subject.destination.tls.is_some();
         self.step(Input::Probe { backend, verdict: verdict(&report.outcome) }).await;
         if suspicions != Suspicions::Unchanged {
             let _ = acknowledged(self.workers.cleared(self.id, backend), &self.board).await;
         }
         let verdict = verdict_word(&report.outcome);
         self.board.metrics().probe(&self.name, &name, verdict, report.took);
-        if let Some(expires) = report.certificate_expires {
-            self.board.backend_certificate(&self.name, &name, expires);
+        match report.certificate_expires {
+            Some(expires) => self.board.backend_certificate(&self.name, &name, expires),
+            None if is_tls => {}
+            None => self.board.no_backend_certificate(&self.name, &name),
         }
     }
 
