@@ -235,7 +235,7 @@ impl Board {
         if before == Some(expires) {
             return;
         }
-        self.metrics.backend_certificate(service, backend, seconds(expires));
+        self.metrics.backend_certificate(service, backend, Some(seconds(expires)));
         let now = SystemTime::now();
         let complaint = |expires| certificate_of(service, backend, expires, now);
         // Once: the rest is called to mind day by day.
@@ -243,6 +243,14 @@ impl Board {
             && let Some(complaint) = complaint(expires)
         {
             tracing::warn!("{complaint}");
+        }
+    }
+
+    /// A backend is reached in the clear: what it has shown before does not matter any more.
+    pub(crate) fn no_backend_certificate(&self, service: &Arc<str>, backend: &Arc<str>) {
+        let name = (service.clone(), backend.clone());
+        if self.books().expiries.remove(&name).is_some() {
+            self.metrics.backend_certificate(service, backend, None);
         }
     }
 
@@ -342,7 +350,57 @@ fn view(status: &Status) -> ActiveView {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::status::{BackendStatus, Since};
+    use crate::tls::Usage;
+
+    #[test]
+    fn certificates_that_expire_soon_are_called_to_mind_ours_and_those_of_backends() {
+        let board = Board::new(Metrics::new());
+        let day = Duration::from_secs(24 * 60 * 60);
+        let now = SystemTime::now();
+        let certificate = |name: &str, left: u32| Certificate {
+            usage: Usage::Listener,
+            file: "a.pem".into(),
+            names: vec![name.to_owned()],
+            begins: UNIX_EPOCH,
+            ends: now + day * left,
+        };
+        let backend = |name: &str| BackendStatus {
+            name: name.into(),
+            url: "https://127.0.0.1".into(),
+            health: Health::Up,
+            admin: routing::failover::AdminState::Ready,
+            active: false,
+            last_probe: None,
+        };
+        let status = ServiceStatus {
+            name: "web".into(),
+            active: None,
+            epoch: 0,
+            since: Since(Instant::now()),
+            on_primary: false,
+            pinned: false,
+            locked: false,
+            failback_due: None,
+            backends: vec![backend("a"), backend("b")],
+        };
+        board.arrange(vec![ServiceId(1)]);
+        board.publish(ServiceId(1), status);
+        for (backend, left) in [("a", 20), ("b", 30), ("removed", 1)] {
+            board.backend_certificate(&"web".into(), &backend.into(), now + day * left);
+        }
+        let complaints = board.complaints(&[certificate("near", 3), certificate("far", 22)], now);
+        assert_eq!(
+            complaints,
+            [
+                "the certificate of near in a.pem expires in 3 days",
+                "the certificate of backend web/a expires in 20 days",
+            ]
+        );
+    }
 
     #[test]
     fn a_failed_reload_says_whether_anything_has_changed() {

@@ -18,11 +18,11 @@ use tokio::time::sleep_until;
 
 use crate::blueprint::{BackendPlan, Plan};
 use crate::board::Board;
-use crate::events::Kind;
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
 use crate::handle::{Command, CommandError};
-use crate::status::{BackendStatus, ServiceStatus, Since, Until};
-use crate::streams;
+use crate::streams::{self, Settlements};
+
+mod records;
 
 /// Reports and orders that wait for the driver; more wait with their senders.
 const QUEUE: usize = 64;
@@ -45,6 +45,7 @@ pub(crate) struct Driver {
     name: Arc<str>,
     failover: Failover,
     streams: StreamPolicies,
+    settlements: Settlements,
     /// When the active last changed.
     since: Instant,
     backends: BTreeMap<BackendId, Watched>,
@@ -95,11 +96,13 @@ impl Driver {
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let backends = watched.collect();
         let succession = None;
+        let settlements = Settlements::default();
         let mut driver = Self {
             id,
             name,
             failover,
             streams,
+            settlements,
             since,
             backends,
             succession,
@@ -116,7 +119,8 @@ impl Driver {
         let mut timer = std::pin::pin!(sleep_until(self.since.into()));
         loop {
             let checked = self.succession.as_ref().map(|succession| succession.until);
-            let wake = self.failover.wake_at().into_iter().chain(checked).min();
+            let settled = self.settlements.wake_at();
+            let wake = self.failover.wake_at().into_iter().chain(checked).chain(settled).min();
             if let Some(wake) = wake.map(Into::into)
                 && timer.deadline() != wake
             {
@@ -138,6 +142,7 @@ impl Driver {
                 }
             }
             self.succeed().await;
+            self.settle();
         }
     }
 
@@ -173,6 +178,7 @@ impl Driver {
         reason: Reason,
         epoch: u64,
     ) -> usize {
+        let closed = self.board.metrics().streams_closed(&self.name);
         let left = from.and_then(|from| self.backends.get(&from));
         let leave = left.map_or(Leave::Finish, |left| left.evidence.leave());
         let policy = streams::policy(self.streams, reason);
@@ -180,10 +186,18 @@ impl Driver {
         self.since = Instant::now();
         // A lost worker makes us not ready; the others have moved.
         let count = acknowledged(activated, &self.board).await.unwrap_or(0);
-        if count > 0 {
-            streams::watch(&self.board, &self.name, epoch, count, policy);
-        }
+        self.settlements.begin(epoch, count, closed, policy, self.since);
         count
+    }
+
+    /// Writes down what became of streams whose time is over.
+    fn settle(&mut self) {
+        if self.settlements.wake_at().is_some() {
+            let closed = self.board.metrics().streams_closed(&self.name);
+            for settled in self.settlements.look(Instant::now(), closed) {
+                self.board.record(&self.name, settled);
+            }
+        }
     }
 
     /// A probe ended.
@@ -195,14 +209,17 @@ impl Driver {
             watched.prober.suspect();
         }
         let name = watched.plan.name().clone();
+        let is_tls = watched.plan.subject.destination.tls.is_some();
         self.step(Input::Probe { backend, verdict: verdict(&report.outcome) }).await;
         if suspicions != Suspicions::Unchanged {
             let _ = acknowledged(self.workers.cleared(self.id, backend), &self.board).await;
         }
         let verdict = verdict_word(&report.outcome);
         self.board.metrics().probe(&self.name, &name, verdict, report.took);
-        if let Some(expires) = report.certificate_expires {
-            self.board.backend_certificate(&self.name, &name, expires);
+        match report.certificate_expires {
+            Some(expires) => self.board.backend_certificate(&self.name, &name, expires),
+            None if is_tls => {}
+            None => self.board.no_backend_certificate(&self.name, &name),
         }
     }
 
@@ -340,94 +357,6 @@ impl Driver {
             {
                 watched.prober.in_doubt(in_doubt);
             }
-        }
-    }
-
-    /// Records an effect. Returns why a command was refused.
-    fn write_down(
-        &self,
-        effect: &Effect,
-        decided: Instant,
-        acknowledged: Instant,
-        streams: usize,
-    ) -> Option<Refusal> {
-        let kind = match *effect {
-            Effect::ActiveChanged { from, to, reason, epoch } => {
-                let left = from.and_then(|from| self.backends.get(&from));
-                let sign = left.and_then(|left| left.evidence.first_sign);
-                let sign = sign.filter(|_| reason == Reason::Failover && to.is_some());
-                if let Some(sign) = sign {
-                    let phase =
-                        |phase, took| self.board.metrics().failover(&self.name, phase, took);
-                    phase("detect", decided.saturating_duration_since(sign));
-                    phase("switch", acknowledged - decided);
-                    phase("total", acknowledged.saturating_duration_since(sign));
-                }
-                Kind::ActiveChanged {
-                    from: from.map(|from| self.name(from)),
-                    to: to.map(|to| self.name(to)),
-                    reason,
-                    epoch,
-                    evidence: left.map_or_else(String::new, |left| left.evidence.words()).into(),
-                    took: sign.map(|sign| acknowledged.saturating_duration_since(sign)),
-                    streams,
-                }
-            }
-            Effect::HealthChanged { backend, health } => {
-                let watched = self.backends.get(&backend);
-                let evidence = watched.map(|watched| watched.evidence.verdict_words());
-                let evidence = evidence.unwrap_or_default();
-                self.say_if_nobody_yet(health);
-                Kind::HealthChanged { backend: self.name(backend), health, evidence }
-            }
-            Effect::AdminChanged { backend, admin } => {
-                Kind::AdminChanged { backend: self.name(backend), admin }
-            }
-            Effect::Locked => Kind::Locked,
-            Effect::Unlocked => Kind::Unlocked,
-            Effect::Rejected { why } => return Some(why),
-        };
-        self.board.record(&self.name, kind);
-        None
-    }
-
-    /// A service that nobody has served since the start has no move to report.
-    fn say_if_nobody_yet(&self, health: Health) {
-        let status = self.failover.status();
-        let all_down = status.backends.iter().all(|backend| backend.health == Health::Down);
-        if health == Health::Down && all_down && status.epoch == 0 {
-            self.board.nobody_yet(&self.name);
-        }
-    }
-
-    fn name(&self, backend: BackendId) -> Arc<str> {
-        self.backends.get(&backend).map_or("?".into(), |watched| watched.plan.name().clone())
-    }
-
-    fn status(&self) -> ServiceStatus {
-        let status = self.failover.status();
-        let backends = status.backends.iter().filter_map(|backend| {
-            let watched = self.backends.get(&backend.id)?;
-            Some(BackendStatus {
-                name: watched.plan.name().clone(),
-                url: watched.plan.url.clone(),
-                health: backend.health,
-                admin: backend.admin,
-                active: status.active == Some(backend.id),
-                last_probe: watched.evidence.last_probe.clone(),
-            })
-        });
-        let primary = status.backends.first().map(|backend| backend.id);
-        ServiceStatus {
-            name: self.name.clone(),
-            active: status.active.map(|active| self.name(active)),
-            epoch: status.epoch,
-            since: Since(self.since),
-            on_primary: status.active.is_some() && status.active == primary,
-            pinned: status.pinned,
-            locked: status.locked,
-            failback_due: status.failback_due.map(|(_, due)| Until(due)),
-            backends: backends.collect(),
         }
     }
 }

@@ -1,16 +1,24 @@
 //! What becomes of the streams that a move leaves behind: which policy holds, and what came of it.
+//!
+//! Closes nothing: the workers do.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::model::{StreamPolicies, StreamPolicy};
 use routing::failover::Reason;
 
-use crate::board::Board;
 use crate::events::Kind;
 
-/// Workers look every 100 ms; goodbyes take a little longer.
-const AFTERWARDS: Duration = Duration::from_secs(1);
+/// How long a stream may take to end once it has been told to: a WebSocket waits for the end of a
+/// frame and for the client's goodbye.
+const GOODBYE: Duration = Duration::from_secs(6);
+
+/// From one look at the count to the next while streams say goodbye.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Moves whose streams are still watched. More only when a service flaps; then the oldest is written
+/// down early.
+const MOST: usize = 16;
 
 /// The policy for a move for this reason.
 pub(crate) fn policy(policies: StreamPolicies, reason: Reason) -> StreamPolicy {
@@ -24,21 +32,148 @@ pub(crate) fn policy(policies: StreamPolicies, reason: Reason) -> StreamPolicy {
     }
 }
 
-/// Writes down, once their time is over, how many of `left` streams had to be closed. Streams that a
-/// further move closes meanwhile count here, too.
-pub(crate) fn watch(
-    board: &Arc<Board>,
-    service: &Arc<str>,
+/// Moves of one service whose streams still have time, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Settlements(Vec<Settling>);
+
+#[derive(Debug)]
+struct Settling {
+    /// The number of the move.
     epoch: u64,
+    /// How many streams it left behind.
     left: usize,
-    policy: StreamPolicy,
-) {
-    let StreamPolicy::Close { deadline, window } = policy else { return };
-    let (board, service) = (Arc::clone(board), Arc::clone(service));
-    let before = board.metrics().streams_closed(&service);
-    tokio::spawn(async move {
-        tokio::time::sleep(deadline + window + AFTERWARDS).await;
-        let closed = board.metrics().streams_closed(&service).saturating_sub(before);
-        board.record(&service, Kind::StreamsSettled { epoch, left, closed });
-    });
+    /// How many of the service had been closed before it.
+    before: u64,
+    /// When to look next.
+    look_at: Instant,
+    /// When those that are left are none to be closed any more.
+    until: Instant,
+}
+
+impl Settlements {
+    /// A move at `now` has left `left` streams behind, to end as `policy` says; `before` it, so many
+    /// of the service had been closed.
+    pub(crate) fn begin(
+        &mut self,
+        epoch: u64,
+        left: usize,
+        before: u64,
+        policy: StreamPolicy,
+        now: Instant,
+    ) {
+        let (deadline, window) = match policy {
+            StreamPolicy::Keep => return,
+            StreamPolicy::Close { deadline, window } => (deadline, window),
+        };
+        if left > 0 {
+            let look_at = now + deadline + window;
+            self.0.push(Settling { epoch, left, before, look_at, until: look_at + GOODBYE });
+        }
+    }
+
+    /// When there is something to look at.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        self.0.iter().map(|settling| settling.look_at).min()
+    }
+
+    /// Looks at `now`, when `closed` streams of the service have been closed since the start. Returns
+    /// what is settled. Streams that a further move has closed meanwhile count for both.
+    pub(crate) fn look(&mut self, now: Instant, closed: u64) -> Vec<Kind> {
+        let mut settled = Vec::new();
+        let surplus = self.0.len().saturating_sub(MOST);
+        let mut place = 0;
+        self.0.retain_mut(|settling| {
+            place += 1;
+            if now < settling.look_at && place > surplus {
+                return true;
+            }
+            let Settling { epoch, left, before, until, .. } = *settling;
+            let closed = closed.saturating_sub(before).min(left as u64);
+            if closed < left as u64 && now < until && place > surplus {
+                settling.look_at = now + LOOK_EVERY;
+                return true;
+            }
+            settled.push(Kind::StreamsSettled { epoch, left, closed });
+            false
+        });
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn close(deadline: Duration, window: Duration) -> StreamPolicy {
+        StreamPolicy::Close { deadline, window }
+    }
+
+    /// Epoch, how many there were, how many were closed.
+    fn figures(settled: Vec<Kind>) -> Vec<(u64, usize, u64)> {
+        let figures = settled.into_iter().map(|kind| match kind {
+            Kind::StreamsSettled { epoch, left, closed } => (epoch, left, closed),
+            other => panic!("{other:?}"),
+        });
+        figures.collect()
+    }
+
+    #[test]
+    fn leaving_what_is_not_eligible_has_a_policy_and_every_other_move_has_the_other() {
+        let policies =
+            StreamPolicies { failover: StreamPolicy::Keep, failback: close(SECOND, SECOND) };
+        assert_eq!(policy(policies, Reason::Failover), policies.failover);
+        for reason in [
+            Reason::Startup,
+            Reason::Failback,
+            Reason::Recovery,
+            Reason::Switchover,
+            Reason::Reload,
+        ] {
+            assert_eq!(policy(policies, reason), policies.failback, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn streams_are_settled_when_their_time_is_over_and_all_have_said_goodbye() {
+        let start = Instant::now();
+        let mut settlements = Settlements::default();
+        settlements.begin(4, 3, 10, close(30 * SECOND, 5 * SECOND), start);
+        assert_eq!(settlements.wake_at(), Some(start + 35 * SECOND));
+        // All were closed early, but others may not have been told yet.
+        assert_eq!(figures(settlements.look(start + 34 * SECOND, 13)), []);
+        assert_eq!(figures(settlements.look(start + 35 * SECOND, 12)), []);
+        assert_eq!(settlements.wake_at(), Some(start + 35 * SECOND + LOOK_EVERY));
+        assert_eq!(figures(settlements.look(start + 36 * SECOND, 13)), [(4, 3, 3)]);
+        assert_eq!(settlements.wake_at(), None);
+    }
+
+    #[test]
+    fn those_that_ended_by_themselves_are_not_waited_for_forever() {
+        let start = Instant::now();
+        let mut settlements = Settlements::default();
+        settlements.begin(4, 3, 10, close(Duration::ZERO, SECOND), start);
+        assert_eq!(figures(settlements.look(start + SECOND, 11)), []);
+        assert_eq!(figures(settlements.look(start + SECOND + GOODBYE, 11)), [(4, 3, 1)]);
+    }
+
+    #[test]
+    fn what_is_kept_and_what_left_nothing_behind_is_not_watched() {
+        let mut settlements = Settlements::default();
+        settlements.begin(1, 3, 0, StreamPolicy::Keep, Instant::now());
+        settlements.begin(2, 0, 0, close(SECOND, SECOND), Instant::now());
+        assert_eq!(settlements.wake_at(), None);
+    }
+
+    #[test]
+    fn of_too_many_moves_the_oldest_is_written_down_early() {
+        let start = Instant::now();
+        let mut settlements = Settlements::default();
+        for epoch in 1..=MOST as u64 + 2 {
+            settlements.begin(epoch, 5, 0, close(60 * SECOND, SECOND), start);
+        }
+        assert_eq!(figures(settlements.look(start, 2)), [(1, 5, 2), (2, 5, 2)]);
+        assert_eq!(settlements.wake_at(), Some(start + 61 * SECOND));
+    }
 }

@@ -178,9 +178,10 @@ impl Metrics {
         backend.probe_duration.observe(took);
     }
 
-    /// Notes when the certificate that a backend has shown expires, in seconds since the epoch.
-    pub fn backend_certificate(&self, service: &str, backend: &str, expires: f64) {
-        self.lock().service(service).backend(backend).certificate_expires = Some(expires);
+    /// Notes when the certificate that a backend has shown expires, in seconds since the epoch;
+    /// `None` when it shows none any more.
+    pub fn backend_certificate(&self, service: &str, backend: &str, expires: Option<f64>) {
+        self.lock().service(service).backend(backend).certificate_expires = expires;
     }
 
     /// Replaces what a scrape shows of certificates and of the files that TLS settings are made of.

@@ -119,8 +119,9 @@ fn full() -> Arc<Metrics> {
     metrics.show(view(&[service("s", 3, &[backend("a", true), backend("b", false)])]));
     let _ = metrics.listener(0, "127.0.0.1:80");
     metrics.reload(true, 1_700_000_000.25);
-    metrics.show_certificates(vec![certificate("a.pem", 1_800_000_000.0)], vec![file("a.pem", true)]);
-    metrics.backend_certificate("s", "a", 1_900_000_000.0);
+    metrics
+        .show_certificates(vec![certificate("a.pem", 1_800_000_000.0)], vec![file("a.pem", true)]);
+    metrics.backend_certificate("s", "a", Some(1_900_000_000.0));
     metrics
 }
 
@@ -321,12 +322,15 @@ fn certificates_are_shown_as_they_are_and_refusals_counted_while_the_file_is_nam
         )
     };
     let of = |what: &str, file: &str| {
-        Scrape::of(&metrics).value(&format!(r#"understudy_certificate_reload_{what}{{file="{file}"}}"#))
+        Scrape::of(&metrics)
+            .value(&format!(r#"understudy_certificate_reload_{what}{{file="{file}"}}"#))
     };
     assert_eq!(Scrape::of(&metrics).value(&expires("a.pem")), 1_800_000_000.0);
     let backend =
         r#"understudy_backend_certificate_expires_timestamp_seconds{service="s",backend="a"}"#;
     assert_eq!(Scrape::of(&metrics).value(backend), 1_900_000_000.0);
+    metrics.backend_certificate("s", "a", None);
+    assert!(!Scrape::of(&metrics).has(backend));
     assert_eq!((of("failures_total", "a.pem"), of("successful", "a.pem")), (0.0, 1.0));
 
     // Two of one name in a file: the one that ends first matters.

@@ -7,18 +7,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use h2::Reason;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use metrics::cells::Blame;
 
-use crate::upstream::backend::Backend;
-use crate::upstream::exchange::{Broken, Exchange};
 use crate::downstream::incoming::{BodyError, Incoming};
 use crate::flight::{Flight, Signal, Turn};
 use crate::grpc;
-use crate::upstream::h1::Framing;
 use crate::service::Service;
+use crate::upstream::backend::Backend;
+use crate::upstream::exchange::{Broken, Exchange};
+use crate::upstream::h1::Framing;
 
 /// A client's request body, and what of it is kept in case it must be sent again.
 #[derive(Debug)]

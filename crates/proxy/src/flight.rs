@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use config::model::StreamPolicy;
 use slab::Slab;
 
-use crate::upstream::backend::Backend;
 use crate::downstream::client::{Client, Protocol, Watched};
 use crate::service::Service;
+use crate::upstream::backend::Backend;
 
 /// From one sweep to the next, and so the grain of every timeout of the data plane.
 pub(crate) const SWEEP: Duration = Duration::from_millis(100);

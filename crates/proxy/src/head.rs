@@ -3,15 +3,15 @@
 //! hyper and h2 have parsed them; this is about what a proxy must not pass on. The client's head is
 //! kept as it came, and every attempt writes its own head for the backend from it.
 
+mod fields;
+mod rules;
+
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use config::model::{BackendUrl, DownstreamLimits, RedirectHttps};
 use h2::ext::Protocol;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    FORWARDED, HOST, HeaderName, MAX_FORWARDS, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, HeaderName, TE};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
@@ -20,16 +20,15 @@ use smallvec::SmallVec;
 use crate::answer::{self, Failure, Kind};
 use crate::body::ResponseBody;
 use crate::downstream::client::Known;
-use crate::downstream::is_about_certificate;
 use crate::grpc;
 use crate::switch::Switch;
 use crate::upstream::h1::Framing;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const PROXY: HeaderName = HeaderName::from_static("proxy");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+use rules::{Seen, check_http2, check_target, count_down, join_cookies, origin_form};
+
+pub(crate) use fields::{
+    KEEP_ALIVE, PROXY_CONNECTION, is_authority, is_end_to_end, is_withheld, tokens,
+};
 
 /// A request head that is understood in one way only.
 #[derive(Debug)]
@@ -222,7 +221,8 @@ impl Head {
         };
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(scheme);
-        uri.authority = Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes())).ok();
+        uri.authority =
+            Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes())).ok();
         uri.path_and_query =
             self.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
         if let Ok(uri) = Uri::from_parts(uri) {
@@ -301,237 +301,10 @@ impl Head {
     }
 }
 
-/// What HTTP/2 adds to the rules (RFC 9113 8.2.1, 8.3.1) and the parser leaves to us.
-fn check_http2(headers: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
-    // An extended CONNECT has one, too (RFC 8441 4). Without an authority the parser keeps none.
-    let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
-    if !is_known && (uri.authority().is_some() || uri.scheme().is_some()) {
-        return Err(Failure::BadRequest("the scheme is http or https"));
-    }
-    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    for (name, value) in headers {
-        let bytes = value.as_bytes();
-        if is_blank(bytes.first()) || is_blank(bytes.last()) {
-            return Err(Failure::BadRequest("blanks around a field value"));
-        }
-        if name == HOST
-            && uri.authority().is_some_and(|named| !bytes.eq_ignore_ascii_case(named.as_str().as_bytes()))
-        {
-            return Err(Failure::BadRequest("host is not the authority"));
-        }
-    }
-    Ok(())
-}
-
-/// One hop less for an OPTIONS that has them counted (RFC 9110 7.6.2): whether this was the last.
-fn count_down(headers: &mut HeaderMap) -> bool {
-    let Some(left) = headers.get(MAX_FORWARDS) else { return false };
-    let left: Option<u32> = left.to_str().ok().and_then(|text| text.parse().ok());
-    match left {
-        Some(0) => true,
-        Some(left) => {
-            headers.insert(MAX_FORWARDS, HeaderValue::from(left - 1));
-            false
-        }
-        None => false,
-    }
-}
-
-/// RFC 9113 8.2.3: HTTP/2 may send a cookie in crumbs; HTTP/1.1 knows one field only.
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
-    let mut joined = first.as_bytes().to_vec();
-    for crumb in std::iter::once(second).chain(crumbs) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(crumb.as_bytes());
-    }
-    // Made of values; cannot fail.
-    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
-        headers.insert(COOKIE, joined);
-    }
-}
-
 fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-/// RFC 9112 3.2: a path, a whole URL, or `*` for OPTIONS. (An authority alone is for CONNECT.)
-fn check_target(uri: &Uri, method: &Method) -> Result<(), Failure> {
-    let is_authority_alone = uri.authority().is_some() && uri.scheme().is_none();
-    match uri.path() {
-        "*" if method != Method::OPTIONS => {
-            Err(Failure::BadRequest("the target * is for OPTIONS only"))
-        }
-        "*" => Ok(()),
-        path if path.starts_with('/') && !is_authority_alone => Ok(()),
-        _ => Err(Failure::BadRequest("malformed target")),
-    }
-}
-
-/// The path and query alone (RFC 9112 3.2.1); the authority has become the host.
-fn origin_form(uri: Uri) -> Uri {
-    if uri.authority().is_none() {
-        return uri;
-    }
-    match uri.into_parts().path_and_query {
-        // RFC 9112 3.2.1: an empty path is sent as `/`.
-        Some(target) if target.as_str().starts_with('?') => {
-            target.to_string().parse().unwrap_or_else(|_| Uri::from_static("/"))
-        }
-        Some(target) => Uri::from(target),
-        None => Uri::from_static("/"),
-    }
-}
-
-/// What one pass over the fields found.
-#[derive(Debug, Default)]
-struct Seen<'a> {
-    host: Option<&'a HeaderValue>,
-    hosts: usize,
-    lengths: usize,
-    length: Option<u64>,
-    is_chunked: bool,
-    has_idempotency_key: bool,
-    wants_trailers: bool,
-    wants_upgrade: bool,
-    upgrade: Option<&'a HeaderValue>,
-    dropped: SmallVec<[HeaderName; 4]>,
-}
-
-impl<'a> Seen<'a> {
-    fn scan(headers: &'a HeaderMap) -> Result<Self, Failure> {
-        let mut seen = Self::default();
-        for (name, value) in headers {
-            if name == HOST {
-                seen.host = Some(value);
-                seen.hosts += 1;
-            } else if name == CONTENT_LENGTH {
-                seen.lengths += 1;
-                if seen.lengths > 1 || value.as_bytes().contains(&b',') {
-                    return Err(Failure::BadRequest("more than one content-length"));
-                }
-                let length = value.to_str().ok().and_then(|text| text.parse().ok());
-                seen.length = Some(length.ok_or(Failure::BadRequest("malformed content-length"))?);
-            } else if name == TRANSFER_ENCODING {
-                // RFC 9112 6.1: any other coding, or the same twice, is read differently by others.
-                if seen.is_chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                    return Err(Failure::BadRequest("the only transfer coding is chunked, once"));
-                }
-                seen.is_chunked = true;
-            } else if name == CONNECTION {
-                seen.connection(value)?;
-            } else if name == TE {
-                seen.wants_trailers |= tokens(value).any(|token| token == b"trailers");
-            } else if name == UPGRADE {
-                seen.upgrade = Some(value);
-            } else if name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-                return Err(Failure::ExpectationFailed);
-            } else if name == IDEMPOTENCY_KEY {
-                seen.has_idempotency_key |= !value.is_empty();
-            }
-        }
-        Ok(seen)
-    }
-
-    /// RFC 9110 7.6.1: fields named here are for this connection only. Fields that we rely on, or
-    /// that every message needs, cannot be made to disappear that way.
-    fn connection(&mut self, value: &HeaderValue) -> Result<(), Failure> {
-        for token in tokens(value) {
-            if token.eq_ignore_ascii_case(b"upgrade") {
-                self.wants_upgrade = true;
-            } else if !matches!(token, b"close" | b"keep-alive") {
-                let name = HeaderName::from_bytes(token)
-                    .map_err(|_| Failure::BadRequest("malformed connection field"))?;
-                if !is_end_to_end(&name) {
-                    self.dropped.push(name);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// RFC 9112 3.2: exactly one `Host` from HTTP/1.1 on; an absolute target's authority wins.
-    fn host(&self, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, Failure> {
-        let named = match self.host {
-            None if version == Version::HTTP_10 => None,
-            None if version == Version::HTTP_2 && uri.authority().is_some() => None,
-            None => return Err(Failure::BadRequest("no host")),
-            Some(_) if self.hosts > 1 => return Err(Failure::BadRequest("more than one host")),
-            Some(host) if is_authority(host.as_bytes()) => Some(host.clone()),
-            Some(_) => return Err(Failure::BadRequest("malformed host")),
-        };
-        match uri.authority() {
-            None => Ok(named),
-            Some(authority) if is_authority(authority.as_str().as_bytes()) => {
-                HeaderValue::try_from(authority.as_str())
-                    .map(Some)
-                    .map_err(|_| Failure::BadRequest("malformed target"))
-            }
-            Some(_) => Err(Failure::BadRequest("malformed target")),
-        }
-    }
-
-    /// What to switch to. HTTP/2 is not offered that way: `h2c` is as if it had not been asked.
-    fn upgrade(&self, version: Version, headers: &HeaderMap) -> Option<Switch> {
-        let upgrade = self.upgrade.filter(|_| self.wants_upgrade && version == Version::HTTP_11)?;
-        let is_http2 = tokens(upgrade).any(|token| token.eq_ignore_ascii_case(b"h2c"));
-        (!is_http2).then(|| Switch::asked(upgrade, headers))
-    }
-}
-
-/// Fields of a request that are never passed on as they came: those about one connection, those we
-/// write ourselves, and those by which a client could pass for a proxy (`_` and `-` are the same to
-/// many applications).
-pub(crate) fn is_withheld(name: &HeaderName) -> bool {
-    if [HOST, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT, FORWARDED].contains(name) {
-        return true;
-    }
-    let text = name.as_str().as_bytes();
-    match text[0] {
-        b'x' => is_forged(text) || is_about_certificate(name),
-        b'c' => is_about_certificate(name),
-        b'k' | b'p' | b'h' => [KEEP_ALIVE, PROXY_CONNECTION, PROXY, HTTP2_SETTINGS].contains(name),
-        _ => false,
-    }
-}
-
-/// `X-Forwarded-*` and `X-Real-IP`, with any mixture of `-` and `_`.
-fn is_forged(name: &[u8]) -> bool {
-    let same = |pattern: &[u8]| {
-        name.len() >= pattern.len()
-            && name.iter().zip(pattern).all(|(byte, wanted)| match wanted {
-                b'-' => matches!(byte, b'-' | b'_'),
-                _ => byte == wanted,
-            })
-    };
-    same(b"x-forwarded-") || (name.len() == b"x-real-ip".len() && same(b"x-real-ip"))
-}
-
-/// Fields that a `Connection` field cannot take out of a message.
-pub(crate) fn is_end_to_end(name: &HeaderName) -> bool {
-    [HOST, CONTENT_LENGTH, CONTENT_TYPE, AUTHORIZATION, COOKIE, CACHE_CONTROL, IDEMPOTENCY_KEY]
-        .contains(name)
-}
-
-/// The elements of a comma-separated list (RFC 9110 5.6.1), empty ones left out.
-pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
-}
-
-/// `host [":" port]` of RFC 3986 3.2 by its characters; no user information, nothing that another
-/// parser could take for the end of it.
-fn is_authority(bytes: &[u8]) -> bool {
-    let host_length = match bytes {
-        [b'[', ..] => bytes.iter().position(|byte| *byte == b']').map_or(0, |end| end + 1),
-        _ => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
-    };
-    let (host, port) = bytes.split_at(host_length);
-    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte);
-    let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
-    !host.is_empty() && host.iter().all(is_host) && is_port
 }
 
 #[cfg(test)]

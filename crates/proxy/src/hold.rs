@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::upstream::backend::Backend;
 use crate::downstream::client::Watched;
 use crate::flight::{Flight, Phase, Signal};
 use crate::service::{Moment, Service};
+use crate::upstream::backend::Backend;
 
 /// Why a request cannot wait any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

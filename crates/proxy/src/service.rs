@@ -13,9 +13,9 @@ use metrics::cells::ServiceCells;
 use routing::failover::BackendId;
 use tokio::sync::mpsc;
 
-use crate::upstream::backend::Backend;
 use crate::flight::Flights;
 use crate::spec::{Leave, ServiceId, ServiceSpec, Suspicion, Symptom};
+use crate::upstream::backend::Backend;
 
 /// One service of a worker.
 #[derive(Debug)]

@@ -3,9 +3,7 @@
 
 use aws_lc_rs::rand;
 use h2::ext::Protocol;
-use http::header::{
-    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::answer::Failure;
@@ -127,9 +125,8 @@ impl Switch {
             }
         }
         match (exchange, client) {
-            (Exchange::Http1(_), Upgrade::Http1(_)) | (Exchange::Http2(_), Upgrade::Http2 { .. }) => {
-                Some(status)
-            }
+            (Exchange::Http1(_), Upgrade::Http1(_))
+            | (Exchange::Http2(_), Upgrade::Http2 { .. }) => Some(status),
             (Exchange::Http1(_), Upgrade::Http2 { .. }) => {
                 headers.remove(UPGRADE);
                 headers.remove(CONNECTION);

@@ -126,12 +126,12 @@ impl Tunnel<'_> {
         let to_client = close_frame(CloseCode::ServiceRestart, MOVED, None);
         let (mut up, mut down) = (frames.map(|_| Frames::default()), frames);
         {
-            let upwards =
-                self.pass_on(&mut client_reads, &mut backend_writes, &mut up, to_backend);
+            let upwards = self.pass_on(&mut client_reads, &mut backend_writes, &mut up, to_backend);
             let downwards =
                 self.pass_on(&mut backend_reads, &mut client_writes, &mut down, to_client);
             let (mut upwards, mut downwards) = (pin!(upwards), pin!(downwards));
-            let follow = || if self.leaving.get().is_some() { GOODBYE_WITHIN } else { FOLLOW_WITHIN };
+            let follow =
+                || if self.leaving.get().is_some() { GOODBYE_WITHIN } else { FOLLOW_WITHIN };
             tokio::select! {
                 () = &mut upwards => { let _ = timeout(follow(), downwards).await; }
                 () = &mut downwards => { let _ = timeout(follow(), upwards).await; }

@@ -9,8 +9,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream as StdTcpStream};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::model::{ListenAddress, StreamPolicy};
@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::client::{Client, Clock};
 use crate::downstream::converse;
-use crate::flight::{Flights, SWEEP};
 use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
+use crate::flight::{Flights, SWEEP};
 use crate::service::{Service, Share};
 use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
 
@@ -195,9 +195,8 @@ impl Worker {
         leave: Leave,
         streams: StreamPolicy,
     ) -> usize {
-        self.service(id).map_or(0, |service| {
-            service.activate(epoch, active, leave, streams, &self.flights)
-        })
+        self.service(id)
+            .map_or(0, |service| service.activate(epoch, active, leave, streams, &self.flights))
     }
 
     fn cleared(&self, id: ServiceId, backend: BackendId) {

@@ -1,8 +1,8 @@
 //! The handle control holds: starts the workers, sends each message to all, awaits all answers.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -190,7 +190,11 @@ mod tests {
         let (gone, _) = mpsc::channel(1);
         let (mailbox, mut mail) = mpsc::channel(1);
         let connections = vec![AtomicUsize::new(0), AtomicUsize::new(0)];
-        let team = Arc::new(Team { mailboxes: vec![gone, mailbox], connections, by_client: Mutex::default() });
+        let team = Arc::new(Team {
+            mailboxes: vec![gone, mailbox],
+            connections,
+            by_client: Mutex::default(),
+        });
         let workers = Workers { team, threads: Vec::new() };
         let alive = tokio::spawn(async move {
             let Mail { order, done } = mail.recv().await.expect("an order");

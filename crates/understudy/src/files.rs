@@ -136,9 +136,9 @@ pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
 fn unbuildable(file: &str, error: &BuildError) -> Failure {
     Failure::Config(match error {
         BuildError::Tls(problems) => {
-            let problems = problems.iter().map(|TlsProblem { place, why }| {
-                format!("error: {why}\n --> {file} ({place})")
-            });
+            let problems = problems
+                .iter()
+                .map(|TlsProblem { place, why }| format!("error: {why}\n --> {file} ({place})"));
             problems.collect::<Vec<_>>().join("\n\n")
         }
         BuildError::Bind { .. } => format!("{file}: {error}"),

@@ -129,7 +129,7 @@ impl Stops {
 
 /// Reasons to reload.
 enum Reloads {
-    File(control::Follow),
+    File(Box<control::Follow>),
     /// The config is in no file: SIGHUP has nothing to read, but must not end us either.
     Never(Signal),
 }
@@ -137,7 +137,7 @@ enum Reloads {
 impl Reloads {
     fn new(file: Option<(PathBuf, String)>) -> io::Result<Self> {
         Ok(match file {
-            Some((file, loaded)) => Self::File(control::follow(&file, loaded)?),
+            Some((file, loaded)) => Self::File(Box::new(control::follow(&file, loaded)?)),
             None => Self::Never(signal(SignalKind::hangup())?),
         })
     }

@@ -1,7 +1,10 @@
 //! The command line as its users meet it: exit codes, messages, signals.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -145,7 +148,74 @@ fn a_certificate_authority_that_is_not_there_is_named() {
     std::fs::write(&authority, "not a certificate").expect("a file");
     let (code, _, stderr) = run(&["check", "-c", &path]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("is not a PEM file"), "{stderr}");
+    assert!(stderr.contains("there is no `BEGIN CERTIFICATE` in it"), "{stderr}");
+}
+
+/// A config whose listener has these certificates, as YAML.
+fn with_certificates(certificates: &str) -> String {
+    let tls =
+        format!("  - address: \"127.0.0.1:0\"\n    tls: {{ certificates: [{certificates}] }}\n");
+    GOOD.replace("  - address: \"127.0.0.1:0\"\n", &tls)
+}
+
+/// Writes a certificate for `names` that is valid until the beginning of `year`, and its key.
+fn write_pair(folder: &Path, stem: &str, names: &[&str], year: i32) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = rcgen::CertificateParams::new(names).expect("parameters");
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    std::fs::write(folder.join(stem).with_extension("pem"), certificate.pem()).expect("a file");
+    let file = folder.join(stem).with_extension("key");
+    std::fs::write(&file, key.serialize_pem()).expect("a file");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a file");
+}
+
+#[test]
+fn check_lists_certificates_with_the_time_they_have_left() {
+    let text = with_certificates("{ cert: a.pem, key: a.key }, { cert: old.pem, key: old.key }");
+    let (folder, path) = file("tls.yaml", &text);
+    write_pair(folder.path(), "a", &["a.test", "*.a.test"], 2999);
+    write_pair(folder.path(), "old", &["old.test"], 2020);
+    let open = folder.path().join("old.key");
+    std::fs::set_permissions(&open, Permissions::from_mode(0o644)).expect("a file");
+    let (code, stdout, stderr) = run(&["check", &path]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert!(lines[0].ends_with("tls.yaml: ok, 1 service, 2 backends"), "{stdout}");
+    let begins = "  listener certificate of a.test, *.a.test: expires on 2999-01-01, ";
+    assert!(lines[1].starts_with(begins) && lines[1].ends_with("a.pem)"), "{stdout}");
+    let begins = "  listener certificate of old.test: expired on 2020-01-01, ";
+    assert!(lines[2].starts_with(begins) && lines[2].contains("days ago ("), "{stdout}");
+    assert_eq!(lines.len(), 3);
+    assert!(stderr.contains("warning: the certificate of old.test in "), "{stderr}");
+    assert!(stderr.contains("old.pem has expired"), "{stderr}");
+    assert!(stderr.contains("old.key (mode 644)"), "{stderr}");
+    assert!(!stderr.contains("a.test in"), "{stderr}");
+}
+
+#[test]
+fn check_says_everything_that_is_wrong_with_files_at_once() {
+    let text = with_certificates("{ cert: a.pem, key: b.key }, { cert: c.pem, key: a.key }");
+    let text = text.replace("http:", "https:");
+    let text = text.replace("    backends:", "    tls: { ca: company.pem }\n    backends:");
+    let (folder, path) = file("tls.yaml", &text);
+    write_pair(folder.path(), "a", &["a.test"], 2999);
+    write_pair(folder.path(), "b", &["b.test"], 2999);
+    let (code, stdout, stderr) = run(&["check", &path]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    for (place, what) in [
+        ("listeners[0].tls.certificates[0].key", "b.key is not the private key of "),
+        ("listeners[0].tls.certificates[1].cert", "c.pem: No such file"),
+        ("services.web.tls.ca", "company.pem: No such file"),
+    ] {
+        let place = format!("tls.yaml ({place})");
+        assert!(stderr.contains(&place) && stderr.contains(what), "{stderr}");
+    }
+    assert_eq!(stderr.matches("error: ").count(), 3, "{stderr}");
+    let (code, _, stderr) = run(&["run", "-c", &path]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("b.key is not") && stderr.contains("company.pem"), "{stderr}");
 }
 
 #[test]

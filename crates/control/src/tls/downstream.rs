@@ -105,7 +105,11 @@ impl Parts {
             .with_client_cert_verifier(self.verifier(provider)?);
         let resolver = Resolver::new(self.certificates.iter().map(Arc::clone));
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
-        let protocols: &[&[u8]] = if self.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        // Some clients name the version they mean, or none at all.
+        let mut protocols: Vec<&[u8]> = vec![b"http/1.1", b"http/1.0"];
+        if self.http2 {
+            protocols.insert(0, b"h2");
+        }
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.ticketer = tickets;
         // Sessions are in the tickets, and nowhere else.

@@ -112,7 +112,11 @@ fn downstream(certificates: &[CertificateFiles]) -> DownstreamTls {
 /// What came of building the settings of one listener after `old`.
 type Built = Result<(TlsStore, Vec<String>), Vec<TlsProblem>>;
 
-fn listen(tls: &DownstreamTls, old: &TlsStore, now: SystemTime) -> (Option<Arc<ServerConfig>>, Built) {
+fn listen(
+    tls: &DownstreamTls,
+    old: &TlsStore,
+    now: SystemTime,
+) -> (Option<Arc<ServerConfig>>, Built) {
     let mut builder = TlsBuilder::new(old, now);
     let config = builder.server(tls, true, "listeners[0].tls");
     (config, builder.finish())

@@ -14,7 +14,7 @@ const KEYS: [&str; 4] =
     ["", "failback: manual", "hold: { requests: 7 }", "replay: { attempts: 2 }"];
 
 /// Starts with what the file says, and follows it.
-async fn follow(file: &Path) -> Control {
+pub(crate) async fn follow(file: &Path) -> Control {
     let text = fs::read_to_string(file).expect("a file");
     let control = start_on(&text, "a").await;
     let follow = control::follow(file, text).expect("a watch");
@@ -23,7 +23,7 @@ async fn follow(file: &Path) -> Control {
 }
 
 /// Waits for the next event after `seen` whose text contains `text`.
-async fn wait_for_event(control: &Control, seen: &mut u64, text: &str) {
+pub(crate) async fn wait_for_event(control: &Control, seen: &mut u64, text: &str) {
     let event = async {
         loop {
             for event in control.events(*seen) {

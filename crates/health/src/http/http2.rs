@@ -12,7 +12,7 @@ use connect::Stream;
 use h2::RecvStream;
 use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderMap, Request, Uri, uri};
+use http::{HeaderMap, HeaderValue, Request, Uri, uri};
 
 use super::{MOST_BODY_BYTES, broken, host, wrong_host};
 use crate::report::Cause;
@@ -29,6 +29,8 @@ pub(super) async fn status(
     let mut request = super::request(probe, ());
     *request.uri_mut() = address(url, probe)?;
     drop_fields_of_connections(request.headers_mut());
+    // Servers of gRPC reset requests without it.
+    request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     exchange(stream, request).await.map_err(|error| match error.get_io() {
         Some(error) => broken(error),
         None => broken(&error),

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::identity::{
     UNKNOWN, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, contains, node,
 };
+use crate::head::is_authority;
 
 /// Most addresses of a chain that are read and passed on: the last ones.
 const MAX_CHAIN: usize = 100;
@@ -80,7 +81,7 @@ impl Claims {
             forwarded,
             proto: claimed(&X_FORWARDED_PROTO, is_scheme)
                 .or_else(|| asked.and_then(|element| element.proto.clone())),
-            host: claimed(&X_FORWARDED_HOST, is_host)
+            host: claimed(&X_FORWARDED_HOST, is_authority)
                 .or_else(|| asked.and_then(|element| element.host.clone())),
             port: claimed(&X_FORWARDED_PORT, is_port),
         }
@@ -199,7 +200,7 @@ fn element(text: &str) -> Option<Element> {
         } else if name.eq_ignore_ascii_case("proto") {
             element.proto = HeaderValue::from_str(value).ok().filter(|v| is_scheme(v.as_bytes()));
         } else if name.eq_ignore_ascii_case("host") {
-            element.host = HeaderValue::from_str(value).ok().filter(|v| is_host(v.as_bytes()));
+            element.host = HeaderValue::from_str(value).ok().filter(|v| is_authority(v.as_bytes()));
         }
         if !element.text.is_empty() {
             element.text.push(';');
@@ -262,13 +263,6 @@ fn is_scheme(scheme: &[u8]) -> bool {
     scheme.len() <= MAX_SCHEME
         && scheme.first().is_some_and(u8::is_ascii_alphabetic)
         && scheme.iter().all(is_allowed)
-}
-
-/// `host [":" port]` by its characters; what is in it may be put between quotes.
-fn is_host(host: &[u8]) -> bool {
-    let is_allowed =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte);
-    !host.is_empty() && host[0] != b':' && host.iter().all(is_allowed)
 }
 
 /// RFC 9110 5.6.2.

@@ -267,9 +267,9 @@ impl Client {
         let now_ms = state.clock.now_ms();
         let waited = u128::from(now_ms.saturating_sub(state.since_ms.load(Relaxed)));
         let age = u128::from(now_ms.saturating_sub(self.born_ms));
-        let (header, idle, most) = self.listener.limits(|limits| {
-            (limits.header_timeout, limits.idle_timeout, limits.connection_age)
-        });
+        let (header, idle, most) = self
+            .listener
+            .limits(|limits| (limits.header_timeout, limits.idle_timeout, limits.connection_age));
         if most.is_some_and(|most| age > most.as_millis()) {
             self.leave();
         }

@@ -178,11 +178,7 @@ async fn origin(
 }
 
 /// Whether an HTTP/2 preface comes; reads as little as tells. `None` when it is to leave first.
-async fn sniff(
-    worker: &Worker,
-    client: &Client,
-    socket: &mut ClientSocket,
-) -> Option<Protocol> {
+async fn sniff(worker: &Worker, client: &Client, socket: &mut ClientSocket) -> Option<Protocol> {
     let mut early = BytesMut::with_capacity(PREFACE.len());
     let mut rest = [0; PREFACE.len()];
     let protocol = loop {

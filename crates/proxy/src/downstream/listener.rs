@@ -63,10 +63,7 @@ pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<Bound> {
     Ok(Bound { configured: address.clone(), local, sockets })
 }
 
-fn bind_tcp(
-    address: SocketAddr,
-    workers: usize,
-) -> io::Result<(ListenAddress, Vec<BoundSocket>)> {
+fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(ListenAddress, Vec<BoundSocket>)> {
     // SO_REUSEPORT would let us share a port with another process of the same user without a word.
     // So ask for it exclusively first.
     let exclusive = tcp_socket(address)?;
@@ -107,9 +104,7 @@ fn bind_unix(path: &Arc<Path>, workers: usize) -> io::Result<Vec<BoundSocket>> {
     let first = StdUnixListener::bind(path)?;
     first.set_nonblocking(true)?;
     let file = Arc::new(SocketFile::of(path)?);
-    (0..workers)
-        .map(|_| Ok(BoundSocket::Unix(first.try_clone()?, Arc::clone(&file))))
-        .collect()
+    (0..workers).map(|_| Ok(BoundSocket::Unix(first.try_clone()?, Arc::clone(&file)))).collect()
 }
 
 /// The file of a Unix socket; removed with its last user, if it is still the same one.

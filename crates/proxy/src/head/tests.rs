@@ -156,7 +156,10 @@ fn upgrades() {
         })
     };
     let (websocket, asked) = (("upgrade", "websocket"), ("connection", "keep-alive, Upgrade"));
-    assert_eq!(wanted(Version::HTTP_11, &[websocket, asked]).as_deref(), Some("upgrade: websocket\r\nconnection: upgrade\r\n"));
+    assert_eq!(
+        wanted(Version::HTTP_11, &[websocket, asked]).as_deref(),
+        Some("upgrade: websocket\r\nconnection: upgrade\r\n")
+    );
     assert_eq!(wanted(Version::HTTP_11, &[websocket]), None);
     assert_eq!(wanted(Version::HTTP_11, &[asked]), None);
     assert_eq!(wanted(Version::HTTP_10, &[websocket, asked]), None);

@@ -12,9 +12,9 @@ use metrics::cells::BackendCells;
 use routing::failover::BackendId;
 use tokio::sync::Notify;
 
+use crate::spec::{BackendSpec, Symptom};
 use crate::upstream::exchange::Exchange;
 use crate::upstream::{h1, http2};
-use crate::spec::{BackendSpec, Symptom};
 
 /// One backend of a service, with this worker's connections to it.
 #[derive(Debug)]
@@ -140,14 +140,11 @@ impl Backend {
         opened.map(Some)
     }
 
-    async fn begin(
-        &self,
-        connected: Connected,
-        wanted: &Wanted,
-    ) -> Result<Exchange, ConnectError> {
+    async fn begin(&self, connected: Connected, wanted: &Wanted) -> Result<Exchange, ConnectError> {
         let Connected { stream, is_http2 } = connected;
-        let in_clear = matches!(stream, connect::Stream::Plain(_));
-        if !is_http2 && !(in_clear && wanted.offer == Offer::Http2) {
+        // Over TLS the handshake has failed if it should be HTTP/2 and is not.
+        let has_prior_knowledge = wanted.offer == Offer::Http2;
+        if !is_http2 && !has_prior_knowledge {
             return Ok(Exchange::Http1(h1::Connection::new(stream)));
         }
         let begun = tokio::time::timeout(wanted.limit, http2::Connection::begin(stream)).await;

@@ -151,11 +151,9 @@ impl Driver {
     fn drive(&self) {
         let Ok(mut connection) = self.connection.try_borrow_mut() else { return };
         let waker = self.waker.borrow().clone();
-        let done = connection
-            .as_mut()
-            .is_none_or(|connection| {
-                Pin::new(connection).poll(&mut Context::from_waker(&waker)).is_ready()
-            });
+        let done = connection.as_mut().is_none_or(|connection| {
+            Pin::new(connection).poll(&mut Context::from_waker(&waker)).is_ready()
+        });
         if done {
             *connection = None;
             self.ended.set(true);

@@ -1,10 +1,10 @@
 //! The backend side: backends, connections to them, and the exchanges on those.
 
 pub(crate) mod backend;
+mod counting;
 pub(crate) mod duplex;
 pub(crate) mod exchange;
 pub(crate) mod h1;
-mod counting;
 pub(crate) mod http2;
 
 use http::{HeaderMap, StatusCode};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxy::Leave;
 
 use crate::backend::{Backend, Then};
-use crate::rig::{Plan, Rig, served, until, destination};
+use crate::rig::{Plan, Rig, destination, served, until};
 
 /// A backend that takes `ms` to answer.
 fn slow(ms: u64) -> Backend {

@@ -113,7 +113,8 @@ impl Rig {
         let metrics = Metrics::new();
         let (sender, suspicions) = mpsc::channel(1024);
         let workers = Workers::start(plan.workers, Arc::clone(&metrics), sender).unwrap();
-        let bound = bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(), workers.count()).unwrap();
+        let bound =
+            bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(), workers.count()).unwrap();
         let (configured, address) = (bound.configured.clone(), bound.local.tcp().unwrap());
         let backends = (1..).zip(backends).map(|(id, address)| BackendSpec {
             id: BackendId(id),
@@ -150,7 +151,16 @@ impl Rig {
             }],
         };
         let workers = Some(Arc::new(workers));
-        let rig = Self { runtime, workers, suspicions, metrics, snapshot, address, epoch: 0, streams: plan.streams };
+        let rig = Self {
+            runtime,
+            workers,
+            suspicions,
+            metrics,
+            snapshot,
+            address,
+            epoch: 0,
+            streams: plan.streams,
+        };
         rig.configure(vec![bound]);
         rig
     }

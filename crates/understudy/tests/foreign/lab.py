@@ -209,7 +209,7 @@ class Understudy(Process):
     def write(self, config):
         """Puts a config (a dict) where the balancer reads it, at once; JSON is YAML."""
         listeners = self._apart(config["listeners"])
-        whole = {"admin": {"address": "127.0.0.1:0"}, "workers": 2, **config, "listeners": listeners}
+        whole = {"admin": {"address": "127.0.0.2:0"}, "workers": 2, **config, "listeners": listeners}
         text = json.dumps(whole, indent=1)
         fresh = self.config_path.with_suffix(".new")
         fresh.write_text(text)

@@ -78,7 +78,10 @@ fn a_list_that_should_have_been_replaced_is_used_with_a_warning() {
     let late = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(4_102_444_800);
     let (_, built) = listen(&tls, &TlsStore::default(), late);
     let warnings = built.unwrap().1;
-    assert!(warnings.iter().any(|w| w.contains("crl.pem should have been replaced")), "{warnings:?}");
+    assert!(
+        warnings.iter().any(|w| w.contains("crl.pem should have been replaced")),
+        "{warnings:?}"
+    );
     let (_, built) = listen(&tls, &TlsStore::default(), SystemTime::now());
     assert_eq!(built.unwrap().1, Vec::<String>::new());
 }

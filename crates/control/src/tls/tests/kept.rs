@@ -44,7 +44,8 @@ fn a_bad_pair_is_refused_with_what_is_wrong_and_keeps_the_old_one() {
     let [good_cert, good_key] = [&cert, &key].map(|file| fs::read_to_string(file).unwrap());
     let other = folder.pair("other", &["other.test"]);
     let other_key = fs::read_to_string(&other.key).unwrap();
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cut = &good_cert[..good_cert.len() / 2];
     let (config, store) = listens(&tls, &TlsStore::default());
@@ -188,16 +189,27 @@ fn a_certificate_is_complained_of_three_weeks_before_it_expires() {
     let folder = Folder::new();
     let (_, store) = listens(&downstream(&[until(&folder, 2030)]), &TlsStore::default());
     let certificate = &store.certificates()[0];
-    assert_eq!((certificate.usage, &certificate.names[..]), (Usage::Listener, &["a.test".into()][..]));
-    let said = |now| certificate.complaint(now).map(|said| said.replace(&*folder.0.path().to_string_lossy(), ""));
+    assert_eq!(
+        (certificate.usage, &certificate.names[..]),
+        (Usage::Listener, &["a.test".into()][..])
+    );
+    let said = |now| {
+        certificate.complaint(now).map(|said| said.replace(&*folder.0.path().to_string_lossy(), ""))
+    };
     let end = at(2030, 1, 1);
     let what = "the certificate of a.test in /a.pem";
     assert_eq!(said(end - 21 * DAY), None);
-    assert_eq!(said(end - 21 * DAY + Duration::from_secs(1)), Some(format!("{what} expires in 20 days")));
+    assert_eq!(
+        said(end - 21 * DAY + Duration::from_secs(1)),
+        Some(format!("{what} expires in 20 days"))
+    );
     assert_eq!(said(end - DAY), Some(format!("{what} expires in 1 day")));
     assert_eq!(said(end - Duration::from_secs(1)), Some(format!("{what} expires within a day")));
     assert_eq!(said(end), Some(format!("{what} has expired")));
     assert_eq!(said(at(2019, 1, 1)), Some(format!("{what} is not valid yet")));
     let days = |now| certificate.days_left(now);
-    assert_eq!([days(end - DAY), days(end - DAY / 2), days(end), days(end + DAY / 2)], [1, 0, 0, -1]);
+    assert_eq!(
+        [days(end - DAY), days(end - DAY / 2), days(end), days(end + DAY / 2)],
+        [1, 0, 0, -1]
+    );
 }

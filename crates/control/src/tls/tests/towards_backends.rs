@@ -58,7 +58,8 @@ fn a_pinned_key_is_wanted_besides_trust_and_instead_of_it_when_nobody_is_distrus
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let good = ours.issue(&folder, "a.test", 1);
     let foreign = theirs.issue(&folder, "b.test", 1);
-    let pins = |pins: &[[u8; 32]], tls: &UpstreamTls| UpstreamTls { pins: pins.to_vec(), ..tls.clone() };
+    let pins =
+        |pins: &[[u8; 32]], tls: &UpstreamTls| UpstreamTls { pins: pins.to_vec(), ..tls.clone() };
     let trusting = trusting(folder.write("ca.pem", &ours.pem));
     let (good_pin, foreign_pin) = (pin(&good), pin(&foreign));
     assert_eq!(believes(&pins(&[[0; 32], good_pin], &trusting), &good, "a.test"), Ok(()));

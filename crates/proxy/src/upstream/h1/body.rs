@@ -2,8 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, HeaderName,
-    SET_COOKIE, TRAILER,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE,
+    HeaderName, SET_COOKIE, TRAILER,
 };
 use http::{HeaderMap, HeaderValue};
 

@@ -17,9 +17,9 @@ use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 use crate::body::Source;
+use crate::upstream::ResponseHead;
 use crate::upstream::exchange::Broken;
 use crate::upstream::h1::{self, Decoded, Decoder, Framing, Malformed, Parsed};
-use crate::upstream::ResponseHead;
 
 /// Bytes asked of the socket at first; a response that fills them gets more.
 const READ_AT_LEAST: usize = 4 * 1024;

@@ -10,8 +10,8 @@ mod connection;
 mod request;
 mod response;
 
-pub(crate) use connection::Connection;
 pub(crate) use body::{Decoded, Decoder, is_forbidden_trailer};
+pub(crate) use connection::Connection;
 pub(crate) use request::{Framing, write_chunk, write_end};
 pub(crate) use response::{Head, Parsed, parse};
 

@@ -10,8 +10,8 @@ use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 
 use super::{Decoder, Malformed};
-use crate::upstream::ResponseHead;
 use crate::head::{KEEP_ALIVE, PROXY_CONNECTION, is_end_to_end, tokens};
+use crate::upstream::ResponseHead;
 
 /// Most fields of a response head.
 const MAX_FIELDS: usize = 100;
@@ -153,9 +153,8 @@ impl Fields {
         }
         if !is_switch {
             // RFC 9110 15.5.22: a 426 without it would ask for nothing.
-            let stays = |name: &HeaderName| {
-                status == StatusCode::UPGRADE_REQUIRED && name == UPGRADE
-            };
+            let stays =
+                |name: &HeaderName| status == StatusCode::UPGRADE_REQUIRED && name == UPGRADE;
             for name in dropped.into_iter().filter(|name| !stays(name)) {
                 fields.kept.remove(name);
             }

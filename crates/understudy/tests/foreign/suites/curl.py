@@ -178,7 +178,7 @@ for listener, tls_version, fine in [
             if fine:
                 return reached(answer, version)
             expect(answer.exit_code, 35, answer.error)
-            assert "alert protocol version" in answer.error, answer.error
+            assert re.search("alert (protocol version|handshake failure)", answer.error), answer.error
 
 
 def presented(stage, host, *options):
@@ -405,14 +405,15 @@ def hsts(stage):
         assert "strict-transport-security" not in stage.curl("tls", "/name", option).fields()
 
 
-for option in ("--http1.1", "--http2-prior-knowledge"):
-    @suite.case(f"body_bytes {option}", option)
-    def body_bytes(stage, option):
-        whole = stage.curl("body", "/echo", option, "--data-binary", "@-", stdin=b"z" * 1_048_576)
-        expect(whole.status, 200, whole.error)
-        over = stage.curl("body", "/echo", option, "-H", "Expect:", "--data-binary", "@-",
-                          stdin=b"z" * 1_048_577)
-        expect(over.status, 413, over.error)
+@suite.case("body_bytes: 413")
+def body_bytes(stage):
+    # Over HTTP/2 curl 7.88 loses an answer that comes while it uploads, as long as the window is open;
+    # also nginx's, with `http2_body_preread_size 1m`. The suite `limits` asks the same there.
+    whole = stage.curl("body", "/echo", "--data-binary", "@-", stdin=b"z" * 1_048_576)
+    expect(whole.status, 200, whole.error)
+    over = stage.curl("body", "/echo", "-H", "Expect:", "--data-binary", "@-",
+                      stdin=b"z" * 1_048_577)
+    expect(over.status, 413, over.error)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ CURVES = {"X25519", "X448", "prime256v1", "secp256r1", "secp384r1", "secp521r1"}
 # (RFC 8446 4.1.3). The certificates are a test's.
 BESIDE_THE_POINT = ("tls_vulnerability_fallback_scsv", "certificate", "maximum_certificate_lifespan")
 
-COMMANDS = set(sslyze.ScanCommand) - {sslyze.ScanCommand.HTTP_HEADERS}
+# sslyze takes a session for resumed if the second ticket is the same as the first; RFC 5077 3.3 lets a
+# server send a new one each time, and ours does. The suite `tickets` asks OpenSSL instead.
+COMMANDS = set(sslyze.ScanCommand) - {
+    sslyze.ScanCommand.HTTP_HEADERS, sslyze.ScanCommand.SESSION_RESUMPTION}
 
 
 class Stage:
@@ -121,14 +124,6 @@ for which in [(policy, kind) for policy in ("intermediate", "modern") for kind i
             issues = {name: text for name, text in found.issues.items()
                       if not name.startswith(BESIDE_THE_POINT)}
             expect(issues, {})
-
-for kind in ("ecdsa", "rsa"):
-    @suite.case(f"intermediate, {kind}: tickets resume sessions of TLS 1.2", ("intermediate", kind))
-    def resumption(stage, which):
-        result = stage.of(which, "session_resumption")
-        expect(result.tls_ticket_resumption_result,
-               sslyze.TlsResumptionSupportEnum.FULLY_SUPPORTED)
-
 
 if __name__ == "__main__":
     suite.main()
