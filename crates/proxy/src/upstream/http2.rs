@@ -292,7 +292,8 @@ impl Stream {
         let Some(request) = self.request.take() else { return Poll::Ready(Ok(())) };
         let driver = &self.connection.driver;
         self.written_before = Some(driver.written.get());
-        let sent = sender.send_request(request, self.upload.is_none());
+        let is_end = self.upload.is_none() && request.method() != Method::CONNECT;
+        let sent = sender.send_request(request, is_end);
         drop(sender);
         match sent {
             Ok((response, send)) => {
