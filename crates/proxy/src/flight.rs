@@ -170,6 +170,8 @@ impl Flights {
             let backend = entry.backend.borrow();
             let is_left = |at: &&Rc<Backend>| active.is_none_or(|active| !Rc::ptr_eq(at, active));
             let Some(backend) = backend.as_ref().filter(is_left) else {
+                // The traffic may be back where it left: then there is nothing to end.
+                entry.close_at.set(None);
                 continue;
             };
             match entry.phase.get() {

@@ -148,6 +148,8 @@ enum Lost {
     /// Nothing was sent and nothing is wrong: the connection had been closed while idle, or the
     /// traffic has just moved.
     Again,
+    /// A connection that others may use, too, has been opened meanwhile.
+    Joined,
     /// The backend cannot have seen the request.
     Unsent,
     /// The backend's answer cannot be understood in one way only.
@@ -173,7 +175,7 @@ impl Job {
     /// and repeating.
     async fn deliver(&self) -> Result<Delivered, Failure> {
         let mut hold = Hold::default();
-        let mut repeats = 0;
+        let (mut repeats, mut stale) = (0, 0);
         let mut since = self.begun;
         loop {
             let moment = self.service.moment();
@@ -201,7 +203,16 @@ impl Job {
                 Err(lost) => lost,
             };
             match lost {
-                Lost::Again => continue,
+                Lost::Joined => continue,
+                Lost::Again if stale < MOST_STALE => {
+                    stale += 1;
+                    if stale == MOST_STALE / 2 {
+                        // The others are likely to be no better.
+                        backend.purge();
+                    }
+                    continue;
+                }
+                Lost::Again => self.service.suspect(&backend, Symptom::Reset),
                 Lost::Unsent => {}
                 Lost::Broken | Lost::Abandoned => {
                     repeats += 1;
@@ -265,7 +276,7 @@ impl Job {
                 backend.cells.connects.inc();
                 Ok(Ok(exchange))
             }
-            Ok(Ok(None)) => Ok(Err(Lost::Again)),
+            Ok(Ok(None)) => Ok(Err(Lost::Joined)),
             Ok(Err(ConnectError::Exhausted(_))) => Err(Failure::Exhausted),
             Ok(Err(error)) => {
                 backend.cells.connect_failures.inc();
@@ -461,6 +472,10 @@ impl Job {
         self.source.as_ref().map_or(0, |source| source.kept_bytes())
     }
 }
+
+/// How many connections in a row may turn out to be closed, or the traffic to have moved, before that
+/// is taken for trouble.
+const MOST_STALE: u32 = 32;
 
 /// What a failed connection says of the backend, if anything.
 fn symptom(error: &ConnectError) -> Option<Symptom> {

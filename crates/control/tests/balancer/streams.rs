@@ -170,3 +170,22 @@ async fn what_is_kept_goes_on_after_a_failover_and_an_ordered_move_closes_it() {
     assert_eq!((epoch, left, closed), (4, 2, 2), "the one that was kept is at `a`, too");
     kept.end().await;
 }
+
+
+#[tokio::test]
+async fn streams_at_a_backend_that_is_active_again_go_on() {
+    let (a, b) = (Slow::start().await, Backend::start("b").await);
+    let drain = "{ failover: { drain: { deadline: 1s, window: 0s } }, failback: keep }";
+    let control = start(&a, &b, drain).await;
+    let mut download = Download::start(&control).await;
+    a.sick.store(true, Relaxed);
+    wait_for_active(&control, "b").await;
+    a.sick.store(false, Relaxed);
+    while control.command("web", Command::Switchover("a".to_owned())).await.is_err() {
+        sleep(PACE).await;
+    }
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        assert_eq!(download.next().await, Some(b'.'), "{:?}", start.elapsed());
+    }
+}

@@ -197,7 +197,7 @@ impl Backend {
     pub(crate) fn sweep(&self, now: Instant, idle_timeout: Duration) {
         let is_kept = |connection: &Rc<http2::Connection>| {
             let is_old = |since| now.saturating_duration_since(since) > idle_timeout;
-            !connection.has_ended() && !connection.idle_since().is_some_and(is_old)
+            !connection.is_over() && !connection.idle_since().is_some_and(is_old)
         };
         self.shared.borrow_mut().retain(is_kept);
         let mut idle = self.idle.borrow_mut();

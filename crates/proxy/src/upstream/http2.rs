@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
     ping: RefCell<Option<PingPong>>,
     driver: Rc<Driver>,
+    /// It takes no further exchanges: the backend has said goodbye (GOAWAY), or it has broken.
+    leaving: Cell<bool>,
     open: Cell<usize>,
     served: Cell<u64>,
     idle_since: Cell<Instant>,
@@ -100,6 +102,7 @@ impl Connection {
             sender: RefCell::new(sender),
             ping,
             driver,
+            leaving: Cell::new(false),
             open: Cell::new(0),
             served: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
@@ -109,11 +112,18 @@ impl Connection {
     /// Whether it takes another exchange, when it may have `most` at a time.
     pub(crate) fn has_room(&self, most: usize) -> bool {
         let allowed = self.sender.borrow().current_max_send_streams();
-        !self.driver.ended.get() && self.open.get() < most.min(allowed).max(1)
+        !self.is_over() && self.open.get() < most.min(allowed).max(1)
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.driver.ended.get()
+    /// Whether it takes no further exchanges.
+    pub(crate) fn is_over(&self) -> bool {
+        self.leaving.get() || self.driver.ended.get()
+    }
+
+    /// It was found to take no further exchanges, before anything was sent.
+    fn over(&self) -> Broken {
+        self.leaving.set(true);
+        Broken::Stale
     }
 
     /// Since when it has had no exchange, if it has none.
@@ -286,13 +296,14 @@ impl Stream {
     /// Sends the request's head, to its last byte if the socket takes it.
     fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let mut sender = self.connection.sender.borrow_mut();
-        if let Err(error) = ready!(sender.poll_ready(context)) {
-            return Poll::Ready(Err(self.broken(&error)));
+        if ready!(sender.poll_ready(context)).is_err() {
+            return Poll::Ready(Err(self.connection.over()));
         }
         let Some(request) = self.request.take() else { return Poll::Ready(Ok(())) };
         let driver = &self.connection.driver;
         self.written_before = Some(driver.written.get());
-        let sent = sender.send_request(request, self.upload.is_none());
+        let is_end = self.upload.is_none() && request.method() != Method::CONNECT;
+        let sent = sender.send_request(request, is_end);
         drop(sender);
         match sent {
             Ok((response, send)) => {
@@ -301,7 +312,10 @@ impl Stream {
                 driver.drive();
                 Poll::Ready(Ok(()))
             }
-            Err(error) => Poll::Ready(Err(self.broken(&error))),
+            Err(_) => {
+                self.written_before = None;
+                Poll::Ready(Err(self.connection.over()))
+            }
         }
     }
 
@@ -370,7 +384,7 @@ impl Stream {
         if error.is_remote() && error.is_go_away() {
             // RFC 9113 6.8: streams above the last one named were not, and will not be, acted on.
             // h2 tells this error to no others.
-            return if self.is_used { Broken::Stale } else { Broken::Unsent };
+            return self.connection.over();
         }
         if error.is_remote() && reason == Reason::REFUSED_STREAM {
             return Broken::Unsent;
