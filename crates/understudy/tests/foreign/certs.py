@@ -45,6 +45,11 @@ class Pair:
         """SHA-256 of the certificate, lower-case hex."""
         return hashlib.sha256(self.der).hexdigest()
 
+    def rewrite(self):
+        """Writes the same files anew, which looks like a renewal."""
+        write_over(self.key_file, self.key_pem)
+        write_over(self.cert_file, self.cert_pem)
+
     def entry(self):
         """As a config names it: `{ cert, key }`."""
         return {"cert": str(self.cert_file), "key": str(self.key_file)}

@@ -393,7 +393,7 @@ def hung(stage):
     # A call that no server knows is answered with 200 and a grpc-status: alive. A connection alone
     # would be accepted by the kernel.
     probe = {"method": "POST", "path": "/understudy.Test/None", "status": 200,
-             "headers": {"content-type": "application/grpc", "te": "trailers"}}
+             "headers": {"content-type": "application/grpc"}}
     health = {"http": probe, "interval": "250ms", "timeout": "500ms"}
     with Scene(stage, health=health) as scene, scene.client(False) as client:
         expect(client.echo(b"1", timeout=10), b"a:1")

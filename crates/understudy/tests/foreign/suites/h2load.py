@@ -1,5 +1,6 @@
 """nghttp2's load generator: without an error, also while the primary is killed or hangs."""
 
+import json
 import re
 import subprocess
 import time
@@ -24,12 +25,17 @@ class Stage:
         tls = {"certificates": [self.pair.entry()]}
         address = "127.0.0.1:0"
         listeners = [{"address": address, "tls": tls}, {"address": address, "h2c": True}]
-        config = {"listeners": listeners, "services": {"web": service(self.a, self.b, **keys)}}
-        balancer = self.lab.understudy(config, active="a")
+        services = {"web": service(self.a, self.b, **keys)}
+        self.text = json.dumps({"listeners": listeners, "services": services})
+        balancer = self.lab.understudy(self.config(), active="a")
         balancer.wait_health("b", "up")
         ports = [address[1] for address in balancer.listeners]
         self.urls = {"TLS": f"https://127.0.0.1:{ports[0]}", "h2c": f"http://127.0.0.1:{ports[1]}"}
         return balancer
+
+    def config(self):
+        """A copy of the config, to be changed."""
+        return json.loads(self.text)
 
     def end(self, balancer):
         for process in (balancer, self.a, self.b):
@@ -109,6 +115,23 @@ for fault in (_kill, _stop):
                       f" {spent * 1000:.0f} ms; longest {_longest(text)}", flush=True)
             finally:
                 stage.end(balancer)
+
+
+@suite.case("reloads under 100 streams on 4 connections, of the service and of the certificate")
+def reload_under_load(stage):
+    balancer = stage.start()
+    try:
+        process = load(stage.urls["TLS"], "-n", 20000, "-c", 4, "-m", 25)
+        wait_until("the load runs", lambda: len(stage.a.journal()) > 1000)
+        for number in range(5):
+            config = stage.config()
+            config["services"]["web"]["hold"] = {"requests": 900 + number}
+            stage.pair.rewrite()
+            balancer.reload(config)
+        assert process.poll() is None, "the load was over before the reloads"
+        all_succeeded(*finished(process))
+    finally:
+        stage.end(balancer)
 
 
 def _longest(text):

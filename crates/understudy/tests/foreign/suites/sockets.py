@@ -1,17 +1,19 @@
 """WebSocket clients for the suites: the library `websockets` over HTTP/1.1, `h2` with `wsproto` over HTTP/2."""
 
+import asyncio
 import dataclasses
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+import websockets.asyncio.client
 import websockets.exceptions
-import websockets.sync.client
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
@@ -24,41 +26,58 @@ class Refused(Exception):
         self.status = status
 
 
+# The library's client without asyncio reads and writes one TLS session from two threads, which OpenSSL does
+# not allow: handshakes hang now and then. So all of them live on one event loop, in one thread.
+_loop = asyncio.new_event_loop()
+threading.Thread(target=_loop.run_forever, daemon=True).start()
+
+
+def _await(coroutine):
+    """Runs on the loop, and waits for the result."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop).result()
+
+
 class Plain:
     """A WebSocket over HTTP/1.1 (`ws`, or `wss` with a TLS context)."""
 
     def __init__(self, address, path="/ws", tls=None, host="localhost"):
         connection = socket.create_connection(address[:2], timeout=10)
         scheme = "wss" if tls else "ws"
-        try:
-            self.socket = websockets.sync.client.connect(
-                f"{scheme}://{host}:{address[1]}{path}", sock=connection, ssl=tls,
+
+        async def opened():
+            return await websockets.asyncio.client.connect(
+                f"{scheme}://{host}:{address[1]}{path}", sock=connection, ssl=tls, proxy=None,
                 server_hostname=host if tls else None, open_timeout=10, close_timeout=2,
                 max_size=None, compression=None)
+        try:
+            self.socket = _await(opened())
         except websockets.exceptions.InvalidStatus as error:
             raise Refused(error.response.status_code) from error
 
     def send(self, message):
         """Text, bytes, or an iterable of them: fragments of one message."""
-        self.socket.send(message)
+        _await(self.socket.send(message))
 
     def receive(self, timeout=10):
-        return self.socket.recv(timeout=timeout)
+        return _await(asyncio.wait_for(self.socket.recv(), timeout))
 
     def ping(self):
         """Waits for the answer to a ping; true if it comes."""
-        return self.socket.ping().wait(10)
+        async def answered():
+            await asyncio.wait_for(await self.socket.ping(), 10)
+            return True
+        return _await(answered())
 
     def wait_end(self, deadline):
         """(close code or None, when): None for an end without a goodbye."""
         try:
             while True:
-                self.socket.recv(timeout=deadline)
+                self.receive(deadline)
         except websockets.exceptions.ConnectionClosed as error:
             return (error.rcvd.code if error.rcvd else None), time.monotonic()
 
     def close(self):
-        self.socket.close()
+        _await(self.socket.close())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
