@@ -272,15 +272,14 @@ DIFFER = {
             field-space-before-colon
         """,
     },
-}
-
-
-def differs(peer, id):
-    """Whether this peer is known to do otherwise than a row says."""
-    return any(id in ids.split() for ids in DIFFER.get(peer, {
     "understudy": {
         "drops what the h2 library drops in silence; nothing of it gets through": """
             answer2-pseudo.h1-h2 answer2-pseudo.h2-h2 answer2-trailer-pseudo.h1-h2 answer2-trailer-pseudo.h2-h2
         """,
     },
 }
+
+
+def differs(peer, id):
+    """Whether this peer is known to do otherwise than a row says."""
+    return any(id in ids.split() for ids in DIFFER.get(peer, {}).values())
