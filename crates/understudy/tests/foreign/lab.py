@@ -6,6 +6,7 @@ status) is kept until the lab ends.
 
 import atexit
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -60,12 +61,13 @@ def free_port(host="127.0.0.1"):
 class Process:
     """A program that was started here; its output is kept in files of the lab."""
 
-    living = []
+    living, numbers = [], itertools.count()
 
     def __init__(self, name, command, folder, env=None):
         self.name = name
         self.command = [str(part) for part in command]
-        number = len(list(pathlib.Path(folder).glob(f"{name}-*.out")))
+        # Cases run side by side: counting files would give two of them the same number.
+        number = next(Process.numbers)
         self._out = pathlib.Path(folder) / f"{name}-{number}.out"
         self._err = pathlib.Path(folder) / f"{name}-{number}.err"
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
