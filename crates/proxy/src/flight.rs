@@ -343,6 +343,8 @@ impl Flight {
             entry.since.set(since);
             entry.turn.set(Turn::Upstream);
             entry.signal.set(Signal::None);
+            // What was to end at another backend begins anew at this one.
+            entry.close_at.set(None);
             let mut at = entry.backend.borrow_mut();
             match (at.as_ref(), backend) {
                 (Some(old), Some(new)) if Rc::ptr_eq(old, new) => {}

@@ -12,18 +12,18 @@ use std::task::Poll;
 use std::time::Instant;
 
 use connect::{ConnectError, Origin};
-use http::header::{CONNECTION, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use metrics::cells::Blame;
 
 use crate::answer::{self, Failure, Kind};
 use crate::body::{Bounds, ResponseBody, Source};
-use crate::downstream::client::Client;
+use crate::downstream::client::{Client, Protocol};
 use crate::downstream::incoming::Incoming;
 use crate::downstream::reply::{Reply, Upgrade};
 use crate::flight::{Flight, Phase, Signal};
-use crate::head::Head;
+use crate::head::{Head, goes_on};
 use crate::hold::{Hold, Refused};
 use crate::service::Service;
 use crate::spec::{ServiceSpec, Symptom};
@@ -85,6 +85,7 @@ pub(crate) async fn forward(
     let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
     let is_grpc = head.is_grpc();
     let upgrade = reply.take_upgrade();
+    let leaving = Rc::clone(&client);
     let job = Job { head, source, service, spec, client, flight, reply, begun };
 
     let response = match job.deliver().await {
@@ -100,6 +101,11 @@ pub(crate) async fn forward(
         cells.fail(failure.blame());
         failure.response(Kind::new(is_grpc, deadline))
     });
+    // Of HTTP/2 the connection says it itself (GOAWAY).
+    let is_last = leaving.is_leaving() && leaving.protocol() == Protocol::Http1;
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(hsts) = listener.hsts.as_ref().filter(|_| listener.tls.is_some()) {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
@@ -237,10 +243,8 @@ impl Job {
 
     /// What connection this request needs.
     fn wanted(&self, backend: &Backend) -> Wanted {
-        let destination = &backend.spec().destination;
-        let is_tls = destination.tls.is_some();
+        let (is_tls, is_private) = backend.kind_of_way();
         let offer = Wanted::offer(self.spec.protocol, is_tls, self.head.switch.is_some());
-        let is_private = destination.proxy_protocol.is_some();
         Wanted {
             offer,
             origin: if is_private { self.client.known.origin } else { Origin::Local },
@@ -300,8 +304,9 @@ impl Job {
         if !exchange.may_switch(self.head.switch.as_ref()).await {
             return Err(Lost::Unable);
         }
-        let url = &backend.spec().destination.url;
-        exchange.begin(&self.head, &self.client.known, url, self.source.as_ref());
+        backend.with_url(|url| {
+            exchange.begin(&self.head, &self.client.known, url, self.source.as_ref());
+        });
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere: opening a connection
             // takes time, and so may a full socket.
@@ -382,7 +387,7 @@ impl Job {
     fn relay(
         self,
         delivered: Delivered,
-        upgrade: Option<Upgrade>,
+        upgrade: Option<Box<Upgrade>>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let Delivered { response, exchange, backend } = delivered;
         if let Some(source) = &self.source {
@@ -401,7 +406,7 @@ impl Job {
             let mut response = Response::new(ResponseBody::Tunnel);
             *response.status_mut() = status;
             *response.headers_mut() = headers;
-            tunnel::start(upgrade, exchange, is_websocket, self.service, counted, self.flight);
+            tunnel::start(*upgrade, exchange, is_websocket, self.service, counted, self.flight);
             return Ok(response);
         }
         // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel. And to a
@@ -415,7 +420,7 @@ impl Job {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
         self.flight.proceed(Phase::Relaying);
-        if is_stream(&headers) {
+        if goes_on(&headers) {
             self.flight.is_stream();
         }
         let is_grpc = self.head.is_grpc();
@@ -486,13 +491,4 @@ fn symptom(error: &ConnectError) -> Option<Symptom> {
         ConnectError::Tls(_) => Some(Symptom::Tls),
         ConnectError::Exhausted(_) => None,
     }
-}
-
-/// Whether a response goes on for as long as there is news.
-fn is_stream(headers: &HeaderMap) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    headers.get(CONTENT_TYPE).is_some_and(|media_type| {
-        let bytes = media_type.as_bytes();
-        bytes.get(..EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENTS))
-    })
 }

@@ -27,7 +27,7 @@ use crate::upstream::h1::Framing;
 use rules::{Seen, check_http2, check_target, count_down, join_cookies, origin_form};
 
 pub(crate) use fields::{
-    KEEP_ALIVE, PROXY_CONNECTION, is_authority, is_end_to_end, is_withheld, tokens,
+    KEEP_ALIVE, PROXY_CONNECTION, goes_on, is_authority, is_end_to_end, is_withheld, tokens,
 };
 
 /// A request head that is understood in one way only.

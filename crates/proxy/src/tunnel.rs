@@ -130,11 +130,20 @@ impl Tunnel<'_> {
             let downwards =
                 self.pass_on(&mut backend_reads, &mut client_writes, &mut down, to_client);
             let (mut upwards, mut downwards) = (pin!(upwards), pin!(downwards));
-            let follow =
-                || if self.leaving.get().is_some() { GOODBYE_WITHIN } else { FOLLOW_WITHIN };
+            let both = async {
+                tokio::select! {
+                    () = &mut upwards => { let _ = timeout(FOLLOW_WITHIN, downwards).await; }
+                    () = &mut downwards => { let _ = timeout(FOLLOW_WITHIN, upwards).await; }
+                }
+            };
+            // Also when neither side takes anything.
+            let told = async {
+                self.heed_signal().await;
+                tokio::time::sleep(GOODBYE_WITHIN).await;
+            };
             tokio::select! {
-                () = &mut upwards => { let _ = timeout(follow(), downwards).await; }
-                () = &mut downwards => { let _ = timeout(follow(), upwards).await; }
+                () = both => {}
+                () = told => {}
             }
         }
         if self.leaving.get().is_some()

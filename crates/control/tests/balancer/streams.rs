@@ -171,7 +171,6 @@ async fn what_is_kept_goes_on_after_a_failover_and_an_ordered_move_closes_it() {
     kept.end().await;
 }
 
-
 #[tokio::test]
 async fn streams_at_a_backend_that_is_active_again_go_on() {
     let (a, b) = (Slow::start().await, Backend::start("b").await);

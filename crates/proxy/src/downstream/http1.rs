@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, Request, Response};
+use futures_util::FutureExt as _;
+use http::header::UPGRADE;
+use http::{Request, Response};
 use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -59,21 +60,18 @@ pub(crate) async fn serve(
     ended
 }
 
-async fn answer(
+/// Not `async`: the future of every request is moved a few times before it runs, and one around
+/// another would double it.
+fn answer(
     worker: Rc<Worker>,
     client: Rc<Client>,
     mut request: Request<hyper::body::Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     let upgrade = request
         .headers()
         .contains_key(UPGRADE)
-        .then(|| Upgrade::Http1(hyper::upgrade::on(&mut request)));
+        .then(|| Box::new(Upgrade::Http1(hyper::upgrade::on(&mut request))));
     let (parts, body) = request.into_parts();
     let body = (!body.is_end_stream()).then_some(Incoming::Http1(body));
-    let reply = Reply::Http1 { upgrade };
-    let mut response = forward(worker, Rc::clone(&client), parts, body, reply).await;
-    if client.is_leaving() && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    forward(worker, client, parts, body, Reply::Http1 { upgrade }).map(Ok)
 }

@@ -160,7 +160,7 @@ async fn answer(
     let (mut body, mut upgrade, mut opened) = (None, None, None);
     if parts.method == Method::CONNECT && parts.extensions.get::<Protocol>().is_some() {
         let (opens, send) = oneshot::channel();
-        upgrade = Some(Upgrade::Http2 { receive, send });
+        upgrade = Some(Box::new(Upgrade::Http2 { receive, send }));
         opened = Some(opens);
     } else if !receive.is_end_stream() {
         let expects = parts.headers.contains_key(EXPECT).then(|| Rc::clone(&respond));

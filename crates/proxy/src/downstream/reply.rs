@@ -20,10 +20,10 @@ use crate::upstream::ResponseHead;
 #[derive(Debug)]
 pub(crate) enum Reply {
     Http1 {
-        upgrade: Option<Upgrade>,
+        upgrade: Option<Box<Upgrade>>,
     },
     Http2 {
-        upgrade: Option<Upgrade>,
+        upgrade: Option<Box<Upgrade>>,
         respond: Rc<RefCell<SendResponse<Bytes>>>,
         /// Wakes the task of this request.
         waker: Waker,
@@ -49,7 +49,7 @@ impl Reply {
         }
     }
 
-    pub(crate) fn take_upgrade(&mut self) -> Option<Upgrade> {
+    pub(crate) fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
         match self {
             Self::Http1 { upgrade } | Self::Http2 { upgrade, .. } => upgrade.take(),
         }

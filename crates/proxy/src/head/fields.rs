@@ -1,10 +1,10 @@
 //! Which fields pass on, which do not, and how their values are taken apart.
 
-use http::HeaderValue;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
     FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
+use http::{HeaderMap, HeaderValue};
 
 use crate::downstream::is_about_certificate;
 
@@ -64,4 +64,13 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte);
     let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
     !host.is_empty() && host.iter().all(is_host) && is_port
+}
+
+/// Whether a response goes on for as long as there is news.
+pub(crate) fn goes_on(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    headers.get(CONTENT_TYPE).is_some_and(|media_type| {
+        let bytes = media_type.as_bytes();
+        bytes.get(..EVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENTS))
+    })
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::model::{UpstreamConnections, UpstreamProtocol};
+use config::model::{BackendUrl, UpstreamConnections, UpstreamProtocol};
 use connect::{ConnectError, Connected, Connector, Offer, Origin};
 use metrics::cells::BackendCells;
 use routing::failover::BackendId;
@@ -32,6 +32,8 @@ pub(crate) struct Backend {
     /// When a stall was last reported.
     pub(crate) stall_suspected_at: Cell<Option<Instant>>,
     connector: RefCell<Rc<Connector>>,
+    /// Counts the ways there have been: connections made in an old one are not kept.
+    way: Cell<u64>,
     idle: RefCell<VecDeque<Idle>>,
     /// HTTP/2 connections that take exchanges, the oldest first.
     shared: RefCell<Vec<Rc<http2::Connection>>>,
@@ -60,6 +62,7 @@ impl Backend {
         Rc::new(Self {
             id: spec.id,
             connector: RefCell::new(Rc::new(Connector::new(spec.destination.clone()))),
+            way: Cell::new(0),
             spec: RefCell::new(Rc::new(spec)),
             cells,
             abandoned: Cell::new(false),
@@ -83,8 +86,20 @@ impl Backend {
         let old = self.spec.replace(Rc::new(spec.clone()));
         if !old.destination.same_as(&spec.destination) {
             *self.connector.borrow_mut() = Rc::new(Connector::new(spec.destination.clone()));
+            self.way.set(self.way.get() + 1);
             self.purge();
         }
+    }
+
+    /// Whether the way to it is TLS, and whether a connection to it speaks for one client.
+    pub(crate) fn kind_of_way(&self) -> (bool, bool) {
+        let spec = self.spec.borrow();
+        (spec.destination.tls.is_some(), spec.destination.proxy_protocol.is_some())
+    }
+
+    /// Its URL, for as long as `read` takes.
+    pub(crate) fn with_url(&self, read: impl FnOnce(&BackendUrl)) {
+        read(&self.spec.borrow().destination.url);
     }
 
     /// A connection that is open already, if one is free for an exchange `wanted` in this way.
@@ -128,10 +143,11 @@ impl Backend {
         }
         let _turn = is_shared.then(|| Turn::take(opening));
         let connector = Rc::clone(&self.connector.borrow());
+        let way = self.way.get();
         let opened = async {
             let connected = connector.connect(wanted.offer, wanted.origin, wanted.limit).await?;
             opening.is_shared.set(connected.is_http2);
-            self.begin(connected, wanted).await
+            self.begin(connected, wanted, way).await
         };
         let opened = opened.await;
         if opened.is_err() {
@@ -140,18 +156,23 @@ impl Backend {
         opened.map(Some)
     }
 
-    async fn begin(&self, connected: Connected, wanted: &Wanted) -> Result<Exchange, ConnectError> {
+    async fn begin(
+        &self,
+        connected: Connected,
+        wanted: &Wanted,
+        way: u64,
+    ) -> Result<Exchange, ConnectError> {
         let Connected { stream, is_http2 } = connected;
         // Over TLS the handshake has failed if it should be HTTP/2 and is not.
         let has_prior_knowledge = wanted.offer == Offer::Http2;
         if !is_http2 && !has_prior_knowledge {
-            return Ok(Exchange::Http1(h1::Connection::new(stream)));
+            return Ok(Exchange::Http1(h1::Connection::new(stream, way)));
         }
         let begun = tokio::time::timeout(wanted.limit, http2::Connection::begin(stream)).await;
         let connection = begun
             .map_err(|_| ConnectError::Timeout(wanted.limit))?
             .map_err(|error| ConnectError::Refused(std::io::Error::other(error)))?;
-        if !wanted.is_private {
+        if !wanted.is_private && way == self.way.get() {
             self.shared.borrow_mut().push(Rc::clone(&connection));
         }
         Ok(Exchange::Http2(http2::Stream::new(&connection)))
@@ -173,7 +194,7 @@ impl Backend {
         limits: &UpstreamConnections,
     ) {
         // A backend that has been left keeps nothing: its connections may be half dead.
-        if self.abandoned.get() || limits.idle == 0 {
+        if self.abandoned.get() || limits.idle == 0 || connection.way() != self.way.get() {
             return;
         }
         let mut idle = self.idle.borrow_mut();

@@ -17,6 +17,7 @@ use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::body::Source;
@@ -53,6 +54,9 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
     ping: RefCell<Option<PingPong>>,
+    /// The ping has been answered, or never will be.
+    pinged: Notify,
+    is_pinged: Cell<bool>,
     driver: Rc<Driver>,
     /// It takes no further exchanges: the backend has said goodbye (GOAWAY), or it has broken.
     leaving: Cell<bool>,
@@ -101,6 +105,8 @@ impl Connection {
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             ping,
+            pinged: Notify::new(),
+            is_pinged: Cell::new(false),
             driver,
             leaving: Cell::new(false),
             open: Cell::new(0),
@@ -112,7 +118,7 @@ impl Connection {
     /// Whether it takes another exchange, when it may have `most` at a time.
     pub(crate) fn has_room(&self, most: usize) -> bool {
         let allowed = self.sender.borrow().current_max_send_streams();
-        !self.is_over() && self.open.get() < most.min(allowed).max(1)
+        !self.is_over() && self.open.get() < most.min(allowed)
     }
 
     /// Whether it takes no further exchanges.
@@ -370,10 +376,15 @@ impl Stream {
         if is_enabled() {
             return true;
         }
-        let ping = self.connection.ping.borrow_mut().take();
+        let connection = &self.connection;
+        let ping = connection.ping.borrow_mut().take();
+        // A connection that breaks is noticed by whoever sends on it.
         if let Some(mut ping) = ping {
-            // A connection that breaks is noticed by whoever sends on it.
             let _ = timeout(SETTINGS_WITHIN, ping.ping(Ping::opaque())).await;
+            connection.is_pinged.set(true);
+            connection.pinged.notify_waiters();
+        } else if !connection.is_pinged.get() {
+            let _ = timeout(SETTINGS_WITHIN, connection.pinged.notified()).await;
         }
         is_enabled()
     }

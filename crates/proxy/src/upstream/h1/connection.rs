@@ -45,6 +45,7 @@ pub(crate) struct Connection {
     keeps_open: bool,
     /// Whether it has served an exchange before this one.
     used: bool,
+    way: u64,
 }
 
 /// How far the request has got.
@@ -79,7 +80,8 @@ struct Upload {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream) -> Box<Self> {
+    /// A connection on `stream`, which was opened in the `way` of this number.
+    pub(crate) fn new(stream: Stream, way: u64) -> Box<Self> {
         Box::new(Self {
             stream,
             input: BytesMut::new(),
@@ -91,6 +93,7 @@ impl Connection {
             interims: 0,
             keeps_open: true,
             used: false,
+            way,
         })
     }
 
@@ -186,6 +189,11 @@ impl Connection {
                 Err(error) => return Poll::Ready(Some(Err(Broken::Io(error)))),
             }
         }
+    }
+
+    /// In which way it was opened.
+    pub(crate) fn way(&self) -> u64 {
+        self.way
     }
 
     /// What is still to come of the response body.
