@@ -275,7 +275,9 @@ impl ResponseBody {
             exchange.poll_send(context);
         }
         relay.flight.turn(Turn::Downstream);
-        relay.heed_signal().map(Err)
+        let cut = ready!(relay.heed_signal());
+        relay.cut(&cut);
+        Poll::Ready(Err(cut))
     }
 }
 
@@ -311,12 +313,7 @@ impl Relay {
             Some(Ok(_)) if !is_done => self.flight.progress(Turn::Downstream),
             Some(Ok(_)) | None => self.complete(),
             Some(Err(cut)) => {
-                self.exchange = None;
-                match cut {
-                    Cut::Left => self.service.cells.streams_closed.inc(),
-                    Cut::Broken(_) | Cut::Idle => self.service.cells.fail(Blame::Upstream),
-                    Cut::NotTaken => self.service.cells.fail(Blame::Downstream),
-                }
+                self.cut(cut);
                 if self.is_grpc {
                     let status = grpc::Status::Unavailable;
                     let trailers = status.trailers("the server broke off, or has been left");
@@ -325,6 +322,16 @@ impl Relay {
             }
         }
         Poll::Ready(frame)
+    }
+
+    /// Ends the exchange before its end, and counts it for what it is.
+    fn cut(&mut self, cut: &Cut) {
+        self.exchange = None;
+        match cut {
+            Cut::Left => self.service.cells.streams_closed.inc(),
+            Cut::Broken(_) | Cut::Idle => self.service.cells.fail(Blame::Upstream),
+            Cut::NotTaken => self.service.cells.fail(Blame::Downstream),
+        }
     }
 
     /// What the sweep or an order of control has to say to a response under way.

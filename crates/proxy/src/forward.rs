@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use connect::{ConnectError, Origin};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
@@ -156,6 +156,8 @@ enum Lost {
     Again,
     /// A connection that others may use, too, has been opened meanwhile.
     Joined,
+    /// The backend has refused the request for the moment, and not acted on it.
+    Refused,
     /// The backend cannot have seen the request.
     Unsent,
     /// The backend's answer cannot be understood in one way only.
@@ -218,7 +220,12 @@ impl Job {
                     }
                     continue;
                 }
-                Lost::Again => self.service.suspect(&backend, Symptom::Reset),
+                Lost::Refused if stale < MOST_STALE => {
+                    stale += 1;
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                    continue;
+                }
+                Lost::Again | Lost::Refused => self.service.suspect(&backend, Symptom::Reset),
                 Lost::Unsent => {}
                 Lost::Broken | Lost::Abandoned => {
                     repeats += 1;
@@ -301,12 +308,13 @@ impl Job {
         repeats: u32,
     ) -> Result<ResponseHead, Lost> {
         self.flight.enter(Phase::Awaiting, Some(backend), since);
-        if !exchange.may_switch(self.head.switch.as_ref()).await {
+        if !exchange.may_switch(&self.head) {
             return Err(Lost::Unable);
         }
-        backend.with_url(|url| {
-            exchange.begin(&self.head, &self.client.known, url, self.source.as_ref());
-        });
+        let (client, source) = (&self.client.known, self.source.as_ref());
+        if !backend.with_url(|url| exchange.begin(&self.head, client, url, source)) {
+            return Err(Lost::Unable);
+        }
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere: opening a connection
             // takes time, and so may a full socket.
@@ -332,7 +340,7 @@ impl Job {
         .await;
         match &outcome {
             Err(Lost::Again) => return outcome,
-            Err(Lost::Unsent) => {}
+            Err(Lost::Unsent | Lost::Refused) => {}
             _ => {
                 backend.cells.attempts.inc();
                 if exchange.is_used() {
@@ -360,6 +368,7 @@ impl Job {
         match broken {
             Broken::Stale => Lost::Again,
             Broken::Unsent => Lost::Unsent,
+            Broken::Refused => Lost::Refused,
             Broken::Io(_) | Broken::Reset(_) => Lost::Broken,
             Broken::Malformed(_) => Lost::Malformed,
         }
@@ -477,6 +486,10 @@ impl Job {
         self.source.as_ref().map_or(0, |source| source.kept_bytes())
     }
 }
+
+/// How long a request that a backend refused for the moment waits before it is sent there again: long
+/// enough for another to end, short beside any wait of a client's.
+const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 
 /// How many connections in a row may turn out to be closed, or the traffic to have moved, before that
 /// is taken for trouble.

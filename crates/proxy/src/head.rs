@@ -95,7 +95,8 @@ impl Head {
         Ok(Self {
             // What has been switched to cannot be started again without its client's knowing.
             repeatable: has_idempotency_key || method.is_idempotent(),
-            method: if switch.is_some() { Method::GET } else { method },
+            // What asks by CONNECT asks by GET in HTTP/1.1 (RFC 8441 5).
+            method: if protocol.is_some() { Method::GET } else { method },
             uri: origin_form(uri),
             patience: grpc::timeout(&headers).filter(|_| is_grpc),
             headers,
@@ -187,13 +188,14 @@ impl Head {
         }
     }
 
-    /// The head as a backend of HTTP/2 gets it (RFC 9113 section 8.3.1).
+    /// The head as a backend of HTTP/2 gets it (RFC 9113 section 8.3.1); `None` if there is no way to
+    /// say it.
     pub(crate) fn request(
         &self,
         client: &Known,
         url: &BackendUrl,
         framing: Framing,
-    ) -> Request<()> {
+    ) -> Option<Request<()>> {
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 6);
         for (name, value) in &self.headers {
             if !self.is_withheld(name, framing) {
@@ -221,18 +223,15 @@ impl Head {
         };
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(scheme);
-        uri.authority =
-            Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes())).ok();
+        uri.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
         uri.path_and_query =
             self.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
-        if let Ok(uri) = Uri::from_parts(uri) {
-            *request.uri_mut() = uri;
-        }
+        *request.uri_mut() = Uri::from_parts(uri).ok()?;
         if let Some(switch) = &self.switch {
             switch.ask_http2(&mut request, &mut headers);
         }
         *request.headers_mut() = headers;
-        request
+        Some(request)
     }
 
     /// The authority asked for, or the backend's own for a client that named none.

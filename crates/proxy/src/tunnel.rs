@@ -57,9 +57,11 @@ pub(crate) fn start(
         })
         .await;
         let Some((backend, early)) = backend_side(exchange) else { return };
-        let Some(mut client) = client_side(client).await else { return };
+        let Ok(Some(mut client)) = timeout(FOLLOW_WITHIN, client_side(client)).await else {
+            return;
+        };
         // What the backend sent right behind its head.
-        if client.write_all(&early).await.is_err() {
+        if !matches!(timeout(FOLLOW_WITHIN, client.write_all(&early)).await, Ok(Ok(()))) {
             return;
         }
         let mut frames = is_websocket.then(Frames::default);

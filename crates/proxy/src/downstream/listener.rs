@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 use std::rc::Rc;
@@ -96,9 +96,10 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
 
 fn bind_unix(path: &Arc<Path>, workers: usize) -> io::Result<Vec<BoundSocket>> {
     // A process that was killed leaves its socket behind. One that somebody listens on is theirs.
-    let is_left_behind = StdUnixStream::connect(path)
-        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if is_left_behind {
+    // What is no socket is somebody's file.
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && StdUnixStream::connect(path).is_err_and(is_refused) {
         fs::remove_file(path)?;
     }
     let first = StdUnixListener::bind(path)?;

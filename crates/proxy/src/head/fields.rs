@@ -61,9 +61,16 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
         _ => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
     };
     let (host, port) = bytes.split_at(host_length);
-    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(byte);
+    let is_host = match host {
+        // RFC 3986 3.2.2: an address of IPv6, or of a later version.
+        [b'[', inside @ .., b']'] => {
+            !inside.is_empty() && inside.iter().all(|byte| is_name(byte) || *byte == b':')
+        }
+        name => !name.is_empty() && name.iter().all(is_name),
+    };
     let is_port = port.is_empty() || (port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit));
-    !host.is_empty() && host.iter().all(is_host) && is_port
+    is_host && is_port
 }
 
 /// Whether a response goes on for as long as there is news.

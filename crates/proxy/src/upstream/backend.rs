@@ -43,8 +43,8 @@ pub(crate) struct Backend {
 /// The opening of shared connections: one at a time, for everybody who waits for one.
 #[derive(Debug, Default)]
 struct Opening {
-    /// The backend spoke HTTP/2 last time.
-    is_shared: Cell<bool>,
+    /// Whether the backend spoke HTTP/2 last time; `None` before the first.
+    is_shared: Cell<Option<bool>>,
     under_way: Cell<bool>,
     failures: Cell<u64>,
     ended: Notify,
@@ -98,8 +98,8 @@ impl Backend {
     }
 
     /// Its URL, for as long as `read` takes.
-    pub(crate) fn with_url(&self, read: impl FnOnce(&BackendUrl)) {
-        read(&self.spec.borrow().destination.url);
+    pub(crate) fn with_url<T>(&self, read: impl FnOnce(&BackendUrl) -> T) -> T {
+        read(&self.spec.borrow().destination.url)
     }
 
     /// A connection that is open already, if one is free for an exchange `wanted` in this way.
@@ -129,7 +129,7 @@ impl Backend {
         let opening = &self.opening;
         let is_shared = !wanted.is_private
             && (wanted.offer == Offer::Http2
-                || (wanted.offer == Offer::Both && opening.is_shared.get()));
+                || (wanted.offer == Offer::Both && opening.is_shared.get() != Some(false)));
         if is_shared && opening.under_way.get() {
             let failures = opening.failures.get();
             if tokio::time::timeout(wanted.limit, opening.ended.notified()).await.is_err() {
@@ -146,7 +146,7 @@ impl Backend {
         let way = self.way.get();
         let opened = async {
             let connected = connector.connect(wanted.offer, wanted.origin, wanted.limit).await?;
-            opening.is_shared.set(connected.is_http2);
+            opening.is_shared.set(Some(connected.is_http2));
             self.begin(connected, wanted, way).await
         };
         let opened = opened.await;
@@ -194,7 +194,11 @@ impl Backend {
         limits: &UpstreamConnections,
     ) {
         // A backend that has been left keeps nothing: its connections may be half dead.
-        if self.abandoned.get() || limits.idle == 0 || connection.way() != self.way.get() {
+        if self.abandoned.get()
+            || limits.idle == 0
+            || connection.way() != self.way.get()
+            || self.kind_of_way().1
+        {
             return;
         }
         let mut idle = self.idle.borrow_mut();

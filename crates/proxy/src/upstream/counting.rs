@@ -1,10 +1,11 @@
-//! A stream that counts the bytes that have left: so it is known whether a request has.
+//! A stream that knows what has left on it: how many bytes, and whether any are waiting. So it is
+//! known whether a request has left.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -12,16 +13,62 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub(crate) struct Counting {
     stream: connect::Stream,
-    written: Rc<Cell<u64>>,
+    outgoing: Rc<Outgoing>,
+}
+
+/// What has left on a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    written: Cell<u64>,
+    /// Some bytes wait for the socket.
+    blocked: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Outgoing {
+    /// Bytes so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Waits until nothing waits for the socket.
+    pub(crate) fn poll_clear(&self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.blocked.get() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn note<T>(&self, outcome: &Poll<T>) {
+        if outcome.is_pending() {
+            self.blocked.set(true);
+        }
+    }
+
+    /// Everything has left.
+    fn clear(&self) {
+        if self.blocked.replace(false) {
+            for waker in self.waiting.take() {
+                waker.wake();
+            }
+        }
+    }
 }
 
 impl Counting {
-    pub(crate) fn new(stream: connect::Stream, written: Rc<Cell<u64>>) -> Self {
-        Self { stream, written }
+    pub(crate) fn new(stream: connect::Stream, outgoing: Rc<Outgoing>) -> Self {
+        Self { stream, outgoing }
     }
 
-    fn count(&self, written: usize) {
-        self.written.set(self.written.get() + written as u64);
+    fn count(&self, written: &Poll<io::Result<usize>>) {
+        self.outgoing.note(written);
+        if let Poll::Ready(Ok(written)) = written {
+            self.outgoing.written.set(self.outgoing.written.get() + *written as u64);
+        }
     }
 }
 
@@ -41,9 +88,9 @@ impl AsyncWrite for Counting {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.count(written);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.count(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -51,9 +98,9 @@ impl AsyncWrite for Counting {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
-        self.count(written);
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.count(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -61,7 +108,12 @@ impl AsyncWrite for Counting {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.outgoing.note(&flushed);
+        if flushed.is_ready() {
+            self.outgoing.clear();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use config::model::BackendUrl;
+use http::Method;
 use http_body::Frame;
 
 use crate::body::Source;
 use crate::downstream::client::Known;
 use crate::head::Head;
-use crate::switch::Switch;
 use crate::upstream::ResponseHead;
 use crate::upstream::h1::{self, Framing, Malformed};
 use crate::upstream::http2;
@@ -31,9 +31,12 @@ pub(crate) enum Broken {
     /// sent.
     #[error("the connection was closed while idle")]
     Stale,
-    /// The backend cannot have acted on the request: nothing was sent, or it says so (RFC 9113 8.7).
+    /// Nothing was sent.
     #[error("the request was not taken")]
     Unsent,
+    /// The backend says that it has not acted on the request (RFC 9113 8.7).
+    #[error("the backend takes no more requests at the moment")]
+    Refused,
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(io::Error),
@@ -46,14 +49,15 @@ pub(crate) enum Broken {
 }
 
 impl Exchange {
-    /// Begins an exchange. [`poll_head`](Self::poll_head) sends the request.
+    /// Begins an exchange; whether the request can be said to this backend.
+    /// [`poll_head`](Self::poll_head) sends it.
     pub(crate) fn begin(
         &mut self,
         head: &Head,
         client: &Known,
         url: &BackendUrl,
         source: Option<&Rc<Source>>,
-    ) {
+    ) -> bool {
         match self {
             Self::Http1(connection) => {
                 let framing = source.map_or(Framing::None, |source| source.framing());
@@ -65,9 +69,11 @@ impl Exchange {
             }
             Self::Http2(stream) => {
                 let framing = source.map_or(Framing::None, |source| source.framing());
-                stream.begin(head.request(client, url, framing), source.cloned());
+                let Some(request) = head.request(client, url, framing) else { return false };
+                stream.begin(request, source.cloned());
             }
         }
+        true
     }
 
     /// Sends what there is to send until the response head is there. `interim` is given every 1xx
@@ -109,10 +115,10 @@ impl Exchange {
 
     /// Whether the backend can switch as asked, if anything is asked. Over HTTP/2 it has to say so
     /// first, and there is only WebSocket.
-    pub(crate) async fn may_switch(&self, switch: Option<&Switch>) -> bool {
-        match (self, switch) {
+    pub(crate) fn may_switch(&self, head: &Head) -> bool {
+        match (self, &head.switch) {
             (Self::Http2(stream), Some(switch)) => {
-                switch.is_websocket() && stream.may_connect().await
+                switch.is_websocket() && *head.method() == Method::GET && stream.may_connect()
             }
             (Self::Http1(_), _) | (_, None) => true,
         }

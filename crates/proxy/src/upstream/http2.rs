@@ -13,16 +13,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use h2::{Ping, Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::body::Source;
 use crate::upstream::ResponseHead;
-use crate::upstream::counting::Counting;
+use crate::upstream::counting::{Counting, Outgoing};
 use crate::upstream::exchange::Broken;
 use crate::upstream::h1::{Malformed, is_forbidden_trailer};
 
@@ -53,10 +52,6 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
-    ping: RefCell<Option<PingPong>>,
-    /// The ping has been answered, or never will be.
-    pinged: Notify,
-    is_pinged: Cell<bool>,
     driver: Rc<Driver>,
     /// It takes no further exchanges: the backend has said goodbye (GOAWAY), or it has broken.
     leaving: Cell<bool>,
@@ -70,8 +65,7 @@ struct Driver {
     connection: RefCell<Option<h2::client::Connection<Counting>>>,
     /// Whom the connection wakes, also when it is moved by a request.
     waker: RefCell<Waker>,
-    /// Bytes that have left, at the last look.
-    written: Rc<Cell<u64>>,
+    outgoing: Rc<Outgoing>,
     ended: Cell<bool>,
     /// The last one who could send on it is gone.
     unused: Cell<bool>,
@@ -83,7 +77,7 @@ impl Connection {
     /// # Errors
     /// When nothing can be sent.
     pub(crate) async fn begin(stream: connect::Stream) -> Result<Rc<Self>, h2::Error> {
-        let written = Rc::new(Cell::new(0));
+        let outgoing = Rc::new(Outgoing::default());
         let (sender, mut connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -91,22 +85,24 @@ impl Connection {
             .max_header_list_size(MAX_HEAD)
             .max_send_buffer_size(SEND_BUFFER)
             .initial_max_send_streams(STREAMS_AT_FIRST)
-            .handshake(Counting::new(stream, Rc::clone(&written)))
+            .handshake(Counting::new(stream, Rc::clone(&outgoing)))
             .await?;
-        let ping = RefCell::new(connection.ping_pong());
+        let ping = connection.ping_pong();
         let driver = Rc::new(Driver {
             connection: RefCell::new(Some(connection)),
             waker: RefCell::new(Waker::noop().clone()),
-            written,
+            outgoing,
             ended: Cell::new(false),
             unused: Cell::new(false),
         });
         tokio::task::spawn_local(Rc::clone(&driver).run());
+        // The first answer to anything comes behind the backend's settings (RFC 9113 3.4): how many
+        // streams it takes, and whether WebSockets. One that does not answer is found out by use.
+        if let Some(mut ping) = ping {
+            let _ = timeout(SETTINGS_WITHIN, ping.ping(Ping::opaque())).await;
+        }
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
-            ping,
-            pinged: Notify::new(),
-            is_pinged: Cell::new(false),
             driver,
             leaving: Cell::new(false),
             open: Cell::new(0),
@@ -248,7 +244,7 @@ impl Stream {
 
     /// Whether not a single byte of the request has left.
     pub(crate) fn has_sent_nothing(&self) -> bool {
-        self.written_before.is_none_or(|before| before == self.connection.driver.written.get())
+        self.written_before.is_none_or(|before| before == self.connection.driver.outgoing.written())
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -301,13 +297,16 @@ impl Stream {
 
     /// Sends the request's head, to its last byte if the socket takes it.
     fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        // Nothing older may be waiting: then what leaves next is this head, at once.
+        let driver = &self.connection.driver;
+        driver.drive();
+        ready!(driver.outgoing.poll_clear(context));
         let mut sender = self.connection.sender.borrow_mut();
         if ready!(sender.poll_ready(context)).is_err() {
             return Poll::Ready(Err(self.connection.over()));
         }
         let Some(request) = self.request.take() else { return Poll::Ready(Ok(())) };
-        let driver = &self.connection.driver;
-        self.written_before = Some(driver.written.get());
+        self.written_before = Some(driver.outgoing.written());
         let is_end = self.upload.is_none() && request.method() != Method::CONNECT;
         let sent = sender.send_request(request, is_end);
         drop(sender);
@@ -318,9 +317,15 @@ impl Stream {
                 driver.drive();
                 Poll::Ready(Ok(()))
             }
-            Err(_) => {
+            Err(error) => {
                 self.written_before = None;
-                Poll::Ready(Err(self.connection.over()))
+                // A request that cannot be said says nothing of the connection.
+                let is_ours = !error.is_io() && !error.is_go_away();
+                Poll::Ready(Err(if is_ours {
+                    Broken::Malformed(Malformed("request"))
+                } else {
+                    self.connection.over()
+                }))
             }
         }
     }
@@ -369,24 +374,9 @@ impl Stream {
         Some((send, receive, Tunnelled(self)))
     }
 
-    /// Whether the backend takes extended CONNECT requests. On a new connection it has not said yet;
-    /// an answered ping means that it has (RFC 9113 3.4: its settings come first).
-    pub(crate) async fn may_connect(&self) -> bool {
-        let is_enabled = || self.connection.sender.borrow().is_extended_connect_protocol_enabled();
-        if is_enabled() {
-            return true;
-        }
-        let connection = &self.connection;
-        let ping = connection.ping.borrow_mut().take();
-        // A connection that breaks is noticed by whoever sends on it.
-        if let Some(mut ping) = ping {
-            let _ = timeout(SETTINGS_WITHIN, ping.ping(Ping::opaque())).await;
-            connection.is_pinged.set(true);
-            connection.pinged.notify_waiters();
-        } else if !connection.is_pinged.get() {
-            let _ = timeout(SETTINGS_WITHIN, connection.pinged.notified()).await;
-        }
-        is_enabled()
+    /// Whether the backend takes extended CONNECT requests.
+    pub(crate) fn may_connect(&self) -> bool {
+        self.connection.sender.borrow().is_extended_connect_protocol_enabled()
     }
 
     /// What an error means for the request.
@@ -398,7 +388,7 @@ impl Stream {
             return self.connection.over();
         }
         if error.is_remote() && reason == Reason::REFUSED_STREAM {
-            return Broken::Unsent;
+            return Broken::Refused;
         }
         if error.is_remote() {
             return Broken::Reset(reason);
