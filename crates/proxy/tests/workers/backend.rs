@@ -120,6 +120,20 @@ impl Journal {
         self.0.lock().unwrap().len()
     }
 
+    /// A request has arrived.
+    pub(crate) fn note(&self, request: String) {
+        self.0.lock().unwrap().push(request);
+    }
+
+    /// A connection has been accepted: how many were before it.
+    pub(crate) fn note_accepted(&self) -> usize {
+        self.1.fetch_add(1, SeqCst)
+    }
+
+    pub(crate) fn note_closed(&self) {
+        self.2.fetch_add(1, SeqCst);
+    }
+
     /// Connections accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.1.load(SeqCst)

@@ -6,8 +6,16 @@
 mod account;
 mod backend;
 mod deadlines;
+mod frames;
 mod hold;
+mod http2;
 mod listener;
 mod replay;
 mod rig;
+mod streams_clients;
+mod streams_ended;
+mod streams_fenced;
+mod streams_lost;
+mod streams_many;
 mod switch;
+mod translated;

@@ -44,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) limits: DownstreamLimits,
     pub(crate) protocol: UpstreamProtocol,
     pub(crate) streams: StreamPolicy,
+    pub(crate) connections: UpstreamConnections,
 }
 
 impl Default for Plan {
@@ -80,7 +81,15 @@ impl Default for Plan {
             },
             protocol: UpstreamProtocol::Auto,
             streams: StreamPolicy::Keep,
+            connections: UpstreamConnections { idle: 100, idle_timeout: far, streams: 100 },
         }
+    }
+}
+
+impl Plan {
+    /// With backends that speak HTTP/2 in the clear.
+    pub(crate) fn http2() -> Self {
+        Self { protocol: UpstreamProtocol::Http2, ..Self::default() }
     }
 }
 
@@ -127,11 +136,7 @@ impl Rig {
             hold: plan.hold,
             replay: plan.replay,
             timeouts: plan.timeouts,
-            connections: UpstreamConnections {
-                idle: 100,
-                idle_timeout: 6 * PATIENCE,
-                streams: 100,
-            },
+            connections: plan.connections,
             protocol: plan.protocol,
             stall_after: plan.stall_after,
         };
@@ -358,6 +363,24 @@ impl Client {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("no answer: {error}"),
         }
+    }
+
+    /// What comes, through `end`.
+    #[track_caller]
+    pub(crate) fn read_until(&mut self, end: &str) -> String {
+        loop {
+            let found = self.input.windows(end.len()).position(|window| window == end.as_bytes());
+            if let Some(at) = found {
+                let bytes: Vec<u8> = self.input.drain(..at + end.len()).collect();
+                return String::from_utf8_lossy(&bytes).into_owned();
+            }
+            self.fill().expect("more to come");
+        }
+    }
+
+    /// What has come already.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.input)
     }
 
     /// Whether the connection ends without another byte.
