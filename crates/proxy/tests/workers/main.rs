@@ -12,6 +12,7 @@ mod http2;
 mod listener;
 mod replay;
 mod rig;
+mod sockets;
 mod streams_clients;
 mod streams_ended;
 mod streams_fenced;
