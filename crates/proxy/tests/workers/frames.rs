@@ -78,7 +78,8 @@ impl Wire {
     pub(crate) fn next(&mut self) -> Option<Frame> {
         loop {
             let head = self.take(9)?;
-            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let length =
+                usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
             let (kind, flags) = (head[3], head[4]);
             let stream = u32::from_be_bytes(head[5..9].try_into().unwrap()) & 0x7fff_ffff;
             let payload = self.take(length)?;

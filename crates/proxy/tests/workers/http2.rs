@@ -150,7 +150,11 @@ impl Http2Client {
         self.try_send(request, is_end).expect("the connection takes it")
     }
 
-    pub(crate) fn try_send(&mut self, request: Request<()>, is_end: bool) -> Result<Sent, h2::Error> {
+    pub(crate) fn try_send(
+        &mut self,
+        request: Request<()>,
+        is_end: bool,
+    ) -> Result<Sent, h2::Error> {
         let mut ready = wait("room for a stream", self.sender.clone().ready())?;
         let (response, send) = ready.send_request(request, is_end)?;
         Ok(Sent { response, send })
@@ -307,7 +311,8 @@ impl Http2Backend {
                 noted.note_accepted();
                 let gauge = Arc::new(Gauge::default());
                 gauged.lock().unwrap().push(Arc::clone(&gauge));
-                let serving = serve(builder.clone(), stream, noted.clone(), gauge, Arc::clone(&script));
+                let serving =
+                    serve(builder.clone(), stream, noted.clone(), gauge, Arc::clone(&script));
                 tokio::spawn(serving);
             }
         });

@@ -5,6 +5,7 @@
 
 mod account;
 mod backend;
+mod client;
 mod deadlines;
 mod frames;
 mod hold;

@@ -93,8 +93,7 @@ fn a_listener_at_a_unix_socket() {
     drop(UnixListener::bind(&place.0).unwrap());
     assert!(place.0.exists());
     let a = Backend::named("a");
-    let mut plan = Plan::default();
-    plan.workers = 2;
+    let plan = Plan { workers: 2, ..Plan::default() };
     let mut rig = Rig::active(plan, &[a.address]);
     let bound = bind(&place.address(), 2).expect("a stale socket is replaced");
     let mut spec = rig.snapshot.listeners[0].clone();
@@ -148,14 +147,17 @@ fn a_proxy_header_for_every_request() {
     for path in ["/1", "/2"] {
         assert_eq!(served(&client.get(path)), "p");
         let said = told.recv_timeout(PATIENCE).expect("a request");
-        let expected = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {own} {port}\r\nGET {path} HTTP/1.1\r\n");
+        let expected =
+            format!("PROXY TCP4 127.0.0.1 127.0.0.1 {own} {port}\r\nGET {path} HTTP/1.1\r\n");
         assert!(said.starts_with(&expected), "{said}");
     }
     let mut other = Http2Client::connect(rig.address);
     assert_eq!(other.get("/3").served(), "p");
     let said = told.recv_timeout(PATIENCE).expect("a request");
     let (line, rest) = said.split_once("\r\n").unwrap();
-    assert!(line.starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 ") && line.ends_with(&format!(" {port}")));
+    assert!(
+        line.starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 ") && line.ends_with(&format!(" {port}"))
+    );
     assert!(!line.contains(&format!(" {own} ")), "another client: {line}");
     assert!(rest.starts_with("GET /3 HTTP/1.1\r\n"), "{rest}");
     assert_eq!(rig.metric("upstream_connections_opened_total"), 3.0);

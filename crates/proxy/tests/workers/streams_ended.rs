@@ -116,10 +116,13 @@ fn a_download_of_http1_is_cut() {
 
 #[test]
 fn an_upload_ends_too() {
-    let (a, b) = (Http2Backend::start(|mut call| async move {
-        call.received().await;
-        let _ = call.reset().await;
-    }), Http2Backend::named("b"));
+    let (a, b) = (
+        Http2Backend::start(|mut call| async move {
+            call.received().await;
+            let _ = call.reset().await;
+        }),
+        Http2Backend::named("b"),
+    );
     let mut rig = Rig::active(closing(Plan::http2()), &[a.address, b.address]);
     let mut client = Http2Client::connect(rig.address);
     let mut upload = client.send(request("POST", "/", &[]), false);
@@ -141,9 +144,8 @@ fn goodbyes(said: Arc<Mutex<Vec<u8>>>) -> Backend {
         let fields = "upgrade: websocket\r\nconnection: upgrade\r\n";
         let accept = accept(&exchange.field("sec-websocket-key").expect("a key"));
         let accept = format!("sec-websocket-accept: {accept}\r\n");
-        exchange.write(
-            format!("HTTP/1.1 101 Switching Protocols\r\n{fields}{accept}\r\n").as_bytes(),
-        );
+        exchange
+            .write(format!("HTTP/1.1 101 Switching Protocols\r\n{fields}{accept}\r\n").as_bytes());
         exchange.write(&[0x82, 126, 0x10, 0x00]);
         exchange.write(&[b'x'; 0x800]);
         let mut frame = vec![0; 2];
@@ -220,7 +222,10 @@ fn a_websocket_over_http2_ends_between_two_frames() {
     let mut rig = Rig::active(closing(Plan::default()), &[a.address, b.address]);
     let mut client = Http2Client::connect(rig.address);
     // Its settings must have come.
-    assert_eq!(client.send(request("OPTIONS", "/", &[("max-forwards", "0")]), true).whole().status, 204);
+    assert_eq!(
+        client.send(request("OPTIONS", "/", &[("max-forwards", "0")]), true).whole().status,
+        204
+    );
     let mut asked = request("CONNECT", "/ws", &[("sec-websocket-version", "13")]);
     asked.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
     let sent = client.send(asked, false);

@@ -23,7 +23,8 @@ fn on_the_way(port: u16) -> usize {
     let mut sum = 0;
     for line in table.lines().skip(1) {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let port_of = |text: &str| u16::from_str_radix(text.split_once(':').unwrap().1, 16).unwrap();
+        let port_of =
+            |text: &str| u16::from_str_radix(text.split_once(':').unwrap().1, 16).unwrap();
         let (tx, rx) = fields[4].split_once(':').unwrap();
         let bytes = |text: &str| usize::from_str_radix(text, 16).unwrap();
         if fields[3] == LISTENING {
@@ -94,9 +95,8 @@ fn full_until_moved(some: usize) {
     until_full(a.address.port());
     // Large heads: not all of them find room when there is some.
     let long = "x".repeat(12_000);
-    let posts: Vec<_> = (0..400)
-        .map(|_| client.send(request("POST", "/once", &[("long", &long)]), true))
-        .collect();
+    let posts: Vec<_> =
+        (0..400).map(|_| client.send(request("POST", "/once", &[("long", &long)]), true)).collect();
     rig.await_metric("requests_in_flight", 500.0);
     read_some.open();
     has_read.pass();
@@ -153,7 +153,9 @@ fn a_hammered_service_moves_at_once() {
         until("requests at the new active", || backends[at].journal.count() > before + 16);
         rig.deactivate(Leave::Finish);
         // Everything that was sent before the answer has been answered when nothing is at work.
-        until("the old to be done", || rig.metric("requests_in_flight") == rig.metric("requests_held"));
+        until("the old to be done", || {
+            rig.metric("requests_in_flight") == rig.metric("requests_held")
+        });
         fenced[at].store(true, SeqCst);
         assert_eq!(leaks.load(SeqCst), 0, "round {round}");
     }

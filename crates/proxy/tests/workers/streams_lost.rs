@@ -1,8 +1,8 @@
 //! HTTP/2 backends that refuse, reset and go: what was never sent goes elsewhere, what may be repeated
 //! is, and nothing else is sent twice.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use proxy::{Leave, Symptom};
 
@@ -16,12 +16,17 @@ fn attempts(attempts: u32) -> Plan {
     plan
 }
 
-/// Ways to lose a request that has been read.
-const LOSSES: [(&str, fn(&mut Wire, u32)); 4] = [
-    ("the connection is closed", |_, _| {}),
-    ("the stream is reset", |wire, stream| wire.reset(stream, INTERNAL_ERROR)),
-    ("GOAWAY, and the stream below its last", |wire, stream| wire.goaway(stream, INTERNAL_ERROR)),
-    ("a head is begun and no more", |wire, stream| wire.send(HEADERS, 0, stream, &[0x88])),
+/// A way to lose the request on a stream that has been read.
+struct Loss {
+    how: &'static str,
+    lose: fn(&mut Wire, u32),
+}
+
+const LOSSES: [Loss; 4] = [
+    Loss { how: "the connection is closed", lose: |_, _| {} },
+    Loss { how: "a reset", lose: |wire, stream| wire.reset(stream, INTERNAL_ERROR) },
+    Loss { how: "GOAWAY", lose: |wire, stream| wire.goaway(stream, INTERNAL_ERROR) },
+    Loss { how: "half a head", lose: |wire, stream| wire.send(HEADERS, 0, stream, &[0x88]) },
 ];
 
 /// Loses every request like `lose`, connection by connection.
@@ -59,7 +64,7 @@ fn held_streams_go_to_the_next_active() {
 
 #[test]
 fn a_lost_get_is_sent_again_as_often_as_allowed() {
-    for (how, lose) in LOSSES {
+    for Loss { how, lose } in LOSSES {
         for allowed in [0, 1, 2] {
             let a = losing(lose);
             let mut rig = Rig::active(attempts(allowed), &[a.address]);
@@ -82,7 +87,7 @@ fn a_lost_get_is_sent_again_as_often_as_allowed() {
 
 #[test]
 fn a_lost_post_is_never_sent_again() {
-    for (how, lose) in LOSSES {
+    for Loss { how, lose } in LOSSES {
         let (a, b) = (losing(lose), FrameBackend::named("b"));
         let mut rig = Rig::active(attempts(5), &[a.address, b.address]);
         let mut client = Http2Client::connect(rig.address);
@@ -98,15 +103,16 @@ fn a_lost_post_is_never_sent_again() {
 /// RFC 9113 8.7: what was refused was not acted on.
 #[test]
 fn a_refused_post_goes_to_the_new_active_once() {
-    let refusals: [(&str, fn(&mut Wire, u32)); 2] = [
-        ("refused", |wire, stream| {
+    let refused = Loss {
+        how: "refused",
+        lose: |wire, stream| {
             wire.reset(stream, REFUSED_STREAM);
             wire.until_closed();
-        }),
-        ("above the last of GOAWAY", |wire, _| wire.goaway(0, NO_ERROR)),
-    ];
-    for (how, refuse) in refusals {
-        let (a, b) = (losing(refuse), FrameBackend::named("b"));
+        },
+    };
+    let above = Loss { how: "above the last of GOAWAY", lose: |wire, _| wire.goaway(0, NO_ERROR) };
+    for Loss { how, lose } in [refused, above] {
+        let (a, b) = (losing(lose), FrameBackend::named("b"));
         let mut rig = Rig::active(attempts(0), &[a.address, b.address]);
         let mut client = Http2Client::connect(rig.address);
         let sent = client.send_body("POST", b"once");
@@ -169,10 +175,7 @@ fn streams_above_the_last_are_sent_again_whatever_they_are() {
     let high = client.send_body("POST", b"high");
     assert_eq!(low.whole().served(), "low");
     assert_eq!(high.whole().served(), "again");
-    assert_eq!(
-        a.journal.requests(),
-        ["GET 1 on 0", "POST 3 on 0", "POST 5 on 0", "POST 1 on 1"]
-    );
+    assert_eq!(a.journal.requests(), ["GET 1 on 0", "POST 3 on 0", "POST 5 on 0", "POST 1 on 1"]);
     rig.at_rest();
     until("the old connection to be closed", || a.journal.closed() == 1);
 }

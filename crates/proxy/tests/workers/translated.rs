@@ -19,7 +19,8 @@ fn trailers_and_cookies_from_http2_to_http1() {
         let cookies = exchange.field("cookie").unwrap_or_default();
         let body = exchange.body().expect("a whole body");
         let fields = "transfer-encoding: chunked\r\ntrailer: sum\r\n";
-        exchange.write(format!("HTTP/1.1 200 OK\r\n{fields}x-cookies: {cookies}\r\n\r\n").as_bytes());
+        exchange
+            .write(format!("HTTP/1.1 200 OK\r\n{fields}x-cookies: {cookies}\r\n\r\n").as_bytes());
         exchange.write(format!("{:x}\r\n", body.len()).as_bytes());
         exchange.write(&body);
         exchange.write(b"\r\n0\r\nsum: 7\r\n\r\n");
@@ -99,9 +100,10 @@ fn early_hints_pass_between_versions() {
         assert_eq!(client.answer().status, 200);
         let mut client = Http2Client::connect(rig.address);
         let mut sent = client.send_get("/");
-        let hints = wait("early hints", std::future::poll_fn(|context| {
-            sent.response.poll_informational(context)
-        }));
+        let hints = wait(
+            "early hints",
+            std::future::poll_fn(|context| sent.response.poll_informational(context)),
+        );
         let hints = hints.expect("hints").expect("no error");
         assert_eq!(hints.status().as_u16(), 103);
         assert_eq!(hints.headers()["link"], "</s>");
@@ -151,7 +153,11 @@ fn failures_of_grpc() {
     let mut rig = Rig::start(Plan::http2(), &[a.address]);
     let mut client = Http2Client::connect(rig.address);
     let grpc = |path, timeout| {
-        request("POST", path, &[("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", timeout)])
+        request(
+            "POST",
+            path,
+            &[("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", timeout)],
+        )
     };
     // While it is held.
     let whole = client.send(grpc("/held", "300m"), true).whole();
