@@ -229,9 +229,9 @@ impl Drop for Backend {
     }
 }
 
-/// An address nobody listens at.
+/// An address nobody listens at: not on the host where the backends of other tests are given ports.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap().local_addr().unwrap()
 }
 
 /// A host that drops whoever wants to connect: its queue is full, and nobody accepts.
