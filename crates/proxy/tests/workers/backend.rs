@@ -120,6 +120,20 @@ impl Journal {
         self.0.lock().unwrap().len()
     }
 
+    /// A request has arrived.
+    pub(crate) fn note(&self, request: String) {
+        self.0.lock().unwrap().push(request);
+    }
+
+    /// A connection has been accepted: how many were before it.
+    pub(crate) fn note_accepted(&self) -> usize {
+        self.1.fetch_add(1, SeqCst)
+    }
+
+    pub(crate) fn note_closed(&self) {
+        self.2.fetch_add(1, SeqCst);
+    }
+
     /// Connections accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.1.load(SeqCst)
@@ -215,9 +229,9 @@ impl Drop for Backend {
     }
 }
 
-/// An address nobody listens at.
+/// An address nobody listens at: not on the host where the backends of other tests are given ports.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap().local_addr().unwrap()
 }
 
 /// A host that drops whoever wants to connect: its queue is full, and nobody accepts.

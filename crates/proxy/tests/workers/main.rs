@@ -5,9 +5,19 @@
 
 mod account;
 mod backend;
+mod client;
 mod deadlines;
+mod frames;
 mod hold;
+mod http2;
 mod listener;
 mod replay;
 mod rig;
+mod sockets;
+mod streams_clients;
+mod streams_ended;
+mod streams_fenced;
+mod streams_lost;
+mod streams_many;
 mod switch;
+mod translated;

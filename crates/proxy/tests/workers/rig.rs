@@ -1,7 +1,6 @@
-//! Workers on a loopback listener, and clients of theirs.
+//! Workers on a loopback listener.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +19,8 @@ use routing::failover::BackendId;
 use routing::table::Table;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+
+pub(crate) use super::client::{Answer, Client, served};
 
 /// How long a test waits for what must happen. Much longer than it ever takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) limits: DownstreamLimits,
     pub(crate) protocol: UpstreamProtocol,
     pub(crate) streams: StreamPolicy,
+    pub(crate) connections: UpstreamConnections,
 }
 
 impl Default for Plan {
@@ -80,7 +82,15 @@ impl Default for Plan {
             },
             protocol: UpstreamProtocol::Auto,
             streams: StreamPolicy::Keep,
+            connections: UpstreamConnections { idle: 100, idle_timeout: far, streams: 100 },
         }
+    }
+}
+
+impl Plan {
+    /// With backends that speak HTTP/2 in the clear.
+    pub(crate) fn http2() -> Self {
+        Self { protocol: UpstreamProtocol::Http2, ..Self::default() }
     }
 }
 
@@ -128,11 +138,7 @@ impl Rig {
             hold: plan.hold,
             replay: plan.replay,
             timeouts: plan.timeouts,
-            connections: UpstreamConnections {
-                idle: 100,
-                idle_timeout: 6 * PATIENCE,
-                streams: 100,
-            },
+            connections: plan.connections,
             protocol: plan.protocol,
             stall_after: plan.stall_after,
         };
@@ -277,113 +283,4 @@ impl Drop for Rig {
             self.runtime.block_on(workers.stop());
         }
     }
-}
-
-/// An answer as a client sees it.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: String,
-}
-
-/// A client on one connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
-    input: Vec<u8>,
-}
-
-impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, input: Vec::new() }
-    }
-
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the proxy takes it");
-    }
-
-    pub(crate) fn send_get(&mut self, path: &str) {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"));
-    }
-
-    /// A whole request with a body; `fields` end with CRLF.
-    pub(crate) fn send_body(&mut self, method: &str, fields: &str, body: &[u8]) {
-        let length = body.len();
-        let mut bytes = format!(
-            "{method} /body HTTP/1.1\r\nhost: h\r\n{fields}content-length: {length}\r\n\r\n"
-        )
-        .into_bytes();
-        bytes.extend_from_slice(body);
-        self.send(bytes);
-    }
-
-    pub(crate) fn get(&mut self, path: &str) -> Answer {
-        self.send_get(path);
-        self.answer()
-    }
-
-    /// The next answer, which must be complete and have a length.
-    #[track_caller]
-    pub(crate) fn answer(&mut self) -> Answer {
-        self.try_answer().expect("a complete answer")
-    }
-
-    /// The next answer, or `None` when the connection ends before its end.
-    #[track_caller]
-    pub(crate) fn try_answer(&mut self) -> Option<Answer> {
-        let end = loop {
-            match self.input.windows(4).position(|window| window == b"\r\n\r\n") {
-                Some(end) => break end + 4,
-                None => self.fill()?,
-            }
-        };
-        let head = String::from_utf8(self.input.drain(..end).collect()).unwrap();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-        let length = head
-            .lines()
-            .find_map(|line| {
-                line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
-            })
-            .unwrap_or(0);
-        while self.input.len() < length {
-            self.fill()?;
-        }
-        let body = String::from_utf8(self.input.drain(..length).collect()).unwrap();
-        Some(Answer { status, head, body })
-    }
-
-    #[track_caller]
-    fn fill(&mut self) -> Option<()> {
-        let mut space = [0; 16 * 1024];
-        match self.stream.read(&mut space) {
-            Ok(0) => None,
-            Ok(read) => {
-                self.input.extend_from_slice(&space[..read]);
-                Some(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
-            Err(error) => panic!("no answer: {error}"),
-        }
-    }
-
-    /// Whether the connection ends without another byte.
-    #[track_caller]
-    pub(crate) fn is_closed(&mut self) -> bool {
-        self.input.is_empty() && self.fill().is_none()
-    }
-
-    pub(crate) fn half_close(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-    }
-}
-
-/// The body of a 200.
-#[track_caller]
-pub(crate) fn served(answer: &Answer) -> &str {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    &answer.body
 }
