@@ -89,7 +89,14 @@ pub(crate) async fn serve(
             }
             match ready!(connection.poll_accept(context)) {
                 None => return Poll::Ready(Ok(())),
-                Some(Err(error)) => return Poll::Ready(Err(error)),
+                Some(Err(error)) => {
+                    // So many, or such, that the parser itself has had enough.
+                    let is_flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+                    if is_flood && error.is_library() {
+                        client.listener.cells.floods.inc();
+                    }
+                    return Poll::Ready(Err(error));
+                }
                 Some(Ok((request, respond))) => {
                     let (worker, client) = (Rc::clone(worker), Rc::clone(client));
                     let resets = Rc::clone(&resets);

@@ -9,7 +9,7 @@ use h2::Reason;
 use proxy::Leave;
 
 use crate::backend::{Backend, Then};
-use crate::http2::{Http2Backend, Http2Client, read, wait};
+use crate::http2::{Http2Backend, Http2Client, read, request, wait};
 use crate::rig::{Plan, Rig, until};
 
 /// Never answers; counts the streams that were reset with CANCEL.
@@ -256,5 +256,21 @@ fn half_an_answer_is_a_reset() {
     let error = client.send_get("/").broken();
     assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR), "{error}");
     rig.await_metric("requests_failed_total upstream", 1.0);
+    rig.at_rest();
+}
+
+/// As fast as it goes: most are given up before anybody has looked at them (CVE-2023-44487).
+#[test]
+fn a_rapid_flood_of_resets_is_counted() {
+    let (a, _) = cancelled();
+    let rig = Rig::active(Plan::http2(), &[a.address]);
+    let mut client = Http2Client::connect(rig.address);
+    for _ in 0..10_000 {
+        let Ok(sent) = client.try_send(request("GET", "/", &[]), true) else { break };
+        sent.cancel();
+    }
+    let end = client.end().expect_err("an end with an error");
+    assert!(end.contains("excessive load"), "{end}");
+    assert_eq!(rig.metric("listener_floods_total"), 1.0);
     rig.at_rest();
 }

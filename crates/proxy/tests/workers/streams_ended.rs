@@ -263,3 +263,28 @@ fn a_websocket_over_http2_ends_between_two_frames() {
     // Its neighbours live on.
     assert_eq!(client.get("/").served(), "b");
 }
+
+/// A download whose client takes nothing is a stream, too: it is counted as closed, not as failed.
+#[test]
+fn a_download_that_is_not_taken_ends_too() {
+    let a = Http2Backend::start(|mut call| async move {
+        let mut send = call.head(&[]);
+        let _ = send.send_data(Bytes::from(vec![b'x'; 1 << 20]), false);
+        let _ = std::future::poll_fn(|context| send.poll_reset(context)).await;
+    });
+    let b = Http2Backend::named("b");
+    let mut rig = Rig::active(closing(Plan::http2()), &[a.address, b.address]);
+    let mut client = Http2Client::connect(rig.address);
+    let (_, mut body) = client.send_get("/").head();
+    let mut taken = 0;
+    while taken < 65_535 {
+        taken += wait("data", body.data()).expect("more").expect("no error").len();
+    }
+    rig.activate(2, Leave::Finish);
+    let error = wait("the end", body.data()).expect("no end").expect_err("a reset");
+    assert_eq!(error.reason(), Some(Reason::CANCEL), "{error}");
+    assert_eq!(rig.metric("streams_left_total"), 1.0);
+    assert_eq!(rig.metric("streams_closed_total"), 1.0);
+    assert_eq!(rig.metric("requests_failed_total"), 0.0);
+    rig.at_rest();
+}

@@ -170,3 +170,47 @@ fn a_hammered_service_moves_at_once() {
     assert_eq!(sent, answers, "each was sent once");
     rig.at_rest();
 }
+
+/// The backend takes a part of what waits, and not all of it.
+#[test]
+fn what_waits_for_room_leaves_only_before_the_acknowledgement() {
+    for some in [500_000, 800_000, 1_000_000, 1_200_000, 1_500_000] {
+        full_until_moved(some);
+    }
+}
+
+/// A client that gives up does not take others with it, however busy the way to the backend is.
+#[test]
+fn who_gives_up_before_a_full_socket_leaves_its_neighbours_alone() {
+    let go = Gate::default();
+    let may_go = go.clone();
+    let a = FrameBackend::start_with(ROOMY, Some(8 << 10), move |wire| {
+        wire.window_update(1 << 30);
+        let stream = wire.request().expect("a request");
+        wire.answer(stream, "a");
+        may_go.pass();
+        let mut upload = None;
+        while let Some(frame) = wire.next() {
+            if frame.kind == HEADERS && upload.is_none() {
+                upload = Some(frame.stream);
+            }
+            if Some(frame.stream) == upload && frame.ends_stream() {
+                wire.answer(frame.stream, "uploaded");
+            }
+        }
+    });
+    let rig = Rig::active(Plan::http2(), &[a.address]);
+    let mut client = Http2Client::connect(rig.address);
+    assert_eq!(client.get("/").served(), "a");
+    let mut upload = client.send(request("POST", "/upload", &[]), false);
+    upload.send.send_data(Bytes::from(vec![b'x'; 16 << 20]), true).unwrap();
+    until_full(a.address.port());
+    let mut other = Http2Client::connect(rig.address);
+    let given_up = other.send_get("/");
+    rig.await_metric("requests_in_flight", 2.0);
+    given_up.cancel();
+    rig.await_metric("requests_in_flight", 1.0);
+    go.open();
+    assert_eq!(upload.whole().served(), "uploaded");
+    rig.at_rest();
+}

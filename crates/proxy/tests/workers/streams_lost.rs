@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use proxy::{Leave, Symptom};
 
+use crate::backend::Gate;
 use crate::frames::{FrameBackend, HEADERS, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Wire};
 use crate::http2::{Http2Backend, Http2Client};
 use crate::rig::{Plan, Rig, until};
@@ -100,29 +101,57 @@ fn a_lost_post_is_never_sent_again() {
     }
 }
 
-/// RFC 9113 8.7: what was refused was not acted on.
+/// RFC 9113 8.7: what was refused was not acted on. It is sent again where the service is active, and
+/// is no sign of trouble.
 #[test]
-fn a_refused_post_goes_to_the_new_active_once() {
-    let refused = Loss {
-        how: "refused",
-        lose: |wire, stream| {
-            wire.reset(stream, REFUSED_STREAM);
-            wire.until_closed();
-        },
-    };
+fn a_refused_post_is_sent_again() {
+    let refused = Loss { how: "refused", lose: |wire, stream| wire.reset(stream, REFUSED_STREAM) };
     let above = Loss { how: "above the last of GOAWAY", lose: |wire, _| wire.goaway(0, NO_ERROR) };
     for Loss { how, lose } in [refused, above] {
-        let (a, b) = (losing(lose), FrameBackend::named("b"));
+        let is_second = Arc::new(AtomicBool::new(false));
+        let a = FrameBackend::start(move |wire| {
+            while let Some(stream) = wire.request() {
+                if is_second.swap(true, SeqCst) {
+                    wire.answer(stream, "a");
+                } else {
+                    lose(wire, stream);
+                }
+            }
+        });
+        let rig = Rig::active(attempts(0), &[a.address]);
+        let mut client = Http2Client::connect(rig.address);
+        assert_eq!(client.send_body("POST", b"once").whole().served(), "a", "{how}");
+        assert_eq!(a.journal.count(), 2, "{how}");
+        assert_eq!(rig.metric("suspicions_total"), 0.0, "{how}");
+        assert_eq!(rig.metric("requests_held_total"), 0.0, "{how}");
+        assert_eq!(rig.metric("requests_replayed_total"), 0.0, "{how}");
+        rig.at_rest();
+    }
+}
+
+/// A backend that refuses everything is suspected in the end; the request waits for the news.
+#[test]
+fn what_is_always_refused_goes_to_the_new_active_once() {
+    let refused = Loss { how: "refused", lose: |wire, stream| wire.reset(stream, REFUSED_STREAM) };
+    let above = Loss { how: "above the last of GOAWAY", lose: |wire, _| wire.goaway(0, NO_ERROR) };
+    for Loss { how, lose } in [refused, above] {
+        let a = FrameBackend::start(move |wire| {
+            while let Some(stream) = wire.request() {
+                lose(wire, stream);
+            }
+        });
+        let b = FrameBackend::named("b");
         let mut rig = Rig::active(attempts(0), &[a.address, b.address]);
         let mut client = Http2Client::connect(rig.address);
         let sent = client.send_body("POST", b"once");
         rig.await_metric("requests_held", 1.0);
-        assert_eq!(a.journal.count(), 1, "{how}: not again before the news");
+        let tried = a.journal.count();
+        assert!((2..=100).contains(&tried), "{how}: {tried} times");
+        assert_eq!(rig.metric("suspicions_total"), 1.0, "{how}");
         rig.activate(2, Leave::Abandon);
         assert_eq!(sent.whole().served(), "b", "{how}");
-        assert_eq!(a.journal.count(), 1, "{how}");
+        assert_eq!(a.journal.count(), tried, "{how}: not again before the news");
         assert_eq!(b.journal.requests(), ["POST 1 on 0"], "{how}");
-        assert_eq!(rig.metric("requests_replayed_total"), 0.0, "{how}");
         rig.at_rest();
     }
 }
@@ -178,4 +207,48 @@ fn streams_above_the_last_are_sent_again_whatever_they_are() {
     assert_eq!(a.journal.requests(), ["GET 1 on 0", "POST 3 on 0", "POST 5 on 0", "POST 1 on 1"]);
     rig.at_rest();
     until("the old connection to be closed", || a.journal.closed() == 1);
+}
+
+/// A backend that says goodbye while it is busy: what it has taken finishes there, and what comes
+/// next has a new connection, at once.
+#[test]
+fn what_runs_at_goaway_finishes_and_the_next_goes_elsewhere() {
+    for served_before in [1, 0] {
+        let (said, finish) = (Gate::default(), Gate::default());
+        let (told, may_finish) = (said.clone(), finish.clone());
+        let a = FrameBackend::start(move |wire| {
+            if wire.index > 0 {
+                while let Some(stream) = wire.request() {
+                    wire.answer(stream, "new");
+                }
+                return;
+            }
+            for _ in 0..served_before {
+                let stream = wire.request().expect("a request");
+                wire.answer(stream, "first");
+            }
+            let stream = wire.request().expect("a request");
+            wire.head(stream, Some(4));
+            wire.goaway(stream, NO_ERROR);
+            told.open();
+            may_finish.pass();
+            wire.last_data(stream, b"done");
+            wire.until_closed();
+        });
+        let rig = Rig::active(attempts(0), &[a.address]);
+        let mut client = Http2Client::connect(rig.address);
+        for _ in 0..served_before {
+            assert_eq!(client.get("/").served(), "first");
+        }
+        let (_, running) = client.send_get("/running").head();
+        said.pass();
+        let next = client.send_body("POST", b"once").whole();
+        assert_eq!(next.served(), "new", "{served_before} served before");
+        finish.open();
+        let (body, _) = crate::http2::wait("the rest", crate::http2::read(running)).expect("whole");
+        assert_eq!(body, b"done");
+        assert_eq!(rig.metric("requests_held_total"), 0.0, "{served_before} served before");
+        assert_eq!(rig.metric("suspicions_total"), 0.0, "{served_before} served before");
+        rig.at_rest();
+    }
 }

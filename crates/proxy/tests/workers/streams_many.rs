@@ -9,7 +9,7 @@ use proxy::Leave;
 
 use crate::backend::Deaf;
 use crate::http2::{Http2Backend, Http2Client, Sent};
-use crate::rig::{Plan, Rig};
+use crate::rig::{Plan, Rig, until};
 
 /// Answers nothing before it is let; takes `most` streams at a time.
 fn waiting(most: u32) -> (Http2Backend, Arc<Semaphore>) {
@@ -133,6 +133,23 @@ fn a_client_that_leaves_while_opening_fails_nobody() {
         assert_eq!(sent.whole().served(), "b");
     }
     assert_eq!(b.journal.accepted(), 1);
+    assert_eq!(rig.metric("suspicions_total"), 0.0);
+    rig.at_rest();
+}
+
+#[test]
+fn the_backends_own_limit_is_respected() {
+    let (a, gate) = waiting(10);
+    let rig = Rig::active(Plan::http2(), &[a.address]);
+    let (_client, sent) = hundred(&rig);
+    until("a hundred streams", || a.open() == 100);
+    assert_eq!(a.most_open(), [10; 10]);
+    gate.close();
+    for sent in sent {
+        assert_eq!(sent.whole().served(), "a");
+    }
+    assert_eq!(a.journal.count(), 100, "none was refused, none sent twice");
+    assert_eq!(rig.metric("requests_held_total"), 0.0);
     assert_eq!(rig.metric("suspicions_total"), 0.0);
     rig.at_rest();
 }
