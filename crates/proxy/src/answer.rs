@@ -33,8 +33,10 @@ pub(crate) enum Failure {
     ContentTooLarge,
     /// A switch to a protocol that we, or the backend, cannot switch to.
     NotImplemented,
-    /// The backend broke off, or its answer cannot be understood.
+    /// The backend broke off.
     BadGateway,
+    /// The backend's answer is malformed, ambiguous or too large.
+    BadAnswer,
     /// The backend did not answer in time.
     GatewayTimeout,
     /// Nobody became active in time.
@@ -111,7 +113,9 @@ impl Failure {
             | Self::ContentTooLarge
             | Self::NotImplemented
             | Self::NotFound => Blame::Downstream,
-            Self::BadGateway | Self::GatewayTimeout | Self::NobodyActive => Blame::Upstream,
+            Self::BadGateway | Self::BadAnswer | Self::GatewayTimeout | Self::NobodyActive => {
+                Blame::Upstream
+            }
             Self::HoldFull | Self::Exhausted => Blame::Internal,
         }
     }
@@ -127,7 +131,7 @@ impl Failure {
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
-            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::BadGateway | Self::BadAnswer => StatusCode::BAD_GATEWAY,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NobodyActive | Self::HoldFull | Self::Exhausted => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -148,6 +152,9 @@ impl Failure {
             Self::ContentTooLarge => "the body is too large",
             Self::NotImplemented => "this protocol cannot be switched to here",
             Self::BadGateway => "the server broke off; it may or may not have done what was asked",
+            Self::BadAnswer => {
+                "the server's answer cannot be passed on; it may have done what was asked"
+            }
             Self::GatewayTimeout => {
                 "the server did not answer in time; it may or may not have done what was asked"
             }
@@ -196,6 +203,7 @@ impl Failure {
             | Self::NotFound
             | Self::NotImplemented
             | Self::BadGateway
+            | Self::BadAnswer
             | Self::GatewayTimeout => {}
         }
         *response.body_mut() = ResponseBody::Text(words);

@@ -97,6 +97,12 @@ impl Source {
         kept.whole && !kept.broken
     }
 
+    /// Whether something has been passed on that is not kept.
+    pub(crate) fn is_spent(&self) -> bool {
+        let kept = self.kept.borrow();
+        !kept.whole && !kept.broken
+    }
+
     /// Whether the client broke off while sending.
     pub(crate) fn is_broken(&self) -> bool {
         self.kept.borrow().broken

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use connect::{ConnectError, Origin};
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
@@ -25,6 +25,7 @@ use crate::downstream::reply::{Reply, Upgrade};
 use crate::flight::{Flight, Phase, Signal};
 use crate::head::{Head, goes_on};
 use crate::hold::{Hold, Refused};
+use crate::lost::{Lost, MOST_STALE, REFUSED_PAUSE, symptom};
 use crate::service::Service;
 use crate::spec::{ServiceSpec, Symptom};
 use crate::switch::Switch;
@@ -46,7 +47,8 @@ pub(crate) async fn forward(
     client.begin();
     let listener = client.listener.spec();
     let admitted = Head::admit(parts, &listener.limits).and_then(|head| {
-        if listener.redirect_https.is_some() || head.is_last_hop() {
+        let is_secure = || head.is_https(&client.known);
+        if (listener.redirect_https.is_some() && !is_secure()) || head.is_last_hop() {
             return Ok((head, None));
         }
         let service = worker.route(head.host(), head.path());
@@ -57,8 +59,8 @@ pub(crate) async fn forward(
         Ok((head, None)) => {
             client.idle();
             return match listener.redirect_https {
-                Some(redirect) => head.redirect(redirect),
-                None => answer::options(),
+                Some(redirect) if !head.is_https(&client.known) => head.redirect(redirect),
+                Some(_) | None => answer::options(),
             };
         }
         Err((failure, kind)) => {
@@ -73,13 +75,15 @@ pub(crate) async fn forward(
     let spec = service.spec();
     let deadline = head.deadline(begun, spec.timeouts.request);
     flight.end_by(deadline);
-    if head.is_grpc() {
+    // Only where calls can come through at all: their word alone should not buy anybody time.
+    let is_call = head.is_grpc() && service.speaks_http2();
+    if is_call {
         flight.is_stream();
     }
     let bounds = Bounds {
         replay: spec.replay.buffer,
         most: listener.limits.body_bytes,
-        progress: if head.is_grpc() { 0 } else { listener.limits.body_progress },
+        progress: if is_call { 0 } else { listener.limits.body_progress },
     };
     let source = body.map(|body| Source::new(body, head.length(), bounds));
     let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
@@ -149,35 +153,6 @@ struct Delivered {
     backend: Rc<Backend>,
 }
 
-/// Why an attempt brought no response head.
-enum Lost {
-    /// Nothing was sent and nothing is wrong: the connection had been closed while idle, or the
-    /// traffic has just moved.
-    Again,
-    /// A connection that others may use, too, has been opened meanwhile.
-    Joined,
-    /// The backend has refused the request for the moment, and not acted on it.
-    Refused,
-    /// The backend cannot have seen the request.
-    Unsent,
-    /// The backend's answer cannot be understood in one way only.
-    Malformed,
-    /// The connection broke after the request, or part of it, was sent.
-    Broken,
-    /// The backend was left while it was silent.
-    Abandoned,
-    /// The backend was silent for too long.
-    Expired,
-    /// The client did not send what it announced.
-    ClientStalled,
-    /// The client's body broke off, or is not what it was announced to be.
-    BodyBroken,
-    /// The client's body is larger than allowed.
-    BodyTooLarge,
-    /// The backend cannot do what is asked for.
-    Unable,
-}
-
 impl Job {
     /// Sends the request to whoever is active until somebody answers, within the limits on holding
     /// and repeating.
@@ -211,6 +186,11 @@ impl Job {
                 Err(lost) => lost,
             };
             match lost {
+                // What has been passed on and not kept cannot be passed on again: whoever is next would
+                // get a body without its beginning.
+                Lost::Joined | Lost::Again | Lost::Refused | Lost::Unsent if self.is_spent() => {
+                    return Err(Failure::BadGateway);
+                }
                 Lost::Joined => continue,
                 Lost::Again if stale < MOST_STALE => {
                     stale += 1;
@@ -233,7 +213,7 @@ impl Job {
                         return Err(Failure::BadGateway);
                     }
                 }
-                Lost::Malformed => return Err(Failure::BadGateway),
+                Lost::Malformed => return Err(Failure::BadAnswer),
                 Lost::Unable => return Err(Failure::NotImplemented),
                 Lost::BodyTooLarge => return Err(Failure::ContentTooLarge),
                 Lost::Expired => return Err(Failure::GatewayTimeout),
@@ -319,6 +299,7 @@ impl Job {
             // Until the first byte has left, the traffic may move elsewhere: opening a connection
             // takes time, and so may a full socket.
             if exchange.has_sent_nothing() && !self.service.is_active(backend) {
+                exchange.turn_away();
                 return Poll::Ready(Err(Lost::Again));
             }
             let head = exchange.poll_head(context, &self.head, |interim| {
@@ -370,7 +351,10 @@ impl Job {
             Broken::Unsent => Lost::Unsent,
             Broken::Refused => Lost::Refused,
             Broken::Io(_) | Broken::Reset(_) => Lost::Broken,
-            Broken::Malformed(_) => Lost::Malformed,
+            Broken::Malformed(malformed) => {
+                self.service.complain(backend, malformed);
+                Lost::Malformed
+            }
         }
     }
 
@@ -404,8 +388,11 @@ impl Job {
             source.watch_end(&self.flight);
         }
         let ResponseHead { status, reason, mut headers } = response;
-        let is_switch = Switch::is_accepted(&exchange, status);
-        if let Some(switch) = self.head.switch.as_ref().filter(|_| is_switch) {
+        let switch = match exchange {
+            Exchange::Http1(_) => self.head.switch.as_ref(),
+            Exchange::Http2(_) => self.head.switch_over_http2(),
+        };
+        if let Some(switch) = switch.filter(|_| Switch::is_accepted(&exchange, status)) {
             let upgrade = upgrade.ok_or(Failure::BadGateway)?;
             let status = switch.consent(&exchange, &upgrade, status, &mut headers);
             let status = status.ok_or(Failure::BadGateway)?;
@@ -473,6 +460,11 @@ impl Job {
         self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
     }
 
+    /// Whether part of the body is gone, so that nobody can be given all of it any more.
+    fn is_spent(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is_spent())
+    }
+
     /// What is wrong with the client's body, if anything.
     fn body_lost(&self) -> Option<Lost> {
         let source = self.source.as_ref()?;
@@ -484,24 +476,5 @@ impl Job {
 
     fn kept_bytes(&self) -> usize {
         self.source.as_ref().map_or(0, |source| source.kept_bytes())
-    }
-}
-
-/// How long a request that a backend refused for the moment waits before it is sent there again: long
-/// enough for another to end, short beside any wait of a client's.
-const REFUSED_PAUSE: Duration = Duration::from_millis(20);
-
-/// How many connections in a row may turn out to be closed, or the traffic to have moved, before that
-/// is taken for trouble.
-const MOST_STALE: u32 = 32;
-
-/// What a failed connection says of the backend, if anything.
-fn symptom(error: &ConnectError) -> Option<Symptom> {
-    match error {
-        ConnectError::Refused(_) | ConnectError::Resolve(_) | ConnectError::Timeout(_) => {
-            Some(Symptom::Refused)
-        }
-        ConnectError::Tls(_) => Some(Symptom::Tls),
-        ConnectError::Exhausted(_) => None,
     }
 }

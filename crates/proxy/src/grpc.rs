@@ -112,7 +112,7 @@ impl Status {
             (Failure::NobodyActive, Deadline::Ahead) | (Failure::Exhausted, _) => {
                 Self::of_http(StatusCode::SERVICE_UNAVAILABLE)
             }
-            (Failure::BadGateway, _) => Self::of_http(StatusCode::BAD_GATEWAY),
+            (Failure::BadGateway | Failure::BadAnswer, _) => Self::of_http(StatusCode::BAD_GATEWAY),
             (Failure::NotFound, _) => Self::of_http(StatusCode::NOT_FOUND),
             (
                 Failure::BadRequest(_) | Failure::MethodNotAllowed | Failure::ExpectationFailed,

@@ -121,6 +121,11 @@ impl Head {
         self.uri.path()
     }
 
+    /// Whether a trusted proxy says that the client came to it by `https`.
+    pub(crate) fn is_https(&self, known: &Known) -> bool {
+        known.claims(&self.headers).is_some_and(|claims| claims.is_https())
+    }
+
     /// The client's address, as far as it is known: behind trusted proxies, what they say.
     pub(crate) fn client(&self, known: &Known) -> String {
         known.claims(&self.headers).map_or_else(
@@ -132,6 +137,12 @@ impl Head {
     /// The method asked for.
     pub(crate) fn method(&self) -> &Method {
         &self.method
+    }
+
+    /// What a backend of HTTP/2 can be asked to switch to: WebSocket (RFC 8441). Any other wish is as if
+    /// it had not been asked, which a server may always do (RFC 9110 7.8).
+    pub(crate) fn switch_over_http2(&self) -> Option<&Switch> {
+        self.switch.as_ref().filter(|switch| switch.is_websocket() && self.method == Method::GET)
     }
 
     /// Whether the client understands interim responses and chunks.
@@ -227,7 +238,7 @@ impl Head {
         uri.path_and_query =
             self.uri.path_and_query().cloned().or(Some(PathAndQuery::from_static("/")));
         *request.uri_mut() = Uri::from_parts(uri).ok()?;
-        if let Some(switch) = &self.switch {
+        if let Some(switch) = self.switch_over_http2() {
             switch.ask_http2(&mut request, &mut headers);
         }
         *request.headers_mut() = headers;

@@ -13,6 +13,7 @@ mod forward;
 mod grpc;
 mod head;
 mod hold;
+mod lost;
 #[cfg(test)]
 mod mutate;
 mod service;

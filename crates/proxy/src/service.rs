@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::model::StreamPolicy;
+use config::model::{StreamPolicy, UpstreamProtocol};
 use metrics::Metrics;
 use metrics::cells::ServiceCells;
 use routing::failover::BackendId;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::flight::Flights;
 use crate::spec::{Leave, ServiceId, ServiceSpec, Suspicion, Symptom};
 use crate::upstream::backend::Backend;
+use crate::upstream::h1::Malformed;
 
 /// One service of a worker.
 #[derive(Debug)]
@@ -104,6 +105,16 @@ impl Service {
         Rc::clone(&self.spec.borrow())
     }
 
+    /// Whether its backends may speak HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        let spec = self.spec.borrow();
+        match spec.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Auto => spec.backends.iter().any(|b| b.destination.tls.is_some()),
+        }
+    }
+
     /// The active, if any.
     pub(crate) fn active(&self) -> Option<Rc<Backend>> {
         self.active.borrow().clone()
@@ -167,6 +178,14 @@ impl Service {
         if !backend.suspected.get() {
             backend.told_at.set(Some(Instant::now()));
             self.tell(backend, symptom);
+        }
+    }
+
+    /// Tells the operator, once a second at most, that what `backend` answers cannot be passed on.
+    pub(crate) fn complain(&self, backend: &Backend, malformed: &Malformed) {
+        if is_due(&backend.complained_at, Instant::now()) {
+            let (service, backend) = (&self.spec.borrow().name, &backend.spec().name);
+            tracing::warn!(%service, %backend, %malformed, "cannot pass on what a backend answers");
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
         return print(&config::to_yaml(&config));
     }
     logs::init(args.log.as_deref())?;
+    raise_open_files(&config);
     // Control gets the main thread; each worker has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = Source { file: text.name, base: text.base };
@@ -70,6 +71,27 @@ async fn serve(
     tracing::info!(cut_off, "stopped");
     Ok(ExitCode::SUCCESS)
 }
+
+/// Takes as many file descriptors as the system allows: shells and service managers begin with 1024,
+/// and one client could use them up. Says so when even that is too few for the limits configured.
+fn raise_open_files(config: &Config) {
+    // When it cannot be raised, what there is counts.
+    let Ok(allowed) = rlimit::increase_nofile_limit(u64::MAX) else { return };
+    let clients = config.listeners.iter().map(|listener| listener.limits.connections as u64);
+    // One more for the connection to a backend, and some for probes, files and metrics.
+    let wanted = 2 * clients.sum::<u64>() + RESERVED_FILES;
+    if allowed < wanted {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "fewer open files are allowed than `limits.connections` may need: raise LimitNOFILE \
+             (systemd) or `ulimit -Hn`, or lower the limits"
+        );
+    }
+}
+
+/// Descriptors for other things than connections of clients and those to backends for them.
+const RESERVED_FILES: u64 = 200;
 
 /// Says on standard output where clients and operators find us. For whoever started us and waits
 /// for it; nobody needs to listen.

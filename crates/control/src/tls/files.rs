@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::hash::Hash;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -266,6 +267,21 @@ fn differing<'a, K: Hash + Eq, T>(
     })
 }
 
+/// Most bytes of one file; revocation lists are the longest.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What a file says. What is no file (a pipe, a device) could keep us waiting, or feed us, for ever.
+fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    let facts = fs::metadata(file)?;
+    if !facts.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if facts.len() > MOST_BYTES {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    fs::read(file)
+}
+
 /// Reads `files` and makes something of what they say, unless `old` was made of the same.
 fn material<T>(
     files: &[&Path],
@@ -273,7 +289,7 @@ fn material<T>(
     make: impl FnOnce(&[Vec<u8>]) -> Result<(T, Vec<Facts>), TlsError>,
 ) -> Result<Arc<Material<T>>, Bad> {
     let read = |file: &&Path| {
-        fs::read(file).map_err(|why| TlsError::Read { file: file.to_path_buf(), why })
+        read_bounded(file).map_err(|why| TlsError::Read { file: file.to_path_buf(), why })
     };
     let said = files.iter().map(read).collect::<Result<Vec<_>, _>>();
     let said = said.map_err(|why| Bad { why, digest: None })?;

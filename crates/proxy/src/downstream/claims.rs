@@ -55,8 +55,8 @@ struct Element {
 
 impl Claims {
     /// Reads what the trusted proxy at `peer` says. `X-Forwarded-For` decides who the client is;
-    /// `Forwarded` does when it is alone. Each is made from the other when it is missing, so that a
-    /// backend finds the same chain in both (RFC 7239 section 7.4).
+    /// `Forwarded` does when it is alone. Each is made from the other when it is missing or says
+    /// otherwise, so that a backend finds the same chain in both (RFC 7239 section 7.4).
     pub(super) fn read(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Self {
         let mut chain = chain(headers);
         let elements = elements(headers);
@@ -70,10 +70,14 @@ impl Claims {
         let claimed = |name, is_allowed: fn(&[u8]) -> bool| {
             single(headers, name).filter(|value| is_allowed(value.as_bytes())).cloned()
         };
-        let forwarded = if elements.is_empty() {
-            joined(chain.iter().map(|(_, hop)| format!("for={}", node(hop.address()))))
-        } else {
+        // A proxy that writes the one field often lets the client's own other one through: what does
+        // not say the same is not passed on.
+        let hops = |(element, (_, hop)): (&Element, &(String, Hop))| element.hop == *hop;
+        let agree = elements.len() == chain.len() && elements.iter().zip(&chain).all(hops);
+        let forwarded = if agree {
             joined(elements.iter().map(|element| &element.text))
+        } else {
+            joined(chain.iter().map(|(_, hop)| format!("for={}", node(hop.address()))))
         };
         Self {
             client,
@@ -85,6 +89,11 @@ impl Claims {
                 .or_else(|| asked.and_then(|element| element.host.clone())),
             port: claimed(&X_FORWARDED_PORT, is_port),
         }
+    }
+
+    /// Whether the client spoke TLS with one of the proxies.
+    pub(crate) fn is_https(&self) -> bool {
+        self.proto.as_ref().is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
     }
 
     /// The client's address, for logs: the last one that is not a trusted proxy's. Where the chain

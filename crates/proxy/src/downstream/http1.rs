@@ -47,7 +47,9 @@ pub(crate) async fn serve(
     let mut leaving = false;
     let ended = poll_fn(|context| {
         client.woken_by(context.waker());
-        if !leaving && (worker.is_draining() || client.is_leaving()) {
+        // One that is only to leave does so with its next answer: closed in between, it would lose the
+        // request that is on its way.
+        if !leaving && (worker.is_draining() || client.listener.is_closing()) {
             leaving = true;
             connection.as_mut().graceful_shutdown();
         }

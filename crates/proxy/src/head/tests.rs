@@ -324,6 +324,14 @@ fn an_old_client_without_a_host() {
     assert_eq!(bytes, expected);
 }
 
+/// A server may ignore `Upgrade` (RFC 9110 7.8), so the method stays what it is.
+#[test]
+fn a_post_that_asks_for_a_switch_stays_a_post() {
+    let fields = [("host", "h"), ("connection", "upgrade"), ("upgrade", "tcp")];
+    let bytes = written(parts("POST", "/", Version::HTTP_11, &fields), Framing::None);
+    assert!(bytes.starts_with("POST / HTTP/1.1\r\n"), "{bytes}");
+}
+
 /// The key is why a POST may be repeated, so a client cannot take it out of the message on the way.
 #[test]
 fn the_idempotency_key_reaches_the_backend() {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::spec::{BackendSpec, Symptom};
 use crate::upstream::exchange::Exchange;
-use crate::upstream::{h1, http2};
+use crate::upstream::{h1, http2, shared};
 
 /// One backend of a service, with this worker's connections to it.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Backend {
     /// What live traffic last met, and when control was last told.
     pub(crate) symptom: Cell<Option<Symptom>>,
     pub(crate) told_at: Cell<Option<Instant>>,
+    /// When the operator was last told of an answer that cannot be passed on.
+    pub(crate) complained_at: Cell<Option<Instant>>,
     /// When a stall was last reported.
     pub(crate) stall_suspected_at: Cell<Option<Instant>>,
     connector: RefCell<Rc<Connector>>,
@@ -36,7 +38,7 @@ pub(crate) struct Backend {
     way: Cell<u64>,
     idle: RefCell<VecDeque<Idle>>,
     /// HTTP/2 connections that take exchanges, the oldest first.
-    shared: RefCell<Vec<Rc<http2::Connection>>>,
+    shared: RefCell<Vec<Rc<shared::Connection>>>,
     opening: Opening,
 }
 
@@ -69,6 +71,7 @@ impl Backend {
             suspected: Cell::new(false),
             symptom: Cell::new(None),
             told_at: Cell::new(None),
+            complained_at: Cell::new(None),
             stall_suspected_at: Cell::new(None),
             idle: RefCell::new(VecDeque::new()),
             shared: RefCell::default(),
@@ -150,7 +153,7 @@ impl Backend {
             self.begin(connected, wanted, way).await
         };
         let opened = opened.await;
-        if opened.is_err() {
+        if opened.is_err() && is_shared {
             opening.failures.set(opening.failures.get() + 1);
         }
         opened.map(Some)
@@ -168,10 +171,16 @@ impl Backend {
         if !is_http2 && !has_prior_knowledge {
             return Ok(Exchange::Http1(h1::Connection::new(stream, way)));
         }
-        let begun = tokio::time::timeout(wanted.limit, http2::Connection::begin(stream)).await;
+        let begun =
+            tokio::time::timeout(wanted.limit, shared::Connection::begin(stream, wanted.limit))
+                .await;
         let connection = begun
             .map_err(|_| ConnectError::Timeout(wanted.limit))?
             .map_err(|error| ConnectError::Refused(std::io::Error::other(error)))?;
+        if !connection.has_room(wanted.most_streams) {
+            let full = std::io::Error::other("the backend takes no streams at present");
+            return Err(ConnectError::Refused(full));
+        }
         if !wanted.is_private && way == self.way.get() {
             self.shared.borrow_mut().push(Rc::clone(&connection));
         }
@@ -212,7 +221,9 @@ impl Backend {
 
     /// Drops every idle connection; shared ones take no more exchanges, and end with their last.
     pub(crate) fn purge(&self) {
-        self.shared.borrow_mut().clear();
+        for connection in self.shared.take() {
+            connection.abandon_stuck();
+        }
         for _ in self.idle.borrow_mut().drain(..) {
             self.cells.idle.dec();
         }
@@ -220,7 +231,7 @@ impl Backend {
 
     /// Drops idle connections that are too old.
     pub(crate) fn sweep(&self, now: Instant, idle_timeout: Duration) {
-        let is_kept = |connection: &Rc<http2::Connection>| {
+        let is_kept = |connection: &Rc<shared::Connection>| {
             let is_old = |since| now.saturating_duration_since(since) > idle_timeout;
             !connection.is_over() && !connection.idle_since().is_some_and(is_old)
         };

@@ -1,11 +1,11 @@
 //! A stream that knows what has left on it: how many bytes, and whether any are waiting. So it is
 //! known whether a request has left.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -20,9 +20,8 @@ pub(crate) struct Counting {
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     written: Cell<u64>,
-    /// Some bytes wait for the socket.
     blocked: Cell<bool>,
-    waiting: RefCell<Vec<Waker>>,
+    stuck: Cell<bool>,
 }
 
 impl Outgoing {
@@ -31,16 +30,19 @@ impl Outgoing {
         self.written.get()
     }
 
-    /// Waits until nothing waits for the socket.
-    pub(crate) fn poll_clear(&self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.blocked.get() {
-            return Poll::Ready(());
-        }
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            waiting.push(context.waker().clone());
-        }
-        Poll::Pending
+    /// Whether something waits for the socket.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// A request that was given up waits for the socket, with whatever else does.
+    pub(crate) fn note_stuck(&self) {
+        self.stuck.set(true);
+    }
+
+    /// Whether a request that was given up may still be waiting for the socket.
+    pub(crate) fn has_stuck(&self) -> bool {
+        self.stuck.get()
     }
 
     fn note<T>(&self, outcome: &Poll<T>) {
@@ -51,11 +53,8 @@ impl Outgoing {
 
     /// Everything has left.
     fn clear(&self) {
-        if self.blocked.replace(false) {
-            for waker in self.waiting.take() {
-                waker.wake();
-            }
-        }
+        self.blocked.set(false);
+        self.stuck.set(false);
     }
 }
 

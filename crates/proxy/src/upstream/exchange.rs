@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use config::model::BackendUrl;
-use http::Method;
 use http_body::Frame;
 
 use crate::body::Source;
@@ -113,14 +112,21 @@ impl Exchange {
         }
     }
 
+    /// Turns away before anything was sent, because the traffic has.
+    pub(crate) fn turn_away(&mut self) {
+        match self {
+            // Nobody else uses it, and it is closed.
+            Self::Http1(_) => {}
+            Self::Http2(stream) => stream.turn_away(),
+        }
+    }
+
     /// Whether the backend can switch as asked, if anything is asked. Over HTTP/2 it has to say so
     /// first, and there is only WebSocket.
     pub(crate) fn may_switch(&self, head: &Head) -> bool {
-        match (self, &head.switch) {
-            (Self::Http2(stream), Some(switch)) => {
-                switch.is_websocket() && *head.method() == Method::GET && stream.may_connect()
-            }
-            (Self::Http1(_), _) | (_, None) => true,
+        match self {
+            Self::Http1(_) => true,
+            Self::Http2(stream) => head.switch_over_http2().is_none() || stream.may_connect(),
         }
     }
 

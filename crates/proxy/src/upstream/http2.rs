@@ -1,191 +1,29 @@
-//! HTTP/2 with a backend: connections that many exchanges share, and one exchange on one of them.
+//! HTTP/2 with a backend: one exchange on a shared connection.
 //!
-//! A connection has a task that drives it. A request is nevertheless written by whoever sends it,
-//! in the same step in which it has made sure that the backend is active: nothing of it stays behind
-//! in a queue to leave later.
+//! A request is written by whoever sends it, in the same step in which it has made sure that the
+//! backend is active, and only when nothing older waits: nothing of it stays behind in a queue to
+//! leave later.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
-use h2::{Ping, Reason, RecvStream, SendStream};
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
-use tokio::time::timeout;
 
 use crate::body::Source;
 use crate::upstream::ResponseHead;
-use crate::upstream::counting::{Counting, Outgoing};
 use crate::upstream::exchange::Broken;
 use crate::upstream::h1::{Malformed, is_forbidden_trailer};
-
-/// Bytes a backend may send ahead on one stream, and on all of a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
-
-/// Bytes kept for one stream of a backend that takes them slowly.
-const SEND_BUFFER: usize = 64 * 1024;
-
-/// Most bytes of a response head.
-const MAX_HEAD: u32 = 64 * 1024;
-
-/// Streams that a backend is taken to allow until it says how many (RFC 9113 6.5.2).
-const STREAMS_AT_FIRST: usize = 100;
+use crate::upstream::shared::Connection;
 
 /// Most interim responses before the final one; a backend that sends more is not making progress.
 const MAX_INTERIM: usize = 16;
-
-/// How long a backend may take to send its settings on a new connection.
-const SETTINGS_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a connection without exchanges may take to say goodbye.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
-
-/// A connection to a backend, shared by exchanges. Without any, and without a place among the
-/// connections of its backend, it ends.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    sender: RefCell<SendRequest<Bytes>>,
-    driver: Rc<Driver>,
-    /// It takes no further exchanges: the backend has said goodbye (GOAWAY), or it has broken.
-    leaving: Cell<bool>,
-    open: Cell<usize>,
-    served: Cell<u64>,
-    idle_since: Cell<Instant>,
-}
-
-/// What moves a connection's bytes.
-struct Driver {
-    connection: RefCell<Option<h2::client::Connection<Counting>>>,
-    /// Whom the connection wakes, also when it is moved by a request.
-    waker: RefCell<Waker>,
-    outgoing: Rc<Outgoing>,
-    ended: Cell<bool>,
-    /// The last one who could send on it is gone.
-    unused: Cell<bool>,
-}
-
-impl Connection {
-    /// Begins HTTP/2 on `stream`.
-    ///
-    /// # Errors
-    /// When nothing can be sent.
-    pub(crate) async fn begin(stream: connect::Stream) -> Result<Rc<Self>, h2::Error> {
-        let outgoing = Rc::new(Outgoing::default());
-        let (sender, mut connection) = h2::client::Builder::new()
-            .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEAD)
-            .max_send_buffer_size(SEND_BUFFER)
-            .initial_max_send_streams(STREAMS_AT_FIRST)
-            .handshake(Counting::new(stream, Rc::clone(&outgoing)))
-            .await?;
-        let ping = connection.ping_pong();
-        let driver = Rc::new(Driver {
-            connection: RefCell::new(Some(connection)),
-            waker: RefCell::new(Waker::noop().clone()),
-            outgoing,
-            ended: Cell::new(false),
-            unused: Cell::new(false),
-        });
-        tokio::task::spawn_local(Rc::clone(&driver).run());
-        // The first answer to anything comes behind the backend's settings (RFC 9113 3.4): how many
-        // streams it takes, and whether WebSockets. One that does not answer is found out by use.
-        if let Some(mut ping) = ping {
-            let _ = timeout(SETTINGS_WITHIN, ping.ping(Ping::opaque())).await;
-        }
-        Ok(Rc::new(Self {
-            sender: RefCell::new(sender),
-            driver,
-            leaving: Cell::new(false),
-            open: Cell::new(0),
-            served: Cell::new(0),
-            idle_since: Cell::new(Instant::now()),
-        }))
-    }
-
-    /// Whether it takes another exchange, when it may have `most` at a time.
-    pub(crate) fn has_room(&self, most: usize) -> bool {
-        let allowed = self.sender.borrow().current_max_send_streams();
-        !self.is_over() && self.open.get() < most.min(allowed)
-    }
-
-    /// Whether it takes no further exchanges.
-    pub(crate) fn is_over(&self) -> bool {
-        self.leaving.get() || self.driver.ended.get()
-    }
-
-    /// It was found to take no further exchanges, before anything was sent.
-    fn over(&self) -> Broken {
-        self.leaving.set(true);
-        Broken::Stale
-    }
-
-    /// Since when it has had no exchange, if it has none.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
-        (self.open.get() == 0).then(|| self.idle_since.get())
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.unused.set(true);
-        self.driver.waker.borrow().wake_by_ref();
-    }
-}
-
-impl Driver {
-    /// Drives the connection until it ends. Once it is unused, it has a little time to say goodbye.
-    async fn run(self: Rc<Self>) {
-        poll_fn(|context| {
-            self.waker.borrow_mut().clone_from(context.waker());
-            self.drive();
-            if self.ended.get() || self.unused.get() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        let goodbye = poll_fn(|context| {
-            self.waker.borrow_mut().clone_from(context.waker());
-            self.drive();
-            if self.ended.get() { Poll::Ready(()) } else { Poll::Pending }
-        });
-        let _ = timeout(GOODBYE_WITHIN, goodbye).await;
-        self.end();
-    }
-
-    /// Moves what can be moved.
-    fn drive(&self) {
-        let Ok(mut connection) = self.connection.try_borrow_mut() else { return };
-        let waker = self.waker.borrow().clone();
-        let done = connection.as_mut().is_none_or(|connection| {
-            Pin::new(connection).poll(&mut Context::from_waker(&waker)).is_ready()
-        });
-        if done {
-            *connection = None;
-            self.ended.set(true);
-        }
-    }
-
-    /// Ends the connection without another byte.
-    fn end(&self) {
-        if let Ok(mut connection) = self.connection.try_borrow_mut() {
-            *connection = None;
-        }
-        self.ended.set(true);
-    }
-}
-
-impl std::fmt::Debug for Driver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("ended", &self.ended.get()).finish_non_exhaustive()
-    }
-}
 
 /// One exchange.
 #[derive(Debug)]
@@ -202,6 +40,7 @@ pub(crate) struct Stream {
     remaining: Option<u64>,
     is_used: bool,
     is_head: bool,
+    is_queued: bool,
 }
 
 /// A request body being sent.
@@ -229,6 +68,7 @@ impl Stream {
             remaining: None,
             is_used: connection.served.get() > 0,
             is_head: false,
+            is_queued: false,
         })
     }
 
@@ -244,7 +84,8 @@ impl Stream {
 
     /// Whether not a single byte of the request has left.
     pub(crate) fn has_sent_nothing(&self) -> bool {
-        self.written_before.is_none_or(|before| before == self.connection.driver.outgoing.written())
+        let written = self.connection.driver.outgoing.written();
+        self.is_queued || self.written_before.is_none_or(|before| before == written)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -263,6 +104,8 @@ impl Stream {
     ) -> Poll<Result<ResponseHead, Broken>> {
         if self.request.is_some() {
             ready!(self.poll_request(context))?;
+        } else if self.is_queued {
+            self.look_for_queue(context);
         }
         self.poll_send(context);
         let Some(response) = &mut self.response else {
@@ -298,12 +141,21 @@ impl Stream {
     /// Sends the request's head, to its last byte if the socket takes it.
     fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         // Nothing older may be waiting: then what leaves next is this head, at once.
-        let driver = &self.connection.driver;
+        let connection = &self.connection;
+        let driver = &connection.driver;
         driver.drive();
-        ready!(driver.outgoing.poll_clear(context));
-        let mut sender = self.connection.sender.borrow_mut();
-        if ready!(sender.poll_ready(context)).is_err() {
-            return Poll::Ready(Err(self.connection.over()));
+        if connection.is_over() {
+            return Poll::Ready(Err(connection.over()));
+        }
+        if driver.outgoing.is_blocked() || connection.open.get() > connection.allowed() {
+            return Poll::Ready(Err(Broken::Stale));
+        }
+        let mut sender = connection.sender.borrow_mut();
+        match sender.poll_ready(context) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(connection.over())),
+            // Another waits for its turn in there, against all counts.
+            Poll::Pending => return Poll::Ready(Err(Broken::Stale)),
         }
         let Some(request) = self.request.take() else { return Poll::Ready(Ok(())) };
         self.written_before = Some(driver.outgoing.written());
@@ -315,6 +167,7 @@ impl Stream {
                 self.response = Some(response);
                 self.send = Some(send);
                 driver.drive();
+                self.look_for_queue(context);
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
@@ -327,6 +180,19 @@ impl Stream {
                     self.connection.over()
                 }))
             }
+        }
+    }
+
+    /// Whether h2 keeps the request back, because it counts more streams than the backend allows. By
+    /// our own counts it does not come to that.
+    fn look_for_queue(&mut self, context: &mut Context<'_>) {
+        self.is_queued = self.connection.sender.borrow_mut().poll_ready(context).is_pending();
+    }
+
+    /// Turns away, because the traffic has: what is still queued must not leave any more.
+    pub(crate) fn turn_away(&mut self) {
+        if self.written_before.is_some() && self.has_sent_nothing() {
+            self.connection.driver.end();
         }
     }
 
@@ -410,14 +276,16 @@ pub(crate) struct Tunnelled(#[expect(dead_code, reason = "held for its drop")] S
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let connection = &self.connection;
+        let connection = Rc::clone(&self.connection);
+        if self.written_before.is_some() && self.has_sent_nothing() {
+            connection.driver.outgoing.note_stuck();
+        }
+        // What resets the stream leaves now, if it can: then h2 counts as we do.
+        self.upload = None;
+        (self.send, self.response, self.receive) = (None, None, None);
+        connection.driver.drive();
         connection.open.set(connection.open.get() - 1);
         connection.idle_since.set(Instant::now());
-        // What is still queued must not leave after we have turned away. A backend whose socket has
-        // been full since before this request is no loss.
-        if self.written_before.is_some() && self.has_sent_nothing() {
-            connection.driver.end();
-        }
     }
 }
 

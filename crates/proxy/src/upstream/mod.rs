@@ -6,6 +6,7 @@ pub(crate) mod duplex;
 pub(crate) mod exchange;
 pub(crate) mod h1;
 pub(crate) mod http2;
+mod shared;
 
 use http::{HeaderMap, StatusCode};
 use hyper::ext::ReasonPhrase;

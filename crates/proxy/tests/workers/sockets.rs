@@ -164,3 +164,11 @@ fn a_proxy_header_for_every_request() {
     assert_eq!(rig.metric("upstream_connections_reused_total"), 0.0);
     rig.at_rest();
 }
+
+#[test]
+fn a_file_in_the_place_of_a_socket_is_left_alone() {
+    let place = Place::new();
+    fs::write(&place.0, "precious").unwrap();
+    bind(&place.address(), 1).expect_err("it is somebody's file");
+    assert_eq!(fs::read_to_string(&place.0).unwrap(), "precious");
+}

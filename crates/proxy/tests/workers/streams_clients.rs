@@ -269,8 +269,8 @@ fn a_rapid_flood_of_resets_is_counted() {
         let Ok(sent) = client.try_send(request("GET", "/", &[]), true) else { break };
         sent.cancel();
     }
-    let end = client.end().expect_err("an end with an error");
-    assert!(end.contains("excessive load"), "{end}");
-    assert_eq!(rig.metric("listener_floods_total"), 1.0);
+    // Whoever still writes when it is told may see a broken connection instead of the reason.
+    client.end().expect_err("an end with an error");
+    rig.await_metric("listener_floods_total", 1.0);
     rig.at_rest();
 }

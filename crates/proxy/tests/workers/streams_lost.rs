@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use bytes::Bytes;
 use proxy::{Leave, Symptom};
 
 use crate::backend::Gate;
-use crate::frames::{FrameBackend, HEADERS, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Wire};
+use crate::frames::{Frame, FrameBackend, HEADERS, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Wire};
 use crate::http2::{Http2Backend, Http2Client};
 use crate::rig::{Plan, Rig, until};
 
@@ -249,6 +250,38 @@ fn what_runs_at_goaway_finishes_and_the_next_goes_elsewhere() {
         assert_eq!(body, b"done");
         assert_eq!(rig.metric("requests_held_total"), 0.0, "{served_before} served before");
         assert_eq!(rig.metric("suspicions_total"), 0.0, "{served_before} served before");
+        rig.at_rest();
+    }
+}
+
+/// A large body, part of which has gone to a backend that then refuses it, is not kept: nobody is given
+/// the rest of it for the whole.
+#[test]
+fn what_is_left_of_a_refused_upload_is_sent_to_nobody() {
+    let refused = Loss { how: "refused", lose: |wire, stream| wire.reset(stream, REFUSED_STREAM) };
+    let above = Loss { how: "above the last of GOAWAY", lose: |wire, _| wire.goaway(0, NO_ERROR) };
+    for Loss { how, lose } in [refused, above] {
+        let a = FrameBackend::start(move |wire| {
+            wire.window_update(1 << 20);
+            let Some(Frame { stream, .. }) = wire.next() else { return };
+            // Until it has more than is kept for a replay.
+            let mut got = 0;
+            while got <= 32 << 10 {
+                got += wire.next().expect("more of the body").payload.len();
+            }
+            lose(wire, stream);
+            wire.until_closed();
+        });
+        let b = FrameBackend::named("b");
+        let mut plan = attempts(1);
+        plan.replay.buffer = 16 << 10;
+        let mut rig = Rig::active(plan, &[a.address, b.address]);
+        let mut client = Http2Client::connect(rig.address);
+        let mut sent = client.send(crate::http2::request("POST", "/", &[]), false);
+        sent.send.send_data(Bytes::from(vec![b'x'; 48 << 10]), false).unwrap();
+        assert_eq!(sent.whole().status, 502, "{how}");
+        rig.activate(2, Leave::Abandon);
+        assert_eq!((a.journal.count(), b.journal.count()), (1, 0), "{how}");
         rig.at_rest();
     }
 }

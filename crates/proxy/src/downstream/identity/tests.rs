@@ -346,14 +346,18 @@ fn whichever_of_the_two_chains_is_missing_is_made_from_the_other() {
     );
     assert_eq!(client("10.0.0.1", &[("forwarded", "for=1.2.3.4, by=10.0.0.2")]), "10.0.0.1");
 
-    // Both: the one decides, each is kept.
+    // Both: the one decides, and the other is kept only if it says the same.
     let both: Fields<'_> =
         &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.8;proto=https")];
     assert_eq!(client("10.0.0.1", both), "192.0.2.7");
     let told = told("10.0.0.1", both);
     assert_eq!(one(&told, "for"), "192.0.2.7, 10.0.0.1");
-    assert_eq!(one(&told, "forwarded"), format!("for=192.0.2.8;proto=https, {own}"));
+    assert_eq!(one(&told, "forwarded"), format!("for=192.0.2.7, {own}"));
     assert_eq!(one(&told, "proto"), "http");
+    let agreeing: Fields<'_> =
+        &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7;proto=https")];
+    let told = self::told("10.0.0.1", agreeing);
+    assert_eq!(one(&told, "forwarded"), format!("for=192.0.2.7;proto=https, {own}"));
 }
 
 /// Whatever comes in, what goes out is well-formed, also to another parser, and nobody but a trusted
