@@ -9,7 +9,7 @@ from h2.events import (
     TrailersReceived, WindowUpdated, RemoteSettingsChanged,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from origin.answers import Request, answer
 
@@ -29,8 +29,10 @@ class _Connection:
         self.origin, self.facts, self.reader, self.writer = origin, facts, reader, writer
         config = H2Configuration(client_side=False, header_encoding="latin-1")
         self.h2 = H2Connection(config)
-        self.h2.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
-        self.h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 100
+        # As initial values: those that are set later are not sent before the first acknowledgement.
+        self.h2.local_settings = Settings(client=False, initial_values={
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: 1, SettingCodes.MAX_CONCURRENT_STREAMS: 100,
+            SettingCodes.MAX_HEADER_LIST_SIZE: 65536})
         self.channels, self.tasks = {}, {}
         self.window = asyncio.Event()
 
@@ -164,3 +166,6 @@ class _Channel:
     async def tunnel(self, fields):
         await self.head(200, fields, None)
         return self.read, self.data
+
+    async def hang_up(self):
+        await self.end()
