@@ -1,7 +1,8 @@
 """What is answered at which path, whatever protocol carries it.
 
 A channel has `interim(status, fields)`, `whole(status, fields, body)` for an answer that is sent
-whole or not at all, `head(status, fields, length)`, `data(bytes)`, `end(trailers)`, and `tunnel(fields)` for what becomes a stream of bytes both ways.
+whole or not at all, `head(status, fields, length)`, `data(bytes)`, `end(trailers)`, and
+`tunnel(fields)` for what becomes a stream of bytes both ways, until `hang_up()`.
 """
 
 import asyncio
@@ -163,6 +164,7 @@ async def _websocket(request, channel, _argument):
     ]
     read, write = await channel.tunnel(fields)
     await websocket.echo(request, read, write)
+    await channel.hang_up()
 
 
 PATHS = {

@@ -151,6 +151,9 @@ class _Channel:
             await self.writer.drain()
         return (lambda: self.reader.read(65536)), write
 
+    async def hang_up(self):
+        """The connection ends with the tunnel anyway."""
+
 
 def _head(status, fields):
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields)

@@ -29,10 +29,10 @@ class _Connection:
         self.origin, self.facts, self.reader, self.writer = origin, facts, reader, writer
         config = H2Configuration(client_side=False, header_encoding="latin-1")
         self.h2 = H2Connection(config)
-        # Not by assignment: that would announce the old values, and the new ones never.
+        # As initial values: those that are set later are not sent before the first acknowledgement.
         self.h2.local_settings = Settings(client=False, initial_values={
             SettingCodes.ENABLE_CONNECT_PROTOCOL: 1, SettingCodes.MAX_CONCURRENT_STREAMS: 100,
-        })
+            SettingCodes.MAX_HEADER_LIST_SIZE: 65536})
         self.channels, self.tasks = {}, {}
         self.window = asyncio.Event()
 
@@ -166,3 +166,6 @@ class _Channel:
     async def tunnel(self, fields):
         await self.head(200, fields, None)
         return self.read, self.data
+
+    async def hang_up(self):
+        await self.end()

@@ -33,8 +33,8 @@ threading.Thread(target=_loop.run_forever, daemon=True).start()
 
 
 def _await(coroutine):
-    """Runs on the loop, and waits for the result."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop).result()
+    """Runs on the loop, and waits for the result, but not for ever."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop).result(timeout=60)
 
 
 class Plain:
