@@ -59,6 +59,9 @@ pub(crate) async fn forward(
         Ok((head, None)) => {
             client.idle();
             return match listener.redirect_https {
+                Some(_) if head.host().is_empty() => {
+                    Failure::BadRequest("no host to redirect to").response(head.kind(None))
+                }
                 Some(redirect) if !head.is_https(&client.known) => head.redirect(redirect),
                 Some(_) | None => answer::options(),
             };

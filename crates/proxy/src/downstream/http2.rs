@@ -5,13 +5,14 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONNECTION, EXPECT, UPGRADE};
-use http::{Method, Request, Response};
+use http::header::{CONNECTION, DATE, EXPECT, UPGRADE};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
@@ -187,6 +188,13 @@ async fn answer(
     // RFC 9113 8.2.2: what is about a connection has no place here.
     parts.headers.remove(CONNECTION);
     parts.headers.remove(UPGRADE);
+    // RFC 9110 6.6.1: one that has none gets the time at which we pass it on. (hyper does it in
+    // HTTP/1.1.)
+    if !parts.headers.contains_key(DATE)
+        && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        parts.headers.insert(DATE, now);
+    }
     let is_tunnel = matches!(body, ResponseBody::Tunnel);
     let is_end = !is_tunnel && body.is_end_stream();
     let sent = respond.borrow_mut().send_response(Response::from_parts(parts, ()), is_end);

