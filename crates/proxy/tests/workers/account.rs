@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
+use config::model::{BackendUrl, RedirectHttps, Scheme};
 use proxy::Leave;
 
-use crate::backend::{Backend, Then};
+use crate::backend::{Backend, Gate, Then};
 use crate::rig::{Plan, Rig, destination, served, until};
 
 /// A backend that takes `ms` to answer.
@@ -150,4 +151,51 @@ fn a_status_without_a_name_keeps_the_backends_words() {
     let mut line = [0; 20];
     std::io::Read::read_exact(&mut client.stream, &mut line).expect("a status line");
     assert_eq!(&line, b"HTTP/1.1 599 Tired\r\n");
+}
+
+/// Who speaks TLS with a proxy in front of us is where the redirect would send it.
+#[test]
+fn a_redirect_to_https_ends_where_a_trusted_proxy_speaks_it() {
+    let a = Backend::named("a");
+    let mut rig = Rig::active(Plan::default(), &[a.address]);
+    let ask = |rig: &Rig| {
+        let mut client = rig.client();
+        client.send("GET /x?y HTTP/1.1\r\nhost: h:81\r\nx-forwarded-proto: https\r\n\r\n");
+        client.answer()
+    };
+    rig.snapshot.listeners[0].redirect_https = Some(RedirectHttps { port: 443, status: 308 });
+    rig.configure(Vec::new());
+    let sent_away = ask(&rig);
+    assert_eq!(sent_away.status, 308);
+    assert!(sent_away.head.contains("\r\nlocation: https://h/x?y\r\n"), "{}", sent_away.head);
+    rig.snapshot.listeners[0].trusted_proxies = ["127.0.0.1/32".parse().unwrap()].into();
+    rig.configure(Vec::new());
+    assert_eq!(served(&ask(&rig)), "a");
+    rig.at_rest();
+}
+
+/// The way to a backend changes while a request is there: its connection was made by other rules (whose
+/// certificate is trusted, in whose name it speaks) and serves nobody else.
+#[test]
+fn a_connection_made_in_an_old_way_is_not_used_again() {
+    let gate = Gate::default();
+    let a = {
+        let gate = gate.clone();
+        Backend::start(move |exchange| {
+            gate.pass();
+            exchange.answer("a")
+        })
+    };
+    let mut rig = Rig::active(Plan::default(), &[a.address]);
+    let (mut running, mut next) = (rig.client(), rig.client());
+    running.send_get("/");
+    a.journal.await_requests(1);
+    let spec = Arc::make_mut(&mut rig.snapshot.services[0]);
+    spec.backends[0].destination.url = BackendUrl::tcp(Scheme::Http, "localhost", a.address.port());
+    rig.configure(Vec::new());
+    gate.open();
+    assert_eq!(served(&running.answer()), "a");
+    assert_eq!(served(&next.get("/")), "a");
+    assert_eq!(a.journal.accepted(), 2);
+    rig.at_rest();
 }

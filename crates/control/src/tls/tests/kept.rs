@@ -213,3 +213,15 @@ fn a_certificate_is_complained_of_three_weeks_before_it_expires() {
         [1, 0, 0, -1]
     );
 }
+
+/// What is no file would feed us, or keep us waiting, for ever.
+#[test]
+fn a_device_in_the_place_of_a_certificate_is_refused() {
+    let folder = Folder::new();
+    let mut files = folder.pair("a", &["a.test"]);
+    files.cert = "/dev/zero".into();
+    let (_, built) = listen(&downstream(&[files]), &TlsStore::default(), SystemTime::now());
+    let problems = built.unwrap_err();
+    let said = problems[0].to_string();
+    assert!(said.contains("cannot read /dev/zero: it is not a regular file"), "{said}");
+}
