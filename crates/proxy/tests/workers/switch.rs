@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use config::model::StreamPolicy;
 use proxy::Leave;
 
 use crate::backend::{Backend, Deaf, Gate, Ledger, Then};
@@ -252,5 +253,43 @@ fn no_answer_in_time() {
     assert_eq!(a.journal.count(), 1, "it may be busy: not even a GET is sent again");
     assert_eq!(rig.metric("requests_failed_total upstream"), 1.0);
     until("the connection to be closed", || a.journal.closed() == 1);
+    rig.at_rest();
+}
+
+/// What a request may still take at the old active is no matter once it is at the new one.
+#[test]
+fn a_request_that_has_moved_on_is_not_closed_with_what_it_left() {
+    let (gone, finish) = (Gate::default(), Gate::default());
+    let a = {
+        let gone = gone.clone();
+        Backend::start(move |_| {
+            gone.pass();
+            Then::Close
+        })
+    };
+    let b = {
+        let finish = finish.clone();
+        Backend::start(move |exchange| {
+            exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nb");
+            finish.pass();
+            exchange.write(b"b");
+            Then::Next
+        })
+    };
+    let deadline = Duration::from_millis(300);
+    let streams = StreamPolicy::Close { deadline, window: Duration::ZERO };
+    let plan = Plan { streams, ..Plan::default() };
+    let mut rig = Rig::active(plan, &[a.address, b.address]);
+    let mut client = rig.client();
+    client.send_get("/");
+    a.journal.await_requests(1);
+    rig.activate(2, Leave::Finish);
+    gone.open();
+    b.journal.await_requests(1);
+    // The time that it had at the old active must be over for this to mean anything.
+    thread::sleep(2 * deadline);
+    finish.open();
+    assert_eq!(served(&client.answer()), "bb");
+    assert_eq!(rig.metric("streams_closed_total"), 0.0);
     rig.at_rest();
 }
