@@ -5,6 +5,7 @@
 //! does. Keeps no connection, sends no request, and draws no conclusion from a failure.
 
 mod connector;
+mod delegate;
 mod error;
 mod names;
 mod proxy_header;
@@ -13,7 +14,13 @@ mod stream;
 mod tls;
 mod words;
 
-pub use connector::{Connected, Connector, Destination, Offer, Origin, Tls};
+pub use connector::{Connected, Connector, Destination, Offer, Origin, Tls, keep_alive};
 pub use error::ConnectError;
 pub use names::LookUp;
 pub use stream::{Socket, Stream};
+
+/// For [`delegate_io!`].
+#[doc(hidden)]
+pub mod io {
+    pub use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+}

@@ -37,7 +37,18 @@ pub enum BuildError {
 
 /// What an operator can do about a listener that cannot be bound.
 fn advice(error: &io::Error, address: &ListenAddress) -> String {
-    let Some(address) = address.tcp() else { return String::new() };
+    let Some(address) = address.tcp() else {
+        return match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                ". Something is there that is no socket, or somebody listens on it: choose another \
+                 path, or remove it"
+            }
+            io::ErrorKind::NotFound => ". The folder of a socket must exist",
+            io::ErrorKind::PermissionDenied => ". The folder of a socket must be ours to write to",
+            _ => "",
+        }
+        .to_owned();
+    };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let port = address.port();

@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     GatewayTimeout,
     /// Nobody became active in time.
     NobodyActive,
+    /// The time for the whole request was over before anybody could be asked (again).
+    Overdue,
     /// Too many requests, or too many bytes, are waiting already.
     HoldFull,
     /// We have run out of sockets.
@@ -113,9 +115,11 @@ impl Failure {
             | Self::ContentTooLarge
             | Self::NotImplemented
             | Self::NotFound => Blame::Downstream,
-            Self::BadGateway | Self::BadAnswer | Self::GatewayTimeout | Self::NobodyActive => {
-                Blame::Upstream
-            }
+            Self::BadGateway
+            | Self::BadAnswer
+            | Self::GatewayTimeout
+            | Self::NobodyActive
+            | Self::Overdue => Blame::Upstream,
             Self::HoldFull | Self::Exhausted => Blame::Internal,
         }
     }
@@ -132,7 +136,7 @@ impl Failure {
             Self::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::BadGateway | Self::BadAnswer => StatusCode::BAD_GATEWAY,
-            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::GatewayTimeout | Self::Overdue => StatusCode::GATEWAY_TIMEOUT,
             Self::NobodyActive | Self::HoldFull | Self::Exhausted => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -159,6 +163,7 @@ impl Failure {
                 "the server did not answer in time; it may or may not have done what was asked"
             }
             Self::NobodyActive => "no server is available at the moment",
+            Self::Overdue => "no server was available in time",
             Self::HoldFull => "too many requests are waiting for a server",
             Self::Exhausted => "the proxy is out of sockets; nothing was done",
         }
@@ -204,7 +209,8 @@ impl Failure {
             | Self::NotImplemented
             | Self::BadGateway
             | Self::BadAnswer
-            | Self::GatewayTimeout => {}
+            | Self::GatewayTimeout
+            | Self::Overdue => {}
         }
         *response.body_mut() = ResponseBody::Text(words);
         response

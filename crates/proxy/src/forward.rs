@@ -12,16 +12,17 @@ use std::task::Poll;
 use std::time::Instant;
 
 use connect::{ConnectError, Origin};
-use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use metrics::cells::Blame;
 
-use crate::answer::{self, Failure, Kind};
+use crate::answer::{Failure, Kind};
 use crate::body::{Bounds, ResponseBody, Source};
-use crate::downstream::client::{Client, Protocol};
+use crate::downstream::client::Client;
 use crate::downstream::incoming::Incoming;
 use crate::downstream::reply::{Reply, Upgrade};
+use crate::edge::{admit, finish};
 use crate::flight::{Flight, Phase, Signal};
 use crate::head::{Head, goes_on};
 use crate::hold::{Hold, Refused};
@@ -46,30 +47,11 @@ pub(crate) async fn forward(
     let begun = Instant::now();
     client.begin();
     let listener = client.listener.spec();
-    let admitted = Head::admit(parts, &listener.limits).and_then(|head| {
-        let is_secure = || head.is_https(&client.known);
-        if (listener.redirect_https.is_some() && !is_secure()) || head.is_last_hop() {
-            return Ok((head, None));
-        }
-        let service = worker.route(head.host(), head.path());
-        service.map_or(Err((Failure::NotFound, head.kind(None))), |found| Ok((head, Some(found))))
-    });
-    let (head, service) = match admitted {
-        Ok((head, Some(service))) => (head, service),
-        Ok((head, None)) => {
+    let (head, service) = match admit(&worker, &client, &listener, parts) {
+        Ok(admitted) => admitted,
+        Err(answer) => {
             client.idle();
-            return match listener.redirect_https {
-                Some(_) if head.host().is_empty() => {
-                    Failure::BadRequest("no host to redirect to").response(head.kind(None))
-                }
-                Some(redirect) if !head.is_https(&client.known) => head.redirect(redirect),
-                Some(_) | None => answer::options(),
-            };
-        }
-        Err((failure, kind)) => {
-            client.listener.cells.unrouted.inc();
-            client.idle();
-            return failure.response(kind);
+            return finish(*answer, &client, &listener);
         }
     };
 
@@ -92,7 +74,7 @@ pub(crate) async fn forward(
     let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
     let is_grpc = head.is_grpc();
     let upgrade = reply.take_upgrade();
-    let leaving = Rc::clone(&client);
+    let asked_by = Rc::clone(&client);
     let job = Job { head, source, service, spec, client, flight, reply, begun };
 
     let response = match job.deliver().await {
@@ -104,22 +86,14 @@ pub(crate) async fn forward(
     };
     unanswered.is_answered = true;
     let cells = &unanswered.service.cells;
-    let mut response = response.unwrap_or_else(|failure| {
+    let response = response.unwrap_or_else(|failure| {
         cells.fail(failure.blame());
         failure.response(Kind::new(is_grpc, deadline))
     });
-    // Of HTTP/2 the connection says it itself (GOAWAY).
-    let is_last = leaving.is_leaving() && leaving.protocol() == Protocol::Http1;
-    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    if let Some(hsts) = listener.hsts.as_ref().filter(|_| listener.tls.is_some()) {
-        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-    }
     let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
     cells.requests[class].inc();
     cells.latency.observe(begun.elapsed());
-    response
+    finish(response, &asked_by, &listener)
 }
 
 /// A request whose client has not been answered. It is dropped that way when the client leaves.
@@ -400,12 +374,11 @@ impl Job {
             let status = switch.consent(&exchange, &upgrade, status, &mut headers);
             let status = status.ok_or(Failure::BadGateway)?;
             self.flight.proceed(Phase::Tunnel);
-            let counted = self.client.keep_counted();
             let is_websocket = switch.is_websocket();
             let mut response = Response::new(ResponseBody::Tunnel);
             *response.status_mut() = status;
             *response.headers_mut() = headers;
-            tunnel::start(*upgrade, exchange, is_websocket, self.service, counted, self.flight);
+            tunnel::start(*upgrade, exchange, is_websocket, self.service, self.flight);
             return Ok(response);
         }
         // Only what was asked for: a 101 out of the blue would turn the rest into a tunnel. And to a
@@ -435,6 +408,9 @@ impl Job {
 
     /// Says who was not served, and why.
     fn log(&self, failure: Failure) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         let client = self.head.client(&self.client.known);
         let (service, method, path) = (&self.spec.name, self.head.method(), self.head.path());
         tracing::debug!(%service, %client, %method, path, ?failure, "request failed");
@@ -453,7 +429,7 @@ impl Job {
                 self.service.cells.hold_timeouts.inc();
                 Failure::NobodyActive
             }
-            Refused::Overdue => Failure::GatewayTimeout,
+            Refused::Overdue => Failure::Overdue,
             Refused::ClientGone => Failure::ClientGone,
         })
     }

@@ -104,9 +104,12 @@ impl Status {
     /// What a failure of ours is to a client of gRPC.
     pub(crate) fn of_failure(failure: Failure, deadline: Deadline) -> Self {
         match (failure, deadline) {
-            (Failure::GatewayTimeout | Failure::NobodyActive, Deadline::Passed)
+            (
+                Failure::GatewayTimeout | Failure::NobodyActive | Failure::Overdue,
+                Deadline::Passed,
+            )
             | (Failure::RequestTimeout, _) => Self::DeadlineExceeded,
-            (Failure::GatewayTimeout, Deadline::Ahead) => {
+            (Failure::GatewayTimeout | Failure::Overdue, Deadline::Ahead) => {
                 Self::of_http(StatusCode::GATEWAY_TIMEOUT)
             }
             (Failure::NobodyActive, Deadline::Ahead) | (Failure::Exhausted, _) => {

@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod downstream;
+mod edge;
 mod flight;
 mod forward;
 mod grpc;

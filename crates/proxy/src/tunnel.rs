@@ -21,7 +21,6 @@ use crate::service::Service;
 use crate::upstream::duplex::Duplex;
 use crate::upstream::exchange::Exchange;
 use crate::websocket::{CloseCode, Frames, close_frame};
-use crate::worker::Counted;
 
 /// How long the second side may take to end after the first.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
@@ -39,18 +38,17 @@ trait Io: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
 /// Relays between the client (once its response has been sent) and the backend of `exchange`. The
-/// tunnel belongs to the worker's runtime and ends with it; `flight` counts it until then.
+/// tunnel belongs to the worker's runtime and ends with it; `flight` counts it, and its client, until
+/// then.
 pub(crate) fn start(
     client: Upgrade,
     exchange: Exchange,
     is_websocket: bool,
     service: Rc<Service>,
-    client_counted: Option<Rc<Counted>>,
     mut flight: Flight,
 ) {
     tokio::task::spawn_local(async move {
         let open = Open::new(service);
-        let _counted = client_counted;
         poll_fn(|context| {
             flight.woken_by(context.waker());
             Poll::Ready(())

@@ -6,8 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream as StdTcpStream};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +17,11 @@ use connect::Socket;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use slab::Slab;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::client::{Client, Clock};
 use crate::downstream::converse;
+use crate::downstream::handover::StdSocket;
 use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
 use crate::flight::{Flights, SWEEP};
 use crate::service::{Service, Share};
@@ -335,7 +334,7 @@ impl Worker {
 
     fn serve(self: &Rc<Self>, listener: &Rc<Listener>, socket: Socket, peer: Option<SocketAddr>) {
         // Counted now, not when its task first runs: until then more would be accepted than allowed.
-        let counted = Rc::new((listener.seat(), Present::new(self)));
+        let counted = Counted::new(listener.seat(), Present::new(self));
         tokio::task::spawn_local(converse(
             Rc::clone(self),
             Rc::clone(listener),
@@ -412,7 +411,19 @@ impl Worker {
 const LATE: Duration = Duration::from_secs(1);
 
 /// What an open connection is counted by, until it and any tunnel it has become are gone.
-pub(crate) type Counted = (Seat, Present);
+#[derive(Debug)]
+pub(crate) struct Counted {
+    _seat: Seat,
+    _present: Present,
+    /// Once it is known whose it is.
+    pub(crate) one_of_client: Option<OneOfClient>,
+}
+
+impl Counted {
+    fn new(seat: Seat, present: Present) -> Self {
+        Self { _seat: seat, _present: present, one_of_client: None }
+    }
+}
 
 /// A connection's place among those of its worker.
 #[derive(Debug)]
@@ -466,28 +477,5 @@ pub(crate) struct Enrolled {
 impl Drop for Enrolled {
     fn drop(&mut self) {
         self.worker.clients.borrow_mut().remove(self.key);
-    }
-}
-
-/// A client's socket on its way from one worker's runtime to another's.
-#[derive(Debug)]
-pub(crate) enum StdSocket {
-    Tcp(StdTcpStream),
-    Unix(StdUnixStream),
-}
-
-impl StdSocket {
-    fn from_tokio(socket: Socket) -> io::Result<Self> {
-        Ok(match socket {
-            Socket::Tcp(stream) => Self::Tcp(stream.into_std()?),
-            Socket::Unix(stream) => Self::Unix(stream.into_std()?),
-        })
-    }
-
-    fn into_tokio(self) -> io::Result<Socket> {
-        Ok(match self {
-            Self::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
-            Self::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
-        })
     }
 }

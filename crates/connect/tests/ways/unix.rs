@@ -56,7 +56,8 @@ async fn a_full_queue_is_waited_for() {
 
     let listener = UnixListener::from_std(listener.into()).unwrap();
     let (opened, guest) = tokio::join!(open(&connector), async {
-        tokio::time::sleep(SHORT / 4).await;
+        // The other has had its turn, and found the queue full.
+        tokio::task::yield_now().await;
         listener.accept().await
     });
     guest.unwrap();

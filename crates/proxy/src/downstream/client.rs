@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
@@ -31,7 +31,9 @@ pub(crate) struct Client {
     pub(crate) known: Known,
     protocol: Cell<Protocol>,
     waker: RefCell<Waker>,
-    counted: RefCell<Weak<Counted>>,
+    /// What the connection is counted by. A tunnel outlives the conversation, and its flight keeps the
+    /// client.
+    _counted: Counted,
     socket: Arc<State>,
     /// When it was accepted, in milliseconds of the worker's clock.
     born_ms: u64,
@@ -138,13 +140,18 @@ impl Known {
 
 impl Client {
     /// A client on the socket that `state` belongs to. It speaks HTTP/1.1 until found otherwise.
-    pub(crate) fn new(known: Known, listener: Rc<Listener>, socket: &Arc<State>) -> Rc<Self> {
+    pub(crate) fn new(
+        known: Known,
+        counted: Counted,
+        listener: Rc<Listener>,
+        socket: &Arc<State>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             listener,
             known,
             protocol: Cell::new(Protocol::Http1),
             waker: RefCell::new(Waker::noop().clone()),
-            counted: RefCell::default(),
+            _counted: counted,
             socket: Arc::clone(socket),
             born_ms: socket.clock.now_ms(),
             requests: Cell::new(0),
@@ -163,15 +170,6 @@ impl Client {
 
     pub(crate) fn wake(&self) {
         self.waker.borrow().wake_by_ref();
-    }
-
-    pub(crate) fn counted_by(&self, counted: &Rc<Counted>) {
-        *self.counted.borrow_mut() = Rc::downgrade(counted);
-    }
-
-    /// Keeps the connection counted for as long as this lives: a tunnel outlives the conversation.
-    pub(crate) fn keep_counted(&self) -> Option<Rc<Counted>> {
-        self.counted.borrow().upgrade()
     }
 
     /// What it speaks.

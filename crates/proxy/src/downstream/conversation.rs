@@ -8,14 +8,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use config::model::Scheme;
-use connect::{Origin, Socket};
-use socket2::SockRef;
+use connect::{Origin, Socket, keep_alive};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -66,7 +63,7 @@ pub(crate) async fn converse(
     listener: Rc<Listener>,
     socket: Socket,
     peer: Option<SocketAddr>,
-    counted: Rc<Counted>,
+    mut counted: Counted,
 ) {
     if let Socket::Tcp(stream) = &socket {
         // Without it, the last packet of an answer may wait for the client's acknowledgement.
@@ -88,7 +85,8 @@ pub(crate) async fn converse(
             return;
         }
     };
-    let Greeted { origin, transport, protocol, one_of_client: _one_of_client } = greeted;
+    let Greeted { origin, transport, protocol, one_of_client } = greeted;
+    counted.one_of_client = one_of_client;
     let is_tls = matches!(transport, Transport::Tls(_));
     let certificate = match &transport {
         Transport::Tls(stream) => {
@@ -105,8 +103,7 @@ pub(crate) async fn converse(
     let identity = Identity::new(peer, scheme, port, &spec.trusted_proxies);
     let trusted = Arc::clone(&spec.trusted_proxies);
     let known = Known { identity, certificate, origin, trusted };
-    let client = Client::new(known, Rc::clone(&listener), socket.state());
-    client.counted_by(&counted);
+    let client = Client::new(known, counted, Rc::clone(&listener), socket.state());
     let _enrolled = worker.enrol(&client);
     let protocol = if spec.h2c && !is_tls {
         let Some(found) = sniff(&worker, &client, &mut socket).await else { return };
@@ -205,13 +202,4 @@ async fn sniff(worker: &Worker, client: &Client, socket: &mut ClientSocket) -> O
 
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// Has the kernel find out, in time, that the other side is gone without a word.
-fn keep_alive(stream: &TcpStream) {
-    let probes = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(10));
-    // A connection without it still works.
-    let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
 }

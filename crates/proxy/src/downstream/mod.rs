@@ -4,6 +4,7 @@ mod certificate;
 mod claims;
 pub(crate) mod client;
 mod conversation;
+pub(crate) mod handover;
 mod http1;
 mod http2;
 mod identity;

@@ -199,3 +199,48 @@ fn a_connection_made_in_an_old_way_is_not_used_again() {
     assert_eq!(a.journal.accepted(), 2);
     rig.at_rest();
 }
+
+/// A client that has switched protocols still has its connection.
+#[test]
+fn a_tunnel_is_one_of_its_clients_connections() {
+    let a = Backend::start(|exchange| {
+        if exchange.field("upgrade").is_none() {
+            return exchange.answer("a");
+        }
+        exchange.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+        );
+        exchange.body_until_closed();
+        Then::Close
+    });
+    let mut plan = Plan::default();
+    plan.limits.connections_per_client = 2;
+    let rig = Rig::active(plan, &[a.address]);
+    let (mut tunnel, mut other) = (rig.client(), rig.client());
+    tunnel.send("GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    tunnel.read_until("\r\n\r\n");
+    assert_eq!(served(&other.get("/")), "a");
+    assert!(rig.client().is_closed(), "a third is refused");
+    rig.await_metric("listener_connections_over_client_limit_total", 1.0);
+    drop(tunnel);
+    rig.await_metric("listener_connections", 1.0);
+    assert_eq!(served(&rig.client().get("/")), "a");
+}
+
+/// Also where no backend is asked, the last answer says that it is.
+#[test]
+fn the_last_answer_of_a_connection_says_so_whoever_gives_it() {
+    let a = Backend::named("a");
+    let mut plan = Plan::default();
+    plan.limits.requests = Some(2);
+    let rig = Rig::active(plan, &[a.address]);
+    let mut client = rig.client();
+    let ask = "TRACE / HTTP/1.1\r\nhost: h\r\n\r\n";
+    client.send(ask);
+    assert!(!client.answer().head.contains("connection: close"));
+    client.send(ask);
+    let last = client.answer();
+    assert_eq!(last.status, 405);
+    assert!(last.head.contains("\r\nconnection: close\r\n"), "{}", last.head);
+    assert!(client.is_closed());
+}

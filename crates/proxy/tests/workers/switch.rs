@@ -262,8 +262,13 @@ fn a_request_that_has_moved_on_is_not_closed_with_what_it_left() {
     let (gone, finish) = (Gate::default(), Gate::default());
     let a = {
         let gone = gone.clone();
-        Backend::start(move |_| {
-            gone.pass();
+        Backend::start(move |exchange| {
+            if exchange.head.starts_with("GET /stays ") {
+                exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
+                exchange.body_until_closed();
+            } else {
+                gone.pass();
+            }
             Then::Close
         })
     };
@@ -280,16 +285,19 @@ fn a_request_that_has_moved_on_is_not_closed_with_what_it_left() {
     let streams = StreamPolicy::Close { deadline, window: Duration::ZERO };
     let plan = Plan { streams, ..Plan::default() };
     let mut rig = Rig::active(plan, &[a.address, b.address]);
-    let mut client = rig.client();
+    let (mut client, mut stays) = (rig.client(), rig.client());
+    stays.send_get("/stays");
+    stays.read_until("half");
     client.send_get("/");
-    a.journal.await_requests(1);
+    a.journal.await_requests(2);
     rig.activate(2, Leave::Finish);
     gone.open();
     b.journal.await_requests(1);
-    // The time that it had at the old active must be over for this to mean anything.
-    thread::sleep(2 * deadline);
+    // Their time at the old active is over when what stayed there has been closed.
+    assert!(stays.is_closed());
+    rig.await_metric("streams_closed_total", 1.0);
     finish.open();
     assert_eq!(served(&client.answer()), "bb");
-    assert_eq!(rig.metric("streams_closed_total"), 0.0);
+    assert_eq!(rig.metric("streams_closed_total"), 1.0);
     rig.at_rest();
 }

@@ -304,8 +304,9 @@ def begun_during(stage, secure):
     with Scene(stage, secure) as scene, scene.client(secure) as client:
         expect(client.echo(b"", timeout=10), b"a:")
         scene.a.kill()
-        # By then the end of its connections has been seen; the decision takes 200 ms.
-        time.sleep(0.05)
+        # By then the end of its connections has been seen; the decision takes two failures more.
+        scene.balancer.wait_metric(
+            "understudy_probes_total", lambda n: n >= 1, backend="a", verdict="fail")
         with concurrent.futures.ThreadPoolExecutor(40) as executor:
             unary = [executor.submit(client.echo, b"%d" % i, timeout=15) for i in range(20)]
             streams = [executor.submit(lambda: list(client.count(b"2 1", timeout=15)))

@@ -208,7 +208,6 @@ for move in ("failover", "failback"):
             while time.monotonic() < ends:
                 for client in clients:
                     expect(says(client), old.name)
-                time.sleep(0.2)
             for transport in ("ws", "wss", "h2"):
                 expect(says(scene.open(transport)), new.name, f"a new {transport}")
             # They end like any others.
