@@ -10,16 +10,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
 use proxy::ServiceId;
 use routing::failover::Health;
-use tokio::sync::watch;
+use serde_json::Value;
+use tokio::sync::{broadcast, watch};
 
 use crate::events::{Event, EventLog, Kind};
-use crate::handle::{ReloadError, Reloaded};
-use crate::status::{ServiceStatus, Status, admin_word, health_word, reason_word};
+use crate::handle::{HistoryQuery, ReloadError, Reloaded};
+use crate::status::{Load, ServiceStatus, Status, admin_word, health_word, reason_word};
 use crate::tls::{Certificate, TlsStore, time_left};
 
 pub(crate) struct Board {
     metrics: Arc<Metrics>,
     status: watch::Sender<Arc<Status>>,
+    events: broadcast::Sender<Arc<Event>>,
     books: Mutex<Books>,
 }
 
@@ -36,13 +38,17 @@ struct Books {
     stopping: bool,
 }
 
+/// How many events a follower may fall behind before it misses some.
+const BEHIND: usize = 256;
+
 /// The worst that can be said of a service; a word for whoever searches the log.
 const NOBODY: &str = "nobody can serve: requests wait for a backend, then get 503";
 
 impl Board {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         let status = watch::Sender::new(Arc::default());
-        Self { metrics, status, books: Mutex::default() }
+        let (events, _) = broadcast::channel(BEHIND);
+        Self { metrics, status, events, books: Mutex::default() }
     }
 
     /// The books stay usable after a panic elsewhere: every change to them is a single step.
@@ -64,6 +70,32 @@ impl Board {
 
     pub(crate) fn events(&self, after: u64) -> Vec<Event> {
         self.books().log.after(after)
+    }
+
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    pub(crate) async fn history(&self, query: HistoryQuery) -> Vec<Value> {
+        let events = self.events(query.after.unwrap_or_default());
+        let wanted = events.iter().filter(|event| {
+            query.before.is_none_or(|before| event.number < before)
+                && query.service.as_deref().is_none_or(|s| event.service.as_deref() == Some(s))
+        });
+        let mut values: Vec<Value> = wanted.map(Event::to_json).collect();
+        values.split_off(values.len().saturating_sub(query.limit))
+    }
+
+    pub(crate) async fn incidents(&self, _service: Option<&str>, _limit: usize) -> Vec<Value> {
+        Vec::new()
+    }
+
+    pub(crate) async fn incident(&self, _id: u64) -> Option<Value> {
+        None
+    }
+
+    pub(crate) fn load(&self, service: &str) -> Option<Load> {
+        self.status().service(service).map(|_| Load::default())
     }
 
     pub(crate) fn ready(&self) -> Result<(), String> {
@@ -125,7 +157,8 @@ impl Board {
 
     fn show(&self, books: &Books) {
         let services = books.order.iter().filter_map(|id| books.services.get(id).cloned());
-        self.status.send_replace(Arc::new(Status { services: services.collect() }));
+        let process = self.status.borrow().process.clone();
+        self.status.send_replace(Arc::new(Status { services: services.collect(), process }));
     }
 
     /// Every backend has been checked since the start, and none can serve.
@@ -170,7 +203,14 @@ impl Board {
             | Kind::FileRefused { .. }
             | Kind::ReloadFailed { .. } => {}
         }
-        self.books().log.record(Some(service.clone()), kind);
+        self.keep(Some(service.clone()), kind);
+    }
+
+    /// Keeps an event, and tells whoever follows.
+    fn keep(&self, service: Option<Arc<str>>, kind: Kind) {
+        let event = self.books().log.record(service, kind);
+        // Nobody needs to follow.
+        let _ = self.events.send(Arc::new(event));
     }
 
     /// The config of the start is in force: it counts as the first that was taken.
@@ -186,7 +226,7 @@ impl Board {
             return;
         };
         tracing::info!(%changes, "reloaded");
-        self.books().log.record(None, Kind::Reloaded { changes: changes.as_str().into() });
+        self.keep(None, Kind::Reloaded { changes: changes.as_str().into() });
     }
 
     /// Files have been read again, for the same config.
@@ -194,7 +234,7 @@ impl Board {
         warn(&reloaded.warnings);
         if let Some(changes) = &reloaded.changes {
             tracing::info!(%changes, "files have changed");
-            self.books().log.record(None, Kind::FilesLoaded { changes: changes.as_str().into() });
+            self.keep(None, Kind::FilesLoaded { changes: changes.as_str().into() });
         }
     }
 
@@ -219,7 +259,7 @@ impl Board {
             self.metrics.certificate_refused(&file);
             tracing::error!(%file, "the old file stays in use: {why}");
             let why = why.as_str().into();
-            self.books().log.record(None, Kind::FileRefused { file, why });
+            self.keep(None, Kind::FileRefused { file, why });
         }
     }
 
@@ -280,7 +320,7 @@ impl Board {
         } else {
             tracing::error!("reload incomplete: {problems}");
         }
-        self.books().log.record(
+        self.keep(
             None,
             Kind::ReloadFailed { refused: error.is_refusal(), problems: problems.into() },
         );
@@ -374,6 +414,7 @@ mod tests {
             health: Health::Up,
             admin: routing::failover::AdminState::Ready,
             active: false,
+            eligible_since: None,
             last_probe: None,
         };
         let status = ServiceStatus {
@@ -384,7 +425,14 @@ mod tests {
             on_primary: false,
             pinned: false,
             locked: false,
-            failback_due: None,
+            hold_down: None,
+            flaps: 0,
+            failback: None,
+            switching: None,
+            verifying: None,
+            drill: None,
+            scheduled: None,
+            drift: Vec::new(),
             backends: vec![backend("a"), backend("b")],
         };
         board.arrange(vec![ServiceId(1)]);

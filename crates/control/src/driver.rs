@@ -18,8 +18,8 @@ use tokio::time::sleep_until;
 
 use crate::blueprint::{BackendPlan, Plan};
 use crate::board::Board;
+use crate::command::{Command, CommandError, Done, Operator, Preview, ProbeShown};
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
-use crate::handle::{Command, CommandError};
 use crate::streams::{self, Settlements};
 
 mod records;
@@ -35,7 +35,11 @@ pub(crate) enum Order {
     /// Live traffic met trouble.
     Suspect { backend: BackendId, symptom: Symptom },
     /// An operator asks for something.
-    Command { command: Command, reply: oneshot::Sender<Result<(), CommandError>> },
+    Command { command: Command, by: Operator, reply: oneshot::Sender<Result<Done, CommandError>> },
+    /// What would an ordered move do?
+    Preview { to: Option<String>, reply: oneshot::Sender<Result<Preview, CommandError>> },
+    /// Probe a backend once and show it.
+    Probe { backend: String, reply: oneshot::Sender<Result<ProbeShown, CommandError>> },
     /// The workers know the backends of a new plan, and still those of the old one: follow it.
     Follow { plan: Box<Plan>, done: oneshot::Sender<()> },
 }
@@ -129,9 +133,19 @@ impl Driver {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Suspect { backend, symptom }) => self.suspect(backend, symptom),
-                    Some(Order::Command { command, reply }) => {
+                    Some(Order::Command { command, by, reply }) => {
                         // Whoever asked may be gone; the command was carried out all the same.
-                        let _ = reply.send(self.command(command).await);
+                        let done = self.command(command).await;
+                        let text = format!("done, {}", by.who);
+                        let _ = reply.send(done.map(|()| Done { text, moved: None }));
+                    }
+                    Some(Order::Preview { to, reply }) => {
+                        let why = format!("not yet: {to:?}");
+                        let _ = reply.send(Err(CommandError::Impossible(why)));
+                    }
+                    Some(Order::Probe { backend, reply }) => {
+                        let why = format!("not yet: {backend}");
+                        let _ = reply.send(Err(CommandError::Impossible(why)));
                     }
                     Some(Order::Follow { plan, done }) => self.follow(*plan, done).await,
                     None => return,
@@ -235,8 +249,8 @@ impl Driver {
 
     async fn command(&mut self, command: Command) -> Result<(), CommandError> {
         let command = match command {
-            Command::Switchover(name) => failover::Command::Switchover(self.backend(name)?),
-            Command::Failback => failover::Command::Failback,
+            Command::Switchover { to, .. } => failover::Command::Switchover(self.backend(to)?),
+            Command::Failback { .. } => failover::Command::Failback,
             Command::Pin => failover::Command::Pin,
             Command::Unpin => failover::Command::Unpin,
             Command::Lock => failover::Command::Lock,
@@ -244,6 +258,7 @@ impl Driver {
             Command::SetAdmin(name, admin) => {
                 failover::Command::SetAdmin(self.backend(name)?, admin)
             }
+            other => return Err(CommandError::Impossible(format!("not yet: {other:?}"))),
         };
         let refused = self.step(Input::Command(command)).await;
         refused.map_or(Ok(()), |why| Err(CommandError::Refused(why)))

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use routing::failover::{AdminState, Health, Reason};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::status::{
     admin_word, health_word, reason_word, write_admin, write_health, write_reason,
@@ -155,6 +156,19 @@ impl fmt::Display for Event {
                 write!(f, "reload incomplete: {problems}")
             }
         }
+    }
+}
+
+impl Event {
+    /// The event as everybody outside sees it: its fields, and `text` for people.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        // Strings, numbers and options only: there is nothing that JSON cannot express.
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("text".to_owned(), self.to_string().into());
+        }
+        value
     }
 }
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use config::model::{Config, ListenAddress};
 use metrics::Metrics;
-use routing::failover::{AdminState, Refusal};
-use tokio::sync::{mpsc, oneshot, watch};
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::blueprint::BuildError;
 use crate::board::Board;
+use crate::command::{Command, CommandError, Done, Operator, Preview, ProbeShown};
 use crate::driver::Order;
 use crate::events::Event;
-use crate::status::Status;
+use crate::status::{Load, Status};
 use crate::supervisor::{self, Drivers, Request};
 
 /// The running load balancer. A clone is another handle to the same one; when the last is dropped,
@@ -27,6 +28,21 @@ pub struct Control {
     listening: Arc<ArcSwap<Vec<ListeningOn>>>,
     requests: mpsc::Sender<Request>,
     files: watch::Receiver<Arc<Vec<PathBuf>>>,
+    /// The config file, if there is one.
+    file: Option<Arc<PathBuf>>,
+}
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Only those with a greater number.
+    pub after: Option<u64>,
+    /// Only those with a smaller number.
+    pub before: Option<u64>,
+    /// Only those of this service.
+    pub service: Option<String>,
+    /// At most so many, the latest.
+    pub limit: usize,
 }
 
 /// Where a config came from, so that a reload can name it and resolve its relative paths.
@@ -36,6 +52,8 @@ pub struct Source {
     pub file: String,
     /// Its folder.
     pub base: PathBuf,
+    /// The file itself; `None` when the config is in none.
+    pub path: Option<PathBuf>,
 }
 
 /// A bound listener.
@@ -45,50 +63,6 @@ pub struct ListeningOn {
     pub configured: ListenAddress,
     /// As bound: the port is never 0.
     pub local: ListenAddress,
-}
-
-/// What an operator may ask of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Move to the backend of this name now, and stay there.
-    Switchover(String),
-    /// Move to the first eligible backend now, and unpin.
-    Failback,
-    /// Stay on the active while it is eligible.
-    Pin,
-    /// End the pin.
-    Unpin,
-    /// No automatic move until unlocked, not even a failover.
-    Lock,
-    /// Allow automatic moves again.
-    Unlock,
-    /// Set what is wished for the backend of this name.
-    SetAdmin(String, AdminState),
-}
-
-/// Why a command was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// There is no service of this name.
-    #[error("there is no service {0:?}")]
-    UnknownService(String),
-    /// The service has no backend of this name.
-    #[error("there is no backend {0:?} in this service")]
-    UnknownBackend(String),
-    /// The decision refused it.
-    #[error("{}", refusal(.0))]
-    Refused(Refusal),
-    /// The service is being removed, or everything is stopping.
-    #[error("the service is stopping")]
-    Stopping,
-}
-
-fn refusal(why: &Refusal) -> &'static str {
-    match why {
-        Refusal::UnknownBackend => "there is no such backend in this service",
-        Refusal::NotEligible => "the backend is not eligible: it must be up and ready",
-        Refusal::NothingActive => "no backend is active",
-    }
 }
 
 /// Why nothing could be started.
@@ -145,6 +119,9 @@ pub enum ReloadError {
         /// Which service.
         service: Arc<str>,
     },
+    /// The config was given on the command line, or on standard input.
+    #[error("the config is in no file: there is nothing to read again")]
+    NoFile,
     /// Everything is stopping.
     #[error("stopping")]
     Stopping,
@@ -155,7 +132,11 @@ impl ReloadError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Build(_) | Self::Read { .. } | Self::Stopping => true,
+            Self::Config(_)
+            | Self::Build(_)
+            | Self::Read { .. }
+            | Self::NoFile
+            | Self::Stopping => true,
             Self::Lost(_) | Self::Unfinished { .. } => false,
         }
     }
@@ -176,6 +157,7 @@ impl Control {
     pub async fn start(config: Config, source: Source) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let board = Arc::new(Board::new(metrics));
+        let file = source.path.clone().map(Arc::new);
         let started = supervisor::start(config, source, board.clone()).await?;
         Ok(Self {
             board,
@@ -183,6 +165,7 @@ impl Control {
             listening: started.listening,
             requests: started.requests,
             files: started.files,
+            file,
         })
     }
 
@@ -225,11 +208,81 @@ impl Control {
         self.board.ready()
     }
 
-    /// Asks something of a service.
+    /// Hears of every event as it happens. Who falls behind misses some, and asks
+    /// [`Control::history`] for them.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.board.follow()
+    }
+
+    /// Events that are kept, also of earlier runs when there is a `state_dir`: oldest first, of those
+    /// with a greater number than `after` and a smaller one than `before` the latest `limit`.
+    pub async fn history(&self, query: HistoryQuery) -> Vec<Value> {
+        self.board.history(query).await
+    }
+
+    /// The latest `limit` incidents, newest first, of one service or of all.
+    pub async fn incidents(&self, service: Option<&str>, limit: usize) -> Vec<Value> {
+        self.board.incidents(service, limit).await
+    }
+
+    /// One incident; `None` when it is not kept (any more).
+    pub async fn incident(&self, id: u64) -> Option<Value> {
+        self.board.incident(id).await
+    }
+
+    /// What a service is working on now; `None` when there is no such service.
+    #[must_use]
+    pub fn load(&self, service: &str) -> Option<Load> {
+        self.board.load(service)
+    }
+
+    /// Asks something of a service, and waits until it is done. That it was asked, by whom and why,
+    /// is recorded, also when it is refused.
     ///
     /// # Errors
-    /// When there is no such service or backend, or the decision refuses.
-    pub async fn command(&self, service: &str, command: Command) -> Result<(), CommandError> {
+    /// When there is no such service or backend, when the decision refuses, or when an ordered move
+    /// comes to nothing.
+    pub async fn command(
+        &self,
+        service: &str,
+        command: Command,
+        by: Operator,
+    ) -> Result<Done, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Command { command, by, reply };
+        self.ask(service, order, answer).await?
+    }
+
+    /// What a switchover to the backend `to` would do, or without it a failback, and what speaks
+    /// against it. Changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such service or backend.
+    pub async fn preview(
+        &self,
+        service: &str,
+        to: Option<String>,
+    ) -> Result<Preview, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(service, Order::Preview { to, reply }, answer).await?
+    }
+
+    /// Probes a backend once, now, and shows the exchange. The verdict counts for nothing.
+    ///
+    /// # Errors
+    /// When there is no such service or backend.
+    pub async fn probe(&self, service: &str, backend: String) -> Result<ProbeShown, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(service, Order::Probe { backend, reply }, answer).await?
+    }
+
+    async fn ask<T>(
+        &self,
+        service: &str,
+        order: Order,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, CommandError> {
         let orders = self
             .drivers
             .load()
@@ -237,9 +290,24 @@ impl Control {
             .find(|driver| &*driver.name == service)
             .map(|driver| driver.orders.clone())
             .ok_or_else(|| CommandError::UnknownService(service.to_owned()))?;
-        let (reply, answer) = oneshot::channel();
-        orders.send(Order::Command { command, reply }).await.map_err(|_| CommandError::Stopping)?;
-        answer.await.map_err(|_| CommandError::Stopping)?
+        orders.send(order).await.map_err(|_| CommandError::Stopping)?;
+        answer.await.map_err(|_| CommandError::Stopping)
+    }
+
+    /// Reads the config file again and puts it in force, or changes nothing; like a SIGHUP.
+    ///
+    /// # Errors
+    /// As [`Control::reload`]; also when the config is in no file.
+    pub async fn reload_file(&self) -> Result<Reloaded, ReloadError> {
+        let Some(file) = &self.file else { return Err(ReloadError::NoFile) };
+        match tokio::fs::read_to_string(&**file).await {
+            Ok(text) => self.reload(text).await,
+            Err(source) => {
+                let error = ReloadError::Read { file: file.to_path_buf(), source };
+                self.refuse(&error);
+                Err(error)
+            }
+        }
     }
 
     /// Puts a new config in force, or changes nothing. Reloads are carried out one after the other,

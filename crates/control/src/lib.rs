@@ -5,6 +5,7 @@
 
 mod blueprint;
 mod board;
+mod command;
 mod driver;
 mod events;
 mod evidence;
@@ -18,10 +19,12 @@ mod tls;
 mod watch;
 
 pub use blueprint::{BuildError, Checked, check};
+pub use command::{Command, CommandError, Done, Moved, Operator, Preview, ProbeShown};
 pub use events::{Event, Kind};
-pub use handle::{
-    Command, CommandError, Control, ListeningOn, ReloadError, Reloaded, Source, StartError,
-};
+pub use handle::{Control, HistoryQuery, ListeningOn, ReloadError, Reloaded, Source, StartError};
 pub use reload::{Follow, follow};
-pub use status::{BackendStatus, LastProbe, ServiceStatus, Since, Status, Until};
+pub use status::{
+    BackendStatus, Drift, DrillStatus, FailbackStatus, LastProbe, Load, ProcessStatus, Scheduled,
+    ServiceStatus, Since, Status, Switching, Until, admin_word, health_word, reason_word,
+};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};

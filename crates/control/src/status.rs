@@ -1,19 +1,37 @@
 //! What an operator may ask about the running services, as plain data.
 //!
-//! Times are kept as instants and written as seconds relative to the moment of writing, so a status
-//! does not grow stale between two changes.
+//! Times are kept as instants, so that a status does not grow stale between two changes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use routing::failover::{AdminState, Health, Reason};
-use serde::{Serialize, Serializer};
+use serde::Serializer;
+
+use crate::command::Operator;
 
 /// Everything an operator may ask, at one moment.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Status {
     /// In the order of the config.
     pub services: Vec<Arc<ServiceStatus>>,
+    /// The process as a whole.
+    pub process: Arc<ProcessStatus>,
+}
+
+/// What concerns no service in particular.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessStatus {
+    /// The folder in which decisions are kept; `None`: in memory, a restart forgets them.
+    pub state_dir: Option<PathBuf>,
+    /// What is wrong with keeping them, in words; `None`: nothing.
+    pub state_problem: Option<String>,
+    /// Where the file and what runs differ, in words: keys that wait for a restart, a file that was
+    /// refused.
+    pub drift: Vec<String>,
+    /// Whether the process that ran before still finishes its requests: planned moves wait for it.
+    pub predecessor: bool,
 }
 
 impl Status {
@@ -25,7 +43,7 @@ impl Status {
 }
 
 /// One service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ServiceStatus {
     /// Its name.
     pub name: Arc<str>,
@@ -34,7 +52,6 @@ pub struct ServiceStatus {
     /// Changes of the active so far.
     pub epoch: u64,
     /// When the active last changed, or when the service began.
-    #[serde(rename = "since_seconds")]
     pub since: Since,
     /// Whether the active is the first backend.
     pub on_primary: bool,
@@ -42,11 +59,84 @@ pub struct ServiceStatus {
     pub pinned: bool,
     /// Whether automatic moves are off.
     pub locked: bool,
-    /// When the service fails back if nothing else happens.
-    #[serde(rename = "failback_due_in_seconds")]
-    pub failback_due: Option<Until>,
+    /// The hold-down in force, with damping; `None` when nothing fails back by itself.
+    pub hold_down: Option<Duration>,
+    /// Flaps in a row; each doubles the hold-down.
+    pub flaps: u32,
+    /// The way back to the highest-priority backend above the active; `None` on the primary, and while
+    /// nobody is active.
+    pub failback: Option<FailbackStatus>,
+    /// A move under way.
+    pub switching: Option<Switching>,
+    /// Until when an ordered move is watched.
+    pub verifying: Option<Until>,
+    /// A drill under way.
+    pub drill: Option<DrillStatus>,
+    /// An ordered move that is to come.
+    pub scheduled: Option<Scheduled>,
+    /// What operators changed at run time, against what the file says.
+    pub drift: Vec<Drift>,
     /// In priority order: the first is the primary.
     pub backends: Vec<BackendStatus>,
+}
+
+/// When a service fails back, and why not now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailbackStatus {
+    /// The backend it would go to.
+    pub to: Arc<str>,
+    /// When, if nothing but time is missing.
+    pub due: Option<Until>,
+    /// What is missing, in words.
+    pub waits_for: Vec<String>,
+}
+
+/// A move under way: requests are held until every worker has acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switching {
+    /// Who gets the traffic.
+    pub to: Arc<str>,
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Since,
+}
+
+/// A drill under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrillStatus {
+    /// The backend that is treated as failed, or, for tagged requests, the one that gets them.
+    pub backend: Arc<str>,
+    /// The field that tags requests; `None`: the drill is for all of them.
+    pub tag: Option<Arc<str>>,
+    /// When it ends by itself.
+    pub until: Until,
+}
+
+/// An ordered move that is to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// Where to.
+    pub to: Arc<str>,
+    /// When.
+    pub at: SystemTime,
+    /// Who ordered it.
+    pub by: Operator,
+}
+
+/// Something that an operator changed, and the file does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// What it is about: `admin state of web-1`, `pin`, `lock`.
+    pub what: Arc<str>,
+    /// What the file says.
+    pub file: Arc<str>,
+    /// What holds now.
+    pub now: Arc<str>,
+    /// Since when.
+    pub since: SystemTime,
+    /// Who changed it, and why.
+    pub by: Operator,
 }
 
 impl ServiceStatus {
@@ -59,38 +149,47 @@ impl ServiceStatus {
 }
 
 /// One backend of a service.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct BackendStatus {
     /// Its name.
     pub name: Arc<str>,
     /// Where it is.
     pub url: Arc<str>,
     /// What the probes say.
-    #[serde(serialize_with = "write_health")]
     pub health: Health,
     /// What the operator wishes.
-    #[serde(serialize_with = "write_admin")]
     pub admin: AdminState,
     /// Whether it has the traffic.
     pub active: bool,
+    /// Since when it may have the traffic; `None`: it may not.
+    pub eligible_since: Option<Since>,
     /// The probe that ended last.
     pub last_probe: Option<LastProbe>,
 }
 
+/// What a service is working on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests begun and not ended, those that are held among them.
+    pub in_flight: u64,
+    /// Requests that wait for an active.
+    pub held: u64,
+    /// Requests, responses and tunnels at each backend, by its name.
+    pub backends: Vec<(Arc<str>, u64)>,
+}
+
 /// A probe that ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct LastProbe {
     /// `pass`, `inconclusive`, or why it failed.
     pub outcome: Arc<str>,
     /// How long it took.
-    #[serde(rename = "took_ms", serialize_with = "write_millis")]
     pub took: Duration,
     /// When it ended.
-    #[serde(rename = "ago_seconds")]
     pub ended: Since,
 }
 
-/// A moment that has passed; written as seconds since then.
+/// A moment that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Since(pub Instant);
 
@@ -102,13 +201,7 @@ impl Since {
     }
 }
 
-impl Serialize for Since {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(seconds(self.ago()))
-    }
-}
-
-/// A moment to come; written as seconds from now, 0 when it has passed.
+/// A moment to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Until(pub Instant);
 
@@ -120,18 +213,9 @@ impl Until {
     }
 }
 
-impl Serialize for Until {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(seconds(self.left()))
-    }
-}
-
-/// Seconds to the millisecond: more digits would only be noise to a reader.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e3).round() / 1e3
-}
-
-pub(crate) fn health_word(health: Health) -> &'static str {
+/// The word for a health.
+#[must_use]
+pub fn health_word(health: Health) -> &'static str {
     match health {
         Health::Unknown => "unknown",
         Health::Up => "up",
@@ -139,7 +223,9 @@ pub(crate) fn health_word(health: Health) -> &'static str {
     }
 }
 
-pub(crate) fn admin_word(admin: AdminState) -> &'static str {
+/// The word for an admin state.
+#[must_use]
+pub fn admin_word(admin: AdminState) -> &'static str {
     match admin {
         AdminState::Ready => "ready",
         AdminState::Drain => "drain",
@@ -147,7 +233,9 @@ pub(crate) fn admin_word(admin: AdminState) -> &'static str {
     }
 }
 
-pub(crate) fn reason_word(reason: Reason) -> &'static str {
+/// The word for a reason.
+#[must_use]
+pub fn reason_word(reason: Reason) -> &'static str {
     match reason {
         Reason::Startup => "startup",
         Reason::Failover => "failover",
@@ -168,8 +256,4 @@ pub(crate) fn write_admin<S: Serializer>(admin: &AdminState, to: S) -> Result<S:
 
 pub(crate) fn write_reason<S: Serializer>(reason: &Reason, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(reason_word(*reason))
-}
-
-fn write_millis<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
 }

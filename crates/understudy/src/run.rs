@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
     raise_open_files(&config);
     // Control gets the main thread; each worker has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let source = Source { file: text.name, base: text.base };
+    let source = Source { file: text.name, base: text.base, path: text.file.clone() };
     let file = text.file.map(|file| (file, text.text));
     runtime.block_on(serve(config, source, file))
 }

@@ -7,7 +7,7 @@ use routing::failover::{BackendId, Effect, Health, Reason, Refusal};
 
 use super::Driver;
 use crate::events::Kind;
-use crate::status::{BackendStatus, ServiceStatus, Since, Until};
+use crate::status::{BackendStatus, FailbackStatus, ServiceStatus, Since, Until};
 
 impl Driver {
     /// Records an effect. Returns why a command was refused.
@@ -81,6 +81,7 @@ impl Driver {
                 health: backend.health,
                 admin: backend.admin,
                 active: status.active == Some(backend.id),
+                eligible_since: backend.eligible_since.map(Since),
                 last_probe: watched.evidence.last_probe.clone(),
             })
         });
@@ -93,7 +94,18 @@ impl Driver {
             on_primary: status.active.is_some() && status.active == primary,
             pinned: status.pinned,
             locked: status.locked,
-            failback_due: status.failback_due.map(|(_, due)| Until(due)),
+            hold_down: status.hold_down,
+            flaps: 0,
+            failback: status.failback_due.map(|(to, due)| FailbackStatus {
+                to: self.name(to),
+                due: Some(Until(due)),
+                waits_for: Vec::new(),
+            }),
+            switching: None,
+            verifying: None,
+            drill: None,
+            scheduled: None,
+            drift: Vec::new(),
             backends: backends.collect(),
         }
     }
