@@ -57,6 +57,7 @@ impl Shared<'_> {
             destination: to(probe_tls?),
             protocol: service.protocol,
             health: service.health.clone(),
+            epoch_header: None,
         };
         let url = backend.url.to_string().into();
         let destination = to(tls?);
