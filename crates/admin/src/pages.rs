@@ -27,7 +27,7 @@ const INDEX: &str = "Understudy\n\n\
     /status   every service and backend, as JSON\n";
 
 const FOREIGN_NAME: &str = "this name is not answered on loopback: ask for 127.0.0.1 or localhost, \
-    or set `allow_remote: true` and an address that is not loopback\n";
+    or give the admin listener an address that is not loopback\n";
 
 /// No request here has a body that anybody reads.
 const BODY_BYTES: usize = 4 * 1024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use routing::failover::{AllDown, Failback};
+use routing::failover::{AllDown, Conditions, Failback};
 
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
@@ -62,8 +62,8 @@ fn front(config: &Config) -> String {
         Some(service) => format!("Every request goes to {}.\n", service.name),
         None => "Any other request is answered 404.\n".to_owned(),
     });
-    text.push_str(&match &config.admin {
-        Some(admin) => format!("Metrics and status are on {}.\n", admin.address),
+    text.push_str(&match &config.admin.address {
+        Some(address) => format!("Metrics and status are on {address}.\n"),
         None => "Metrics and status are off.\n".to_owned(),
     });
     text
@@ -260,14 +260,19 @@ fn coming_back(service: &Service) -> String {
         show_duration(times.up_again)
     );
     match policy.failback {
+        Failback::Never => {
+            format!("{up}; the service never goes back to the primary: only a switchover moves it.")
+        }
         Failback::Manual => {
             format!("{up}; the service goes back to the primary only when an operator says so.")
         }
-        Failback::Auto { hold_down } => {
+        Failback::Auto(Conditions { hold_down, .. }) => {
             let damping = &policy.damping;
-            let lock = match damping.lock_after {
-                0 => String::new(),
-                flaps => format!(", and after {flaps} of them in a row the service locks itself"),
+            let lock = match policy.lock {
+                None => String::new(),
+                Some(rule) => {
+                    format!(", and after {} moves the service locks itself", rule.switches)
+                }
             };
             let after = if hold_down.is_zero() {
                 "the primary gets the service back at once".to_owned()

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use routing::failover::Failback;
+use routing::failover::{Conditions, Failback};
 
 use crate::kinds::{show_duration, show_size};
 use crate::model::{
@@ -297,7 +297,7 @@ fn health(service: &Service, lints: &mut Vec<Lint>) {
 fn failback(service: &Service, lints: &mut Vec<Lint>) {
     let (rise, interval) = (service.policy.rise, service.health.interval);
     match service.policy.failback {
-        Failback::Auto { hold_down } if hold_down < interval * rise => lints.push(Lint {
+        Failback::Auto(Conditions { hold_down, .. }) if hold_down < interval * rise => lints.push(Lint {
             keys: &["failback.auto.hold_down", "health.interval", "health.rise"],
             message: format!(
                 "a hold-down of {} is shorter than the {} that `rise` times `interval` take",
@@ -306,7 +306,7 @@ fn failback(service: &Service, lints: &mut Vec<Lint>) {
             ),
             advice: "a primary that comes and goes would take the service with it: 30s is usual",
         }),
-        Failback::Auto { .. } | Failback::Manual => {}
+        Failback::Auto(_) | Failback::Manual | Failback::Never => {}
     }
 }
 

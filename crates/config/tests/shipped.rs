@@ -228,7 +228,7 @@ services:
         status: [ 204, 300-399 ]
       interval: 1m30s
       confirm_interval: 1.5ms
-    failback: { auto: { hold_down: 1h, hold_down_cap: 1h, lock_after: 4 } }
+    failback: { auto: { hold_down: 1h, hold_down_cap: 1h, lock_after: { switches: 4, within: 2h } } }
     all_down: keep_last
     hold: { bytes: 1000000B, timeout: 0s }
     replay: { buffer: 1025B }
@@ -280,7 +280,7 @@ routes: [ { service: one } ]
         "remote".to_owned(),
         "listeners: [ ':1' ]
 services: { web: { backends: [ http://10.0.0.1 ] } }
-admin: { address: '0.0.0.0:9900', allow_remote: true }
+admin: { address: '[::1]:9900' }
 "
         .to_owned(),
     ));
@@ -307,7 +307,7 @@ services:
     backends: [ https://10.0.0.1 ]
     tls: { insecure: true }
     health: { tcp: {}, timeout: 40s, fall: 1, rise: 1 }
-    failback: { auto: { hold_down: 0s, lock_after: 3 } }
+    failback: { auto: { hold_down: 0s, lock_after: { switches: 2, within: 90m } } }
     all_down: keep_last
     replay: { attempts: 0 }
 admin: off

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 
 use backend::Backend;
 pub use backend::{AdminState, BackendId, Health, Verdict};
-pub use policy::{AllDown, Damping, Failback, Policy};
+pub use policy::{AllDown, Conditions, Damping, Exclusive, Failback, LockRule, Policy};
 pub use status::{BackendStatus, Status};
 
 /// Something that happened.
@@ -377,7 +377,7 @@ impl Failover {
         let fell = from.and_then(|id| self.backend(id)).is_some_and(|b| b.health == Health::Down);
         if self.failed_back.take().is_some() && fell {
             self.flaps = self.flaps.saturating_add(1);
-            let limit = self.policy.damping.lock_after;
+            let limit = self.policy.lock.map_or(0, |rule| rule.switches);
             // Not while nobody serves: the first to come back is then needed, whoever it is.
             if limit > 0 && self.flaps >= limit && to.is_some() {
                 self.lock(out);
@@ -405,7 +405,9 @@ impl Failover {
 
     /// The hold-down in force; `None` when failback is manual.
     fn hold_down(&self) -> Option<Duration> {
-        let Failback::Auto { hold_down } = self.policy.failback else { return None };
+        let Failback::Auto(Conditions { hold_down, .. }) = self.policy.failback else {
+            return None;
+        };
         let factor = 1_u32.checked_shl(self.flaps).unwrap_or(u32::MAX);
         // A cap below the hold-down turns the doubling off; it never shortens anything.
         Some(hold_down.saturating_mul(factor).min(self.policy.damping.cap.max(hold_down)))

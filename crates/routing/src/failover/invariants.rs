@@ -50,8 +50,8 @@ impl Failover {
         assert!(active.is_none() || self.last == self.active, "I8: the active is the last active");
 
         let base = match self.policy.failback {
-            Failback::Auto { hold_down } => Some(hold_down),
-            Failback::Manual => None,
+            Failback::Auto(conditions) => Some(conditions.hold_down),
+            Failback::Manual | Failback::Never => None,
         };
         assert_eq!(self.hold_down().is_some(), base.is_some(), "I9: manual has no hold-down");
         if let (Some(now), Some(base)) = (self.hold_down(), base) {

@@ -18,18 +18,35 @@ pub struct Policy {
     pub startup_grace: Duration,
     /// What repeated failovers do to the hold-down.
     pub damping: Damping,
+    /// When the service locks itself; `None`: never.
+    pub lock: Option<LockRule>,
+    /// Strict moves; `None`: moves are overlap-free for new requests only.
+    pub exclusive: Option<Exclusive>,
 }
 
 /// How a recovered higher-priority backend gets the service back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failback {
-    /// By itself, after being eligible without a break for `hold_down`.
-    Auto {
-        /// How long it must have been eligible.
-        hold_down: Duration,
-    },
-    /// When the operator says so.
+    /// By itself, once all of this holds.
+    Auto(Conditions),
+    /// When the operator says so: the command failback.
     Manual,
+    /// Not at all: order is no preference once somebody serves. The command failback is refused as
+    /// well; only a switchover moves the service.
+    Never,
+}
+
+/// What must hold, all of it, before the service fails back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Eligible without a break for this long (doubled by damping).
+    pub hold_down: Duration,
+    /// And at least this many probes passed in a row since it became eligible; 0 and 1: no matter.
+    pub passes: u32,
+    /// And fewer than this many requests of the service in flight.
+    pub in_flight_below: Option<usize>,
+    /// And the failback window is open: the caller says when. `false`: always open.
+    pub windowed: bool,
 }
 
 /// What to do when nobody is eligible.
@@ -49,6 +66,21 @@ pub struct Damping {
     pub window: Duration,
     /// The hold-down never grows beyond this.
     pub cap: Duration,
-    /// After this many flaps in a row the service locks itself; 0 never locks.
-    pub lock_after: u32,
+}
+
+/// After this many automatic moves within this time the service locks itself, though not while nobody
+/// serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockRule {
+    /// How many moves.
+    pub switches: u32,
+    /// Within how long.
+    pub within: Duration,
+}
+
+/// Strict moves: no two backends ever work on requests of the service at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exclusive {
+    /// How long requests at the old active may take; then they are cut.
+    pub drain: Duration,
 }

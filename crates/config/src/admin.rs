@@ -1,0 +1,123 @@
+//! Where operators and Prometheus ask, and who may: the section `admin`.
+
+use std::path::{Path, PathBuf};
+
+use argon2::Params;
+use argon2::password_hash::phc::PasswordHash;
+
+use crate::address::parse_listen;
+use crate::choice::word;
+use crate::kinds::{parse_name, text};
+use crate::model::{Access, Admin, AdminSocket, Token};
+use crate::reader::{Section, Value};
+use crate::report::{At, Complaint, Report};
+use crate::unix::parse_path;
+use crate::{check, defaults, tls};
+
+/// A token and where its name stands.
+pub(crate) type DraftToken = At<Token>;
+
+const OFF: &[(&str, ())] = &[("off", ())];
+
+/// `off`, or its keys.
+pub(crate) fn admin(value: &mut Value<'_>, base: &Path) -> Option<At<Admin>> {
+    value.either(
+        |value| {
+            word(OFF)(value)?;
+            let nothing =
+                Admin { address: None, socket: AdminSocket::Off, tls: None, tokens: Vec::new() };
+            Some(At { value: nothing, place: value.place().clone() })
+        },
+        |value| Some(value.section(|section| keys(section, base))),
+    )
+}
+
+/// Without the section.
+pub(crate) fn default_admin(base: &Path) -> At<Admin> {
+    let report = Report::new("", "");
+    Value::root(&report, None).section(|section| keys(section, base))
+}
+
+fn keys(section: &mut Section<'_>, base: &Path) -> At<Admin> {
+    let errors = section.report().errors();
+    let address = section.or(
+        "address",
+        "IP address and port, or `off`; beyond loopback it needs `tls` and `tokens`",
+        defaults::ADMIN_ADDRESS,
+        text("an address to listen on", |text| match text {
+            "off" => Ok(None),
+            text => parse_listen(text).map(Some),
+        }),
+    );
+    let socket = section.or(
+        "socket",
+        "The Unix socket of the command line tool: `auto` (root: `/run/understudy/admin.sock`), `off`, or an absolute path",
+        defaults::ADMIN_SOCKET,
+        text("`auto`, `off` or a path", parse_socket),
+    );
+    let tls = section.optional("tls", "TLS at `address`; in the clear without it", |value| {
+        value.keys(|section| tls::certificate(section, base))?
+    });
+    let tokens: Vec<DraftToken> = section
+        .optional(
+            "tokens",
+            "Who may do what at `address`; without any everybody may read",
+            |value| value.list("a list of tokens", 0, |value| value.section(token)),
+        )
+        .unwrap_or_default();
+    let place = section.place("address");
+    check::tokens(section, &tokens);
+    let tokens = tokens.into_iter().map(|token| token.value).collect();
+    let admin = Admin { address, socket, tls, tokens };
+    // What could not be read may be what is missing.
+    if section.report().errors() == errors {
+        check::admin(section, &admin);
+    }
+    At { value: admin, place }
+}
+
+fn parse_socket(text: &str) -> Result<AdminSocket, Complaint> {
+    match text {
+        "auto" => Ok(AdminSocket::Auto),
+        "off" => Ok(AdminSocket::Off),
+        path => parse_path(path).map(|path| AdminSocket::Path(PathBuf::from(&*path))),
+    }
+}
+
+const ACCESS: &[(&str, Access)] = &[("read", Access::Read), ("write", Access::Write)];
+
+fn token(section: &mut Section<'_>) -> Option<DraftToken> {
+    let name = section.required(
+        "name",
+        "What the journal calls whoever shows it",
+        text("a name", parse_name),
+    );
+    let access = section.required(
+        "access",
+        "`read` (metrics, status, events, incidents) or `write` (that, and commands)",
+        word(ACCESS),
+    );
+    let hash = section.required(
+        "hash",
+        "The Argon2 hash of the secret, as `understudy token` prints it",
+        text("the Argon2 hash of a token", parse_hash),
+    );
+    let place = section.place("name");
+    Some(At { value: Token { name: name?, access: access?, hash: hash? }, place })
+}
+
+/// Says nothing of what it was given: that may be the secret itself.
+fn parse_hash(text: &str) -> Result<String, Complaint> {
+    let advice = "`understudy token` makes a secret and its hash; write the hash here";
+    let bad = |message| Err(Complaint::new(message).advice(advice));
+    let Ok(hash) = PasswordHash::new(text) else {
+        return bad("this is not the hash of a token");
+    };
+    if !hash.algorithm.as_str().starts_with("argon2") {
+        return bad("this hash is not one of Argon2");
+    }
+    if Params::try_from(&hash).is_err() || hash.salt.is_none() || hash.hash.is_none() {
+        return bad("this hash of Argon2 is not complete");
+    }
+    Ok(text.to_owned())
+}
