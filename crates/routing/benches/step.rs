@@ -15,14 +15,14 @@ fn policy() -> Policy {
         fall: 3,
         failback: Failback::Auto(Conditions {
             hold_down: Duration::from_secs(30),
-            passes: 0,
-            in_flight_below: None,
-            windowed: false,
+            passes: 3,
+            in_flight_below: Some(10),
+            windowed: true,
         }),
         all_down: AllDown::Reject,
         startup_grace: Duration::from_secs(5),
         damping: Damping { window: Duration::from_secs(300), cap: Duration::from_secs(3600) },
-        lock: Some(LockRule { switches: 5, within: Duration::from_secs(3600) }),
+        lock: Some(LockRule { switches: 6, within: Duration::from_secs(3600) }),
         exclusive: None,
     }
 }

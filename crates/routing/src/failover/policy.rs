@@ -14,7 +14,7 @@ pub struct Policy {
     /// What to do when nobody is eligible.
     pub all_down: AllDown,
     /// How long, from the start, a lower-priority backend waits for the first verdict on a
-    /// higher-priority one.
+    /// higher-priority one, and everybody for that on the last active of the time before a restart.
     pub startup_grace: Duration,
     /// What repeated failovers do to the hold-down.
     pub damping: Damping,
@@ -29,23 +29,23 @@ pub struct Policy {
 pub enum Failback {
     /// By itself, once all of this holds.
     Auto(Conditions),
-    /// When the operator says so: the command failback.
+    /// When the operator says so.
     Manual,
-    /// Not at all: order is no preference once somebody serves. The command failback is refused as
-    /// well; only a switchover moves the service.
+    /// Not at all: the order is no preference once somebody serves. The order to fail back is
+    /// refused as well; only a switchover moves the service.
     Never,
 }
 
 /// What must hold, all of it, before the service fails back by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// Eligible without a break for this long (doubled by damping).
+    /// Eligible without a break for this long (doubled by the damping).
     pub hold_down: Duration,
-    /// And at least this many probes passed in a row since it became eligible; 0 and 1: no matter.
+    /// At least this many probes have passed in a row since it became eligible; 0 and 1: no matter.
     pub passes: u32,
-    /// And fewer than this many requests of the service in flight.
+    /// Fewer than this many requests of the service are in flight.
     pub in_flight_below: Option<usize>,
-    /// And the failback window is open: the caller says when. `false`: always open.
+    /// The failback window is open; the caller says when. False: always open.
     pub windowed: bool,
 }
 
@@ -68,17 +68,17 @@ pub struct Damping {
     pub cap: Duration,
 }
 
-/// After this many automatic moves within this time the service locks itself, though not while nobody
-/// serves.
+/// After this many automatic moves within this time the service locks itself (not while nobody
+/// serves).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockRule {
-    /// How many moves.
+    /// So many failovers and failbacks (at least 1; 0 is taken as 1).
     pub switches: u32,
-    /// Within how long.
+    /// Within this time; one that is exactly as old does not count any more.
     pub within: Duration,
 }
 
-/// Strict moves: no two backends ever work on requests of the service at once.
+/// Strict moves: no two backends ever work on requests at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exclusive {
     /// How long requests at the old active may take; then they are cut.
