@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Command, Conditions, Damping, Effect, Failback, Failover,
-    Health, Input, LockRule, Policy, Reason, Refusal, Verdict,
+    AdminState, AllDown, BackendId, Command, Damping, Effect, Failback, Failover, Health, Input,
+    Policy, Reason, Refusal, Verdict,
 };
 
 /// Runs the script and compares what it says, line by line.
@@ -26,21 +26,18 @@ pub(super) fn check(script: &str, expected: &str) {
     assert!(actual == expected, "\n--- expected\n{expected}\n--- actual\n{actual}\n");
 }
 
-/// By itself after this hold-down.
-pub(super) fn auto(hold_down: Duration) -> Failback {
-    Failback::Auto(Conditions { hold_down, passes: 0, in_flight_below: None, windowed: false })
-}
-
 pub(super) fn default_policy() -> Policy {
     Policy {
         rise: 2,
         fall: 3,
-        failback: auto(Duration::from_secs(10)),
+        failback: Failback::Auto { hold_down: Duration::from_secs(10) },
         all_down: AllDown::Reject,
         startup_grace: Duration::from_secs(2),
-        damping: Damping { window: Duration::from_secs(60), cap: Duration::from_secs(300) },
-        lock: None,
-        exclusive: None,
+        damping: Damping {
+            window: Duration::from_secs(60),
+            cap: Duration::from_secs(300),
+            lock_after: 0,
+        },
     }
 }
 
@@ -166,19 +163,14 @@ fn policy(base: Policy, words: &[&str]) -> Policy {
         match word {
             "rise" => policy.rise = value().parse().expect("a number"),
             "fall" => policy.fall = value().parse().expect("a number"),
-            "hold_down" => policy.failback = auto(duration(value())),
+            "hold_down" => policy.failback = Failback::Auto { hold_down: duration(value()) },
             "manual" => policy.failback = Failback::Manual,
             "reject" => policy.all_down = AllDown::Reject,
             "keep_last" => policy.all_down = AllDown::KeepLast,
             "grace" => policy.startup_grace = duration(value()),
             "window" => policy.damping.window = duration(value()),
             "cap" => policy.damping.cap = duration(value()),
-            "lock_after" => {
-                policy.lock = Some(LockRule {
-                    switches: value().parse().expect("a number"),
-                    within: Duration::MAX,
-                })
-            }
+            "lock_after" => policy.damping.lock_after = value().parse().expect("a number"),
             _ => panic!("no such policy: {word}"),
         }
     }

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Command, Conditions, Effect, Failback, Failover, Health, Input,
-    Policy, Reason, Refusal, Verdict,
+    AdminState, AllDown, BackendId, Command, Effect, Failback, Failover, Health, Input, Policy,
+    Reason, Refusal, Verdict,
 };
 
 pub(super) struct SecondOpinion {
@@ -290,7 +290,7 @@ impl SecondOpinion {
         self.active = moved.to;
         self.last = moved.to.or(self.last);
         self.moves += 1;
-        let limit = self.policy.lock.map_or(0, |rule| rule.switches);
+        let limit = self.policy.damping.lock_after;
         let locks = flap && limit > 0 && self.flaps >= limit && moved.to.is_some() && !self.locked;
         self.locked |= locks;
         locks
@@ -345,9 +345,7 @@ impl SecondOpinion {
     }
 
     fn hold_down(&self) -> Option<Duration> {
-        let Failback::Auto(Conditions { hold_down, .. }) = self.policy.failback else {
-            return None;
-        };
+        let Failback::Auto { hold_down } = self.policy.failback else { return None };
         let mut damped = hold_down;
         for _ in 0..self.flaps {
             damped = (damped * 2).min(self.policy.damping.cap);

@@ -9,10 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Command, Damping, Effect, Failback, Failover, Input, LockRule,
-    Policy, Reason, Verdict,
+    AdminState, AllDown, BackendId, Command, Damping, Effect, Failback, Failover, Input, Policy,
+    Reason, Verdict,
 };
-use super::script::auto;
 use super::second_opinion::SecondOpinion;
 
 const PROBE_INTERVAL_MS: u64 = 100;
@@ -92,7 +91,7 @@ impl Random {
     }
 
     fn policy(&mut self) -> Policy {
-        let auto = auto(self.millis(&[0, 1, 500, 5000]));
+        let auto = Failback::Auto { hold_down: self.millis(&[0, 1, 500, 5000]) };
         Policy {
             rise: 1 + self.below(3) as u32,
             fall: 1 + self.below(3) as u32,
@@ -102,11 +101,8 @@ impl Random {
             damping: Damping {
                 window: self.millis(&[0, 700, 5000, 20_000]),
                 cap: self.millis(&[0, 1500, 60_000]),
+                lock_after: self.pick(&[0, 0, 1, 2, 3]),
             },
-            lock: self.pick(&[0, 0, 1, 2, 3].map(|switches| {
-                (switches > 0).then_some(LockRule { switches, within: Duration::MAX })
-            })),
-            exclusive: None,
         }
     }
 }
@@ -289,8 +285,8 @@ impl World {
         if self.ids.is_empty() {
             self.reload_one();
         }
-        self.policy.failback = auto(Duration::from_millis(700));
-        self.policy.lock = None;
+        self.policy.failback = Failback::Auto { hold_down: Duration::from_millis(700) };
+        self.policy.damping.lock_after = 0;
         self.apply_config();
         for id in self.ids.clone() {
             self.apply(Input::Command(Command::SetAdmin(id, AdminState::Ready)));
