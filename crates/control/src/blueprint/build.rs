@@ -132,6 +132,7 @@ pub(super) fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
         connections: service.connections.clone(),
         protocol: service.protocol,
         stall_after: service.health.stall_after,
+        epoch_header: None,
     }
 }
 
