@@ -317,7 +317,10 @@ impl Relay {
 
     fn poll_relay(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-        let frame = match exchange.poll_body(context) {
+        // A backend that always has more would never let it end.
+        let polled =
+            if self.flight.is_closing() { Poll::Pending } else { exchange.poll_body(context) };
+        let frame = match polled {
             Poll::Pending => match self.heed_signal() {
                 Poll::Ready(cut) => Some(Err(cut)),
                 Poll::Pending => {

@@ -16,8 +16,10 @@ use crate::service::Service;
 use crate::spec::{Drain, Leave, ServiceId};
 use crate::worker::Worker;
 
-/// How long what was cut may take to be gone: each needs a wake-up.
-const CUT_WITHIN: Duration = Duration::from_secs(1);
+/// How long what was cut may take to be gone: each needs a wake-up. After the first time, its
+/// connection is cut; after the second, something is wrong.
+const CUT_WITHIN: Duration = Duration::from_millis(200);
+const GONE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The drains of a service that are under way.
 #[derive(Debug, Default)]
@@ -109,6 +111,9 @@ async fn empty(
         cut = flights.cut(service);
         service.cells.cut.add(cut as u64);
         if timeout(CUT_WITHIN, under_way.wait(&flights)).await.is_err() {
+            flights.cut_clients(service);
+        }
+        if timeout(GONE_WITHIN, under_way.wait(&flights)).await.is_err() {
             tracing::error!(service = %service.spec().name, "requests could not be cut");
             return;
         }

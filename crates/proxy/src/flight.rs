@@ -327,6 +327,11 @@ impl Flight {
         });
     }
 
+    /// Whether it is to end although its backend has more for it.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.with(|entry| entry.signal.get() == Signal::Close)
+    }
+
     /// Waits until it is to end without a goodbye.
     pub(crate) async fn is_cut(&self) {
         poll_fn(|_| match self.with(|entry| entry.is_cut.get()) {

@@ -106,6 +106,16 @@ impl Flights {
         });
         cut.count()
     }
+
+    /// What has been cut and is not gone goes with its client's connection: it may have moved on just
+    /// then, and not be looked at again because its client takes nothing.
+    pub(crate) fn cut_clients(&self, service: &Rc<Service>) {
+        for (_, entry) in self.entries.borrow().iter() {
+            if entry.is_at_backend_of(service) {
+                entry.client.cut();
+            }
+        }
+    }
 }
 
 impl Entry {

@@ -39,7 +39,6 @@ impl Outgoing {
             self.blocked.set(true);
         }
     }
-
 }
 
 impl Counting {

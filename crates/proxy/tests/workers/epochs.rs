@@ -124,7 +124,8 @@ fn backends_of_http2_are_told_too() {
         let name = forged.to_ascii_lowercase();
         assert_eq!(client.send(request("GET", "/", &[(&name, "99")]), true).whole().served(), "a");
         old.send(format!("GET / HTTP/1.1\r\nhost: h\r\n{forged}: 99\r\n\r\n"));
-        assert_eq!(served(&old.answer()), "a");
+        assert_eq!(old.answer().status, 200);
+        old.read_until("0\r\n\r\n");
     }
     let heads = heads.lock().unwrap();
     assert_eq!(heads.len(), 2 * FORGED.len());
@@ -181,7 +182,7 @@ fn a_switch_says_it_and_so_does_an_extended_connect() {
     assert_eq!(client.get("/").served(), "b");
     let mut connect = request("CONNECT", "/", &[]);
     connect.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
-    client.send(connect, false).head();
+    drop(client.send(connect, false).head());
     let heads = heads.lock().unwrap();
     assert_eq!(heads.len(), 2);
     assert!(heads.iter().all(|head| head[FIELD] == "1"), "{heads:?}");

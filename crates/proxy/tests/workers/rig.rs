@@ -1,6 +1,8 @@
 //! Workers on a loopback listener.
 
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -261,11 +263,24 @@ impl Rig {
         answers.collect()
     }
 
-    /// Holds on another thread.
+    /// Holds on another thread. Whatever is ordered after this comes after it.
     pub(crate) fn start_hold(&self, drain: Option<Drain>) -> thread::JoinHandle<Held> {
         let workers = Arc::clone(self.workers.as_ref().expect("not shut down"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        thread::spawn(move || runtime.block_on(workers.hold(SERVICE, drain)).unwrap())
+        let (tell, told) = std::sync::mpsc::channel();
+        let holding = thread::spawn(move || {
+            let mut holding = pin!(workers.hold(SERVICE, drain));
+            let held = poll_fn(|context| {
+                let polled = holding.as_mut().poll(context);
+                let _ = tell.send(());
+                polled
+            });
+            runtime.block_on(held).unwrap()
+        });
+        told.recv().unwrap();
+        // An order without effect, acknowledged after it.
+        self.clear(0);
+        holding
     }
 
     pub(crate) fn hold(&self, drain: Option<Drain>) -> Held {
