@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::model::{Config, Workers as WorkerCount};
-use proxy::{Bound, Lost, ServiceId, Snapshot, Suspicion, Workers};
+use proxy::{Bound, Lost, Notice, ServiceId, Snapshot, Suspicion, Workers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -20,8 +20,8 @@ use crate::board::Board;
 use crate::driver::{Driver, Order, acknowledged};
 use crate::handle::{ListeningOn, ReloadError, Reloaded, Source, StartError};
 
-/// Suspicions that wait to be handed to a driver; more are dropped by the workers.
-const SUSPICIONS: usize = 256;
+/// Notices that wait to be handed to a driver; more are dropped by the workers.
+const NOTICES: usize = 256;
 
 /// Reloads that wait; more wait with their callers.
 const REQUESTS: usize = 16;
@@ -93,10 +93,15 @@ async fn build(config: Config, running: Option<Arc<Blueprint>>) -> Result<Bluepr
 
 /// Hands suspicions to the drivers until the workers are gone. A driver that is too busy to take one
 /// has enough to go on.
-async fn hand_over(mut suspicions: mpsc::Receiver<Suspicion>, drivers: Arc<ArcSwap<Drivers>>) {
-    while let Some(Suspicion { service, backend, symptom }) = suspicions.recv().await {
-        if let Some(driver) = drivers.load().get(&service) {
-            let _ = driver.orders.try_send(Order::Suspect { backend, symptom });
+async fn hand_over(mut notices: mpsc::Receiver<Notice>, drivers: Arc<ArcSwap<Drivers>>) {
+    while let Some(notice) = notices.recv().await {
+        match notice {
+            Notice::Suspicion(Suspicion { service, backend, symptom }) => {
+                if let Some(driver) = drivers.load().get(&service) {
+                    let _ = driver.orders.try_send(Order::Suspect { backend, symptom });
+                }
+            }
+            Notice::Answered(_) => {}
         }
     }
 }
@@ -113,8 +118,8 @@ impl Supervisor {
             WorkerCount::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let bound = running.bind(count, None)?;
-        let (suspect, suspicions) = mpsc::channel(SUSPICIONS);
-        let workers = Workers::start(count, board.metrics().clone(), suspect);
+        let (notify, notices) = mpsc::channel(NOTICES);
+        let workers = Workers::start(count, board.metrics().clone(), notify);
         let mut supervisor = Self {
             source,
             workers: Arc::new(workers.map_err(StartError::Workers)?),
@@ -136,7 +141,7 @@ impl Supervisor {
         supervisor.board.certified(supervisor.running.tls(), None);
         supervisor.running.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         supervisor.files.send_replace(Arc::new(supervisor.running.tls().paths()));
-        tokio::spawn(hand_over(suspicions, supervisor.drivers.clone()));
+        tokio::spawn(hand_over(notices, supervisor.drivers.clone()));
         Ok(supervisor)
     }
 

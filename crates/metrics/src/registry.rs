@@ -165,6 +165,12 @@ impl Metrics {
         self.lock().service(service).workers.count(|cells| &cells.streams_closed)
     }
 
+    /// Requests of a service begun and not ended, those that are held included.
+    #[must_use]
+    pub fn requests_in_flight(&self, service: &str) -> usize {
+        self.lock().service(service).workers.level(|cells| &cells.in_flight).max(0.0) as usize
+    }
+
     /// Counts a change of the active. `reason` is lower case.
     pub fn transition(&self, service: &str, reason: &str) {
         *entry(&mut self.lock().service(service).transitions, reason, || 0) += 1;
@@ -334,6 +340,7 @@ impl Service {
         let timeouts = all.count(|cells| &cells.hold_timeouts);
         to.counter(Id::RequestsRejected, &[name, "timeout"], timeouts);
         to.counter(Id::RequestsReplayed, &[name], all.count(|cells| &cells.replayed));
+        to.counter(Id::RequestsCut, &[name], all.count(|cells| &cells.cut));
         to.gauge(Id::StreamsOpen, &[name], all.level(|cells| &cells.streams));
         to.counter(Id::StreamsLeft, &[name], all.count(|cells| &cells.streams_left));
         to.counter(Id::StreamsClosed, &[name], all.count(|cells| &cells.streams_closed));

@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod downstream;
+mod drain;
 mod edge;
 mod flight;
 mod forward;
@@ -17,8 +18,10 @@ mod hold;
 mod lost;
 #[cfg(test)]
 mod mutate;
+mod order;
 mod service;
 mod spec;
+mod stamp;
 mod switch;
 mod tunnel;
 mod upstream;
@@ -28,6 +31,7 @@ mod workers;
 
 pub use downstream::listener::{Bound, bind};
 pub use spec::{
-    BackendSpec, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Symptom,
+    Answered, BackendSpec, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
+    Snapshot, Suspicion, Symptom,
 };
 pub use workers::{Lost, Workers};

@@ -4,12 +4,11 @@
 //! between two steps of any request, so when it is acknowledged no request acts on what was before.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::model::{ListenAddress, StreamPolicy};
@@ -24,57 +23,9 @@ use crate::downstream::converse;
 use crate::downstream::handover::StdSocket;
 use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
 use crate::flight::{Flights, SWEEP};
+use crate::order::{Mail, Order, Team, acknowledge};
 use crate::service::{Service, Share};
-use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
-
-/// What a worker is told. Each is answered through `done` after it has been carried out.
-#[derive(Debug)]
-pub(crate) enum Order {
-    Configure {
-        snapshot: Arc<Snapshot>,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
-    },
-    Activate {
-        service: ServiceId,
-        epoch: u64,
-        active: Option<BackendId>,
-        leave: Leave,
-        streams: StreamPolicy,
-    },
-    Cleared {
-        service: ServiceId,
-        backend: BackendId,
-    },
-    Drain {
-        timeout: Duration,
-    },
-    /// End, with whatever is still being served.
-    Stop,
-    /// From another worker: a connection that it has no need of.
-    Adopt {
-        listener: ListenAddress,
-        socket: StdSocket,
-        peer: Option<SocketAddr>,
-    },
-}
-
-/// An order and where to acknowledge it: with how many requests were cut off by [`Order::Drain`], or
-/// how many streams were left behind by [`Order::Activate`]; else 0.
-#[derive(Debug)]
-pub(crate) struct Mail {
-    pub(crate) order: Order,
-    pub(crate) done: Option<oneshot::Sender<usize>>,
-}
-
-/// What all workers have in common: how to reach each other, and how busy each is.
-#[derive(Debug)]
-pub(crate) struct Team {
-    pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
-    /// Open client connections; written only by the worker itself, at accept and close.
-    pub(crate) connections: Vec<AtomicUsize>,
-    /// Open connections by listener and client address, over all workers; written at accept and close.
-    pub(crate) by_client: Mutex<HashMap<(ListenAddress, IpAddr), usize>>,
-}
+use crate::spec::{Leave, Notice, ServiceId, Snapshot};
 
 /// Hand over a connection only when the difference is worth it.
 const HAND_OVER_MARGIN: usize = 8;
@@ -85,7 +36,7 @@ pub(crate) struct Worker {
     index: usize,
     team: Arc<Team>,
     metrics: Arc<Metrics>,
-    suspicions: mpsc::Sender<Suspicion>,
+    notices: mpsc::Sender<Notice>,
     clock: Arc<Clock>,
     pub(crate) flights: Rc<Flights>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
@@ -103,7 +54,7 @@ pub(crate) fn run(
     index: usize,
     team: Arc<Team>,
     metrics: Arc<Metrics>,
-    suspicions: mpsc::Sender<Suspicion>,
+    notices: mpsc::Sender<Notice>,
     mut mailbox: mpsc::Receiver<Mail>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -114,7 +65,7 @@ pub(crate) fn run(
             index,
             team,
             metrics,
-            suspicions,
+            notices,
             clock: Clock::new(),
             flights: Flights::new(),
             snapshot: RefCell::default(),
@@ -150,6 +101,11 @@ pub(crate) fn run(
                     acknowledge(done, left);
                     continue;
                 }
+                Order::Hold { service, drain } => {
+                    worker.hold(service, drain, done);
+                    continue;
+                }
+                Order::Release { service } => worker.release(service),
                 Order::Cleared { service, backend } => worker.cleared(service, backend),
                 Order::Adopt { listener, socket, peer } => worker.adopt(&listener, socket, peer),
             }
@@ -161,13 +117,6 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn acknowledge(done: Option<oneshot::Sender<usize>>, count: usize) {
-    if let Some(done) = done {
-        // Control may have stopped waiting.
-        let _ = done.send(count);
-    }
-}
-
 impl Worker {
     /// The service for a host and path, if any.
     pub(crate) fn route(&self, host: &str, path: &str) -> Option<Rc<Service>> {
@@ -176,7 +125,7 @@ impl Worker {
         self.services.borrow().get(index).cloned()
     }
 
-    fn service(&self, id: ServiceId) -> Option<Rc<Service>> {
+    pub(crate) fn service(&self, id: ServiceId) -> Option<Rc<Service>> {
         self.services.borrow().iter().find(|service| service.id == id).cloned()
     }
 
@@ -196,6 +145,12 @@ impl Worker {
     ) -> usize {
         self.service(id)
             .map_or(0, |service| service.activate(epoch, active, leave, streams, &self.flights))
+    }
+
+    fn release(&self, id: ServiceId) {
+        if let Some(service) = self.service(id) {
+            service.release(&self.flights);
+        }
     }
 
     fn cleared(&self, id: ServiceId, backend: BackendId) {
@@ -222,7 +177,7 @@ impl Worker {
                     &self.metrics,
                     self.index,
                     self.share(),
-                    self.suspicions.clone(),
+                    self.notices.clone(),
                 ),
             })
             .collect();

@@ -133,6 +133,7 @@ pub(super) fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
         connections: service.connections.clone(),
         protocol: service.protocol,
         stall_after: service.health.stall_after,
+        epoch_header: None,
     }
 }
 

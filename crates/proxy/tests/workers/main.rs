@@ -7,6 +7,8 @@ mod account;
 mod backend;
 mod client;
 mod deadlines;
+mod drains;
+mod epochs;
 mod frames;
 mod hold;
 mod http2;
