@@ -18,7 +18,7 @@ use self::keep::Kept;
 use self::moves::{Holding, Move};
 use self::operate::{Asked, Tagged};
 use self::window::Window;
-use crate::blueprint::{BackendPlan, Orders, Plan};
+use crate::blueprint::{BackendPlan, Plan, Settings};
 use crate::board::Board;
 use crate::command::{Command, CommandError, Done, Operator, Preview, ProbeShown};
 use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
@@ -74,7 +74,7 @@ pub(crate) struct Driver {
     id: ServiceId,
     name: Arc<str>,
     failover: Failover,
-    orders: Orders,
+    settings: Settings,
     settlements: Settlements,
     /// When the active last changed.
     since: Instant,
@@ -91,6 +91,8 @@ pub(crate) struct Driver {
     window: Window,
     /// Another process decides.
     aside: bool,
+    /// Whether anybody was active since the start.
+    has_moved: bool,
     reports: mpsc::Sender<Report>,
     forwarders: Arc<Forwarders>,
     board: Arc<Board>,
@@ -125,14 +127,14 @@ impl Driver {
         let (reports, verdicts) = mpsc::channel(QUEUE);
         let since = Instant::now();
         let (failover, kept) = keep::resume(saved, &plan);
-        let Plan { id, name, backends, orders: settings, .. } = plan;
+        let Plan { id, name, backends, settings, .. } = plan;
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let mut driver = Self {
             id,
             name,
             failover,
             window: Window::new(settings.failback_window.clone()),
-            orders: settings,
+            settings,
             settlements: Settlements::default(),
             since,
             backends: watched.collect(),
@@ -143,6 +145,7 @@ impl Driver {
             tagged: None,
             kept,
             aside: false,
+            has_moved: false,
             reports,
             forwarders,
             board,
@@ -201,7 +204,7 @@ impl Driver {
             Order::Follow { plan, done } => self.follow(*plan, done).await,
             Order::StandAside { reply } => drop(reply.send(self.stand_aside())),
             Order::StepBackIn => self.step_back_in().await,
-            Order::Obey { said, done } => self.obey(said, done).await,
+            Order::Obey { said, done } => self.obey(said, done),
         }
     }
 
@@ -232,6 +235,9 @@ impl Driver {
         let decided = Instant::now();
         let is_command = matches!(input, Input::Command(_));
         let effects = self.failover.step(decided, input);
+        if !is_command {
+            self.note_rules(&effects);
+        }
         self.open_records(&effects, decided);
         // Workers begin to hold while the decision is being written.
         self.begin_hold(&effects);

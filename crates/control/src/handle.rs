@@ -218,17 +218,17 @@ impl Control {
     /// Events that are kept, also of earlier runs when there is a `state_dir`: oldest first, of those
     /// with a greater number than `after` and a smaller one than `before` the latest `limit`.
     pub async fn history(&self, query: HistoryQuery) -> Vec<Value> {
-        self.board.history(query).await
+        self.board.history(&query)
     }
 
     /// The latest `limit` incidents, newest first, of one service or of all.
     pub async fn incidents(&self, service: Option<&str>, limit: usize) -> Vec<Value> {
-        self.board.incidents(service, limit).await
+        self.board.incidents(service, limit)
     }
 
     /// One incident; `None` when it is not kept (any more).
     pub async fn incident(&self, id: u64) -> Option<Value> {
-        self.board.incident(id).await
+        self.board.incident(id)
     }
 
     /// What a service is working on now; `None` when there is no such service.

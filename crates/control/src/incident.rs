@@ -32,6 +32,14 @@ pub(crate) struct Counts {
     pub(crate) cut: u64,
 }
 
+impl From<metrics::Counted> for Counts {
+    fn from(counted: metrics::Counted) -> Self {
+        let metrics::Counted { held, replayed, failed, rejected, .. } = counted;
+        let metrics::Counted { streams_left, streams_closed, cut, .. } = counted;
+        Self { held, replayed, failed, rejected, streams_left, streams_closed, cut }
+    }
+}
+
 impl Counts {
     /// What came on top of `before`.
     fn since(self, before: Self) -> Self {
@@ -146,6 +154,11 @@ impl Incident {
             before,
             counts: Counts::default(),
         }
+    }
+
+    /// Whether the move is still under way.
+    pub(crate) fn is_open(&self) -> bool {
+        self.outcome == Outcome::UnderWay
     }
 
     /// Notes a step; only the first of its kind counts. Returns whether it was.

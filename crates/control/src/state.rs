@@ -25,7 +25,8 @@ use tokio::sync::oneshot;
 use ledger::{Content, IN_MEMORY, Ledger, ON_DISK};
 use place::{Entered, InUse};
 pub(crate) use saved::{
-    SavedAdmin, SavedDrill, SavedService, SavedSwitchover, epoch_from, seed_epoch,
+    SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, epoch_from,
+    seed_epoch,
 };
 use writer::{Keeping, Shared, Writer};
 
@@ -184,6 +185,28 @@ impl Store {
             folder.display()
         );
         Ok(Self::makeshift(Keeping::Makeshift(why.into()), vec![note]))
+    }
+
+    /// A store that keeps nothing on a disk.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        Self::makeshift(Keeping::InMemory, Vec::new()).store
+    }
+
+    /// Like [`Store::commit`], without waiting for the disk, or hearing from it.
+    pub(crate) fn post(&self, write: Write) {
+        let mut state = self.shared.state();
+        match &state.keeping {
+            Keeping::Closing | Keeping::Closed => {}
+            Keeping::OnDisk => {
+                state.ledger.apply(vec![write]);
+                self.shared.wake();
+            }
+            Keeping::InMemory | Keeping::Makeshift(_) => {
+                state.ledger.apply(vec![write]);
+                state.ledger.all_saved();
+            }
+        }
     }
 
     fn makeshift(keeping: Keeping, notes: Vec<String>) -> Opened {

@@ -64,9 +64,9 @@ declare! {
     ServiceEpoch: Gauge "understudy_service_epoch" ["service"]
         "Number of the latest change of the active; it never repeats.";
     ServiceTransitions: Counter "understudy_service_transitions_total" ["service", "reason"]
-        "Changes of the active, by reason: startup, failover, failback, recovery, switchover, reload.";
+        "Changes of the active, by reason: startup, failover, failback, recovery, switchover, reload, return (an ordered move that did not work out), drill.";
     FailoverDuration: Histogram "understudy_failover_duration_seconds" ["service", "phase"]
-        "How long a failover took, by phase: detect (first sign to decision), switch (decision to the last worker's acknowledgement), total.";
+        "How long a failover took, by phase: detect (first sign to decision), switch (decision to the last worker's acknowledgement), total (first sign to that), answer (first sign to the first good answer).";
     BackendHealth: Gauge "understudy_backend_health" ["service", "backend", "state"]
         "1 for the current health of the backend, 0 for the others: unknown, up, down.";
     BackendAdmin: Gauge "understudy_backend_admin_state" ["service", "backend", "state"]

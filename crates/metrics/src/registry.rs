@@ -14,11 +14,16 @@ use crate::certificates::{CertificateView, Certificates, FileView};
 use crate::exposition::Exposition;
 use crate::names::Id;
 
+mod counted;
+
+pub use counted::Counted;
+
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const BLAMES: [&str; 3] = ["downstream", "upstream", "internal"];
 const SYMPTOMS: [&str; 4] = ["refused", "reset", "tls", "stalled"];
-const REASONS: [&str; 6] = ["startup", "failover", "failback", "recovery", "switchover", "reload"];
-const PHASES: [&str; 3] = ["detect", "switch", "total"];
+const REASONS: [&str; 8] =
+    ["startup", "failover", "failback", "recovery", "switchover", "reload", "return", "drill"];
+const PHASES: [&str; 4] = ["detect", "switch", "total", "answer"];
 const VERDICTS: [&str; 3] = ["pass", "fail", "inconclusive"];
 const HEALTHS: [&str; 3] = ["unknown", "up", "down"];
 const ADMINS: [&str; 3] = ["ready", "drain", "maintenance"];
@@ -165,12 +170,6 @@ impl Metrics {
         self.lock().service(service).workers.count(|cells| &cells.streams_closed)
     }
 
-    /// Requests of a service begun and not ended, those that are held included.
-    #[must_use]
-    pub fn requests_in_flight(&self, service: &str) -> usize {
-        self.lock().service(service).workers.level(|cells| &cells.in_flight).max(0.0) as usize
-    }
-
     /// Counts a change of the active. `reason` is lower case.
     pub fn transition(&self, service: &str, reason: &str) {
         *entry(&mut self.lock().service(service).transitions, reason, || 0) += 1;
@@ -201,7 +200,8 @@ impl Metrics {
     }
 
     /// Records how long one phase of a failover took: `detect` (first sign to decision), `switch`
-    /// (decision to the last worker's acknowledgement), `total`.
+    /// (decision to the last worker's acknowledgement), `total`, `answer` (first sign to the first good
+    /// answer of the new active).
     pub fn failover(&self, service: &str, phase: &str, took: Duration) {
         let mut state = self.lock();
         let failovers = &mut state.service(service).failovers;

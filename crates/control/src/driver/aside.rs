@@ -39,7 +39,7 @@ impl Driver {
         let backend = |name: Arc<str>| self.backend(&name).ok();
         let activation = match said.clone() {
             Said::Activate { active, epoch } => {
-                let streams = streams::policy(self.orders.streams, Reason::Failover);
+                let streams = streams::policy(self.settings.streams, Reason::Failover);
                 let (id, name) = (active.clone().and_then(backend), active);
                 self.since = Instant::now();
                 Some(Activation { epoch, active: id, name, leave, streams })

@@ -46,8 +46,8 @@ impl Driver {
 
         self.watch(plan.backends);
         let policy = plan.policy;
-        self.window = Window::new(plan.orders.failback_window.clone());
-        self.orders = plan.orders;
+        self.window = Window::new(plan.settings.failback_window.clone());
+        self.settings = plan.settings;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
         let until = Instant::now() + patience;
         self.succession = Some(Succession { backends, policy, until, done });

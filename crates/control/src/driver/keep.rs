@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use routing::failover::{AdminState, BackendId, Effect, Failover, Saved};
+use routing::failover::{AdminState, BackendId, Effect, Failover, Reason, Saved};
 
 use super::Driver;
 use super::clock::Clock;
@@ -81,7 +81,35 @@ pub(super) fn mark(by: &Operator, at: SystemTime) -> SavedMark {
     SavedMark { who: by.who.clone(), from: by.from.clone(), why: by.why.clone(), at_ms }
 }
 
+/// The rules, where operators would be named.
+fn rules(why: &str) -> SavedMark {
+    let by = Operator { why: why.into(), ..Operator::local("the rules") };
+    mark(&by, SystemTime::now())
+}
+
 impl Driver {
+    /// Notes what the rules did that otherwise an operator does.
+    pub(super) fn note_rules(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match *effect {
+                Effect::Locked => self.kept.lock = rules("as many automatic moves as allowed"),
+                Effect::ActiveChanged { reason: Reason::Return, .. } => {
+                    self.kept.pin = rules("an ordered move was taken back");
+                }
+                Effect::ActiveChanged { .. }
+                | Effect::AdminChanged { .. }
+                | Effect::Unlocked
+                | Effect::DrillBegan { .. }
+                | Effect::DrillEnded { .. }
+                | Effect::Release { .. }
+                | Effect::Hold { .. }
+                | Effect::Verified { .. }
+                | Effect::HealthChanged { .. }
+                | Effect::Rejected { .. } => {}
+            }
+        }
+    }
+
     /// Writes down what must not be forgotten, before it is acted upon. A disk that does not take it
     /// stops nothing: it is said, and tried again.
     pub(super) async fn keep(&mut self) {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use health::{Outcome as ProbeOutcome, Report};
-use proxy::{Drain, Held, Leave, Lost};
+use proxy::{Drain, Held, Leave};
 use routing::failover::{Abort, BackendId, Effect, Input, Reason};
 
 use super::{Driver, acknowledged};
 use crate::events::Kind;
-use crate::forwarders::Activation;
+use crate::forwarders::{Activation, Silent};
 use crate::incident::{Incident, Outcome, Step};
 use crate::status::reason_word;
 use crate::streams;
@@ -26,13 +26,13 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 /// Our workers, and whoever still forwards beside them, are told to hold.
 pub(super) struct Holding {
     switch: u64,
-    answer: Pin<Box<dyn Future<Output = Result<Held, Lost>> + Send>>,
+    answer: Pin<Box<dyn Future<Output = Result<Held, Silent>> + Send>>,
 }
 
 /// The answer to a hold.
 pub(super) struct Answer {
     switch: u64,
-    held: Result<Held, Lost>,
+    held: Result<Held, Silent>,
 }
 
 /// Waits for the answer to a hold, for ever when there is none under way.
@@ -79,6 +79,9 @@ impl Driver {
                 | Effect::DrillEnded { .. }
                 | Effect::Rejected { .. } => continue,
             };
+            if reason == Reason::Return {
+                self.returned();
+            }
             self.open_record(from, to, reason, decided);
         }
     }
@@ -114,8 +117,9 @@ impl Driver {
             let Effect::Hold { switch, drain, .. } = *effect else { continue };
             let leave = self.failover.status().active.map_or(Leave::Finish, |id| self.leave(id));
             let drain = drain.map(|within| Drain { within, leave });
-            let (forwarders, id) = (Arc::clone(&self.forwarders), self.id);
-            let answer = Box::pin(async move { forwarders.hold(id, drain).await });
+            let (forwarders, id, name) =
+                (Arc::clone(&self.forwarders), self.id, self.name.clone());
+            let answer = Box::pin(async move { forwarders.hold(id, &name, drain).await });
             self.holding = Some(Holding { switch, answer });
         }
     }
@@ -146,10 +150,13 @@ impl Driver {
         self.holding = None;
         let closed = self.board.metrics().streams_closed(&self.name);
         let leave = from.map_or(Leave::Finish, |from| self.leave(from));
-        let policy = streams::policy(self.orders.streams, reason);
-        let activation = Activation { epoch, active: to, leave, streams: policy };
-        let activated = self.forwarders.activate(self.id, activation);
+        let policy = streams::policy(self.settings.streams, reason);
+        let name = to.map(|to| self.name(to));
+        let moved_to = name.clone();
+        let activation = Activation { epoch, active: to, name, leave, streams: policy };
+        let activated = self.forwarders.activate(self.id, &self.name, activation);
         self.since = Instant::now();
+        self.has_moved |= to.is_some();
         // A lost worker makes us not ready; the others have moved.
         let count = acknowledged(activated, &self.board).await.unwrap_or(0);
         let now = Instant::now();
@@ -157,7 +164,7 @@ impl Driver {
         self.tag_is_over(to);
         if let Some(Move { incident, look_at }) = &mut self.latest {
             incident.reason = reason;
-            incident.to = to.map(|id| self.backends.get(&id).map_or("?".into(), |b| b.plan.name().clone()));
+            incident.to = moved_to;
             incident.epoch = Some(epoch);
             incident.outcome = Outcome::Moved;
             incident.mark(Step::Activated, now);
@@ -175,7 +182,7 @@ impl Driver {
     /// Lets the workers go on as before.
     pub(super) async fn release(&mut self, why: Abort) {
         self.holding = None;
-        let _ = acknowledged(self.forwarders.release(self.id), &self.board).await;
+        let _ = acknowledged(self.forwarders.release(self.id, &self.name), &self.board).await;
         if let Some(mut latest) = self.latest.take() {
             latest.incident.mark(Step::CalledOff, Instant::now());
             latest.incident.outcome = Outcome::CalledOff;
@@ -245,7 +252,7 @@ impl Driver {
     }
 
     /// The record says that the move was taken back.
-    pub(super) fn returned(&mut self) {
+    fn returned(&mut self) {
         if let Some(latest) = self.latest.as_mut().filter(|latest| latest.incident.epoch.is_some()) {
             latest.incident.mark(Step::Returned, Instant::now());
             latest.incident.outcome = Outcome::Returned;

@@ -82,11 +82,11 @@ impl Driver {
         match command {
             Command::Switchover { to, verify } => {
                 let to = self.backend(&to)?;
-                let verify = verify.unwrap_or(self.orders.verify);
+                let verify = verify.unwrap_or(self.settings.verify);
                 self.order_move(failover::Command::Switchover { to, verify }, to, verify, by).await
             }
             Command::Failback { verify } => {
-                let verify = verify.unwrap_or(self.orders.verify);
+                let verify = verify.unwrap_or(self.settings.verify);
                 let order = failover::Command::Failback { verify };
                 let previewed = self.failover.preview(Instant::now(), &order);
                 let moves = previewed.map_err(CommandError::Refused)?.moves;
@@ -259,7 +259,7 @@ impl Driver {
         if at <= SystemTime::now() {
             return Err(CommandError::Impossible("that time has passed".to_owned()));
         }
-        let verify = verify.unwrap_or(self.orders.verify);
+        let verify = verify.unwrap_or(self.settings.verify);
         let verify_ms = u64::try_from(verify.as_millis()).unwrap_or(u64::MAX);
         let mark = mark(by, SystemTime::now());
         let scheduled = SavedSwitchover { to: to.into(), at_ms: to_ms(at), verify_ms, mark };
@@ -315,7 +315,7 @@ impl Driver {
         if status.drill.is_some() || self.tagged.is_some() {
             return Err(CommandError::Refused(failover::Refusal::Drilling));
         }
-        if self.orders.is_exclusive {
+        if self.settings.is_exclusive {
             return Err(CommandError::Impossible(
                 "moves are exclusive: no two backends may have requests at once".to_owned(),
             ));

@@ -11,7 +11,7 @@ use crate::command::{CommandError, Preview, refusal};
 impl Driver {
     /// A switchover to the backend `to`, or a failback, looked at.
     pub(super) fn preview(&self, to: Option<String>) -> Result<Preview, CommandError> {
-        let verify = self.orders.verify;
+        let verify = self.settings.verify;
         let command = match &to {
             Some(to) => failover::Command::Switchover { to: self.backend(to)?, verify },
             None => failover::Command::Failback { verify },

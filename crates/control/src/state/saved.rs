@@ -21,12 +21,16 @@ pub(crate) struct SavedService {
     pub(crate) epoch: u64,
     /// Stays at the active while that one is eligible.
     pub(crate) pinned: bool,
+    /// Who wanted that.
+    pub(crate) pin: SavedMark,
     /// No automatic moves at all.
     pub(crate) locked: bool,
+    /// Who wanted that.
+    pub(crate) lock: SavedMark,
     /// How often a failback was followed by trouble, less what calm has taken back.
     pub(crate) flaps: u32,
-    /// When the service last failed back by itself.
-    pub(crate) failed_back_ms: Option<u64>,
+    /// Whom the service last failed back to, as long as that may still turn out to be a flap.
+    pub(crate) failed_back: Option<SavedFailback>,
     /// The admin states that operators set, by backend. Who is not here is ready.
     pub(crate) admin: BTreeMap<Arc<str>, SavedAdmin>,
     /// When the latest automatic moves were, oldest first: what the lock rule counts.
@@ -37,20 +41,41 @@ pub(crate) struct SavedService {
     pub(crate) scheduled: Option<SavedSwitchover>,
 }
 
+/// Who did something, where from, why, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SavedMark {
+    pub(crate) who: Arc<str>,
+    pub(crate) from: Arc<str>,
+    /// In their words.
+    pub(crate) why: Arc<str>,
+    pub(crate) at_ms: u64,
+}
+
+impl Default for SavedMark {
+    fn default() -> Self {
+        let unknown: Arc<str> = "unknown".into();
+        Self { who: unknown.clone(), from: unknown, why: "".into(), at_ms: 0 }
+    }
+}
+
 /// An operator's wish for a backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedAdmin {
     /// The wish.
     #[serde(with = "admin_state")]
     pub(crate) state: AdminState,
-    /// Who had it.
+    /// Whose.
     #[serde(default)]
-    pub(crate) who: Arc<str>,
-    /// Why, in their words.
-    #[serde(default)]
-    pub(crate) why: Arc<str>,
-    /// Since when.
-    #[serde(default)]
+    pub(crate) mark: SavedMark,
+}
+
+/// A failback that may still turn out to be a flap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedFailback {
+    /// Where to.
+    pub(crate) backend: Arc<str>,
+    /// When.
     pub(crate) at_ms: u64,
 }
 
@@ -73,12 +98,9 @@ pub(crate) struct SavedSwitchover {
     /// How long the move is watched, in milliseconds; 0: not at all.
     #[serde(default)]
     pub(crate) verify_ms: u64,
-    /// Who ordered it.
+    /// Who ordered it, and when.
     #[serde(default)]
-    pub(crate) who: Arc<str>,
-    /// Why, in their words.
-    #[serde(default)]
-    pub(crate) why: Arc<str>,
+    pub(crate) mark: SavedMark,
 }
 
 /// Where epochs begin when nothing is remembered: the milliseconds since 1970.
@@ -127,6 +149,11 @@ mod tests {
 
     use super::*;
 
+    fn mark() -> SavedMark {
+        let why = "patch day".into();
+        SavedMark { who: "ops".into(), from: "10.0.0.9".into(), why, at_ms: 7 }
+    }
+
     #[test]
     fn everything_comes_back_from_json() {
         let saved = SavedService {
@@ -135,12 +162,14 @@ mod tests {
             pinned: true,
             locked: true,
             flaps: 3,
-            failed_back_ms: Some(5),
+            pin: mark(),
+            lock: mark(),
+            failed_back: Some(SavedFailback { backend: "a".into(), at_ms: 5 }),
             admin: [AdminState::Ready, AdminState::Drain, AdminState::Maintenance]
                 .into_iter()
                 .enumerate()
                 .map(|(i, state)| {
-                    let saved = SavedAdmin { state, who: "ops".into(), why: "".into(), at_ms: 7 };
+                    let saved = SavedAdmin { state, mark: mark() };
                     (Arc::from(format!("b{i}")), saved)
                 })
                 .collect(),
@@ -150,8 +179,7 @@ mod tests {
                 to: "c".into(),
                 at_ms: 11,
                 verify_ms: 10_000,
-                who: "ops".into(),
-                why: "patch day".into(),
+                mark: mark(),
             }),
         };
         let json = serde_json::to_string(&saved).unwrap();

@@ -1,0 +1,141 @@
+//! What the board keeps for longer than the process runs, and finds again.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use super::Board;
+use crate::events::{Event, Kind};
+use crate::handle::HistoryQuery;
+use crate::incident::Counts;
+use crate::state::{Entry, StateError, Store, Write};
+use crate::status::{Load, ProcessStatus, Status};
+
+/// The most incidents and events that one question is answered with.
+const MOST: usize = 1_000;
+
+impl Board {
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Keeps something before it is acted upon. What cannot be kept is said, and stops nobody.
+    pub(crate) async fn keep(&self, write: Write) {
+        match self.store.commit(vec![write]).await {
+            // Closed: another process keeps the books now.
+            Ok(()) | Err(StateError::Closed) => {}
+            Err(error @ (StateError::Behind(_) | StateError::InUse(_))) => {
+                tracing::debug!(%error, "not kept yet");
+            }
+        }
+        self.look_at_state();
+    }
+
+    /// Keeps the record of a move. Nobody waits for it.
+    pub(crate) fn keep_incident(&self, id: u64, record: Value) {
+        self.store.post(Write::Incident(id, record.to_string().into()));
+    }
+
+    pub(crate) fn next_incident(&self) -> u64 {
+        self.store.next_incident()
+    }
+
+    /// What a service has counted since the start.
+    pub(crate) fn counts(&self, service: &str) -> Counts {
+        self.metrics.counted(service).into()
+    }
+
+    /// Keeps an event, and tells whoever follows.
+    pub(super) fn note(&self, service: Option<Arc<str>>, kind: Kind) {
+        let event = {
+            let mut books = self.books();
+            // Numbered where it is entered: the log is in order.
+            let number = self.store.next_event();
+            Arc::new(books.log.record(number, service, kind))
+        };
+        self.store.post(Write::Event(event.number, event.to_json().to_string().into()));
+        // Nobody needs to follow.
+        let _ = self.events.send(event);
+    }
+
+    /// What an operator should know of the state, once.
+    pub(crate) fn note_state(&self, notes: Vec<String>) {
+        for note in notes {
+            tracing::warn!("{note}");
+            self.note(None, Kind::State { note: note.into() });
+        }
+    }
+
+    /// Shows whether what is decided is kept.
+    pub(crate) fn look_at_state(&self) {
+        let problem = self.store.health();
+        let before = self.status.borrow().process.state_problem.clone();
+        if before.is_some() == problem.is_some() {
+            return;
+        }
+        match &problem {
+            Some(problem) => tracing::error!("state: {problem}"),
+            None => tracing::info!("state: everything is kept again"),
+        }
+        self.change_process(|process| process.state_problem = problem);
+    }
+
+    /// Changes what is said of the process as a whole.
+    pub(crate) fn change_process(&self, change: impl FnOnce(&mut ProcessStatus)) {
+        self.status.send_modify(|status| {
+            let mut process = ProcessStatus::clone(&status.process);
+            change(&mut process);
+            let services = status.services.clone();
+            *status = Arc::new(Status { services, process: Arc::new(process) });
+        });
+    }
+
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn history(&self, query: &HistoryQuery) -> Vec<Value> {
+        let HistoryQuery { after, before, service, limit } = query;
+        let (service, limit) = (service.as_deref(), (*limit).min(MOST));
+        let before = before.unwrap_or(u64::MAX);
+        let mut entries = match after {
+            Some(after) => self.store.events_after(*after, service, MOST),
+            None => self.store.events_before(before, service, limit),
+        };
+        entries.retain(|entry| entry.number < before);
+        let surplus = entries.len().saturating_sub(limit);
+        values(entries.into_iter().skip(surplus))
+    }
+
+    pub(crate) fn incidents(&self, service: Option<&str>, limit: usize) -> Vec<Value> {
+        let mut incidents = values(self.store.incidents(MOST).into_iter());
+        incidents.retain(|incident| service.is_none_or(|service| incident["service"] == service));
+        incidents.truncate(limit);
+        incidents
+    }
+
+    pub(crate) fn incident(&self, id: u64) -> Option<Value> {
+        values(self.store.incident(id).into_iter()).pop()
+    }
+
+    pub(crate) fn load(&self, service: &str) -> Option<Load> {
+        self.status().service(service)?;
+        let counted = self.metrics.counted(service);
+        Some(Load {
+            in_flight: counted.in_flight,
+            held: counted.held_now,
+            backends: self.metrics.at_backends(service),
+        })
+    }
+
+    /// The latest events, from this process only.
+    pub(crate) fn events(&self, after: u64) -> Vec<Event> {
+        self.books().log.after(after)
+    }
+}
+
+/// What was written is what we wrote: JSON.
+fn values(entries: impl Iterator<Item = Entry>) -> Vec<Value> {
+    entries.filter_map(|entry| serde_json::from_str(&entry.json).ok()).collect()
+}
