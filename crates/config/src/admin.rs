@@ -100,7 +100,11 @@ fn token(section: &mut Section<'_>) -> Option<DraftToken> {
     let hash = section.required(
         "hash",
         "The Argon2 hash of the secret, as `understudy token` prints it",
-        text("the Argon2 hash of a token", parse_hash),
+        |value| {
+            // It may be the secret itself, by mistake.
+            value.report().conceal(value.place());
+            text("the Argon2 hash of a token", parse_hash)(value)
+        },
     );
     let place = section.place("name");
     Some(At { value: Token { name: name?, access: access?, hash: hash? }, place })

@@ -9,14 +9,14 @@ use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use routing::failover::Damping;
+use routing::failover::{Damping, Exclusive};
 
 use crate::address::{leads_to, overlap, show_host};
 use crate::admin::DraftToken;
 use crate::kinds::show_duration;
 use crate::lint;
 use crate::model::{
-    Admin, AdminSocket, ListenAddress, Listener, Scheme, Service, Trust, UpstreamTls,
+    Admin, AdminSocket, ListenAddress, Listener, Probe, Scheme, Service, Trust, UpstreamTls,
 };
 use crate::problem::quoted;
 use crate::reader::Section;
@@ -150,6 +150,36 @@ pub(crate) fn verified(section: &Section<'_>, trust: &Trust, name: Option<&str>)
         let message = format!("{} is never verified: `insecure: true`", quoted(name));
         let advice = "name the authority that signed the certificate: `ca: file.pem`";
         let place = section.place("verify_name");
+        section.report().error(&place, Complaint::new(message).advice(advice));
+    }
+}
+
+/// Requests wait in hold while the old active finishes.
+pub(crate) fn exclusive(section: &Section<'_>, service: &Service) {
+    let Some(Exclusive { drain }) = service.policy.exclusive else { return };
+    let timeout = service.hold.timeout;
+    if drain < timeout {
+        return;
+    }
+    let message = format!(
+        "a move may take {} (`exclusive.drain`), and requests wait for {} only (`hold.timeout`)",
+        show_duration(drain),
+        show_duration(timeout)
+    );
+    let advice = "every request of a move that takes its time would get 503: lower `drain`, or raise `hold.timeout`";
+    let place = section.place_of(&["exclusive.drain", "exclusive"]);
+    section.report().error(&place, Complaint::new(message).advice(advice));
+}
+
+/// Probes carry the epoch as well.
+pub(crate) fn epoch_header(section: &Section<'_>, service: &Service) {
+    let (Some(name), Probe::Http(probe)) = (&service.epoch_header, &service.health.probe) else {
+        return;
+    };
+    if probe.headers.contains_key(name) {
+        let message = format!("{} is written by `epoch_header` already", quoted(name.as_str()));
+        let advice = "remove it from the fields of the probe, or give `epoch_header` another name";
+        let place = section.place_of(&["health.http.headers"]);
         section.report().error(&place, Complaint::new(message).advice(advice));
     }
 }

@@ -114,6 +114,8 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         streams,
     };
     check::protection(section, &service);
+    check::exclusive(section, &service);
+    check::epoch_header(section, &service);
     // What stands in for a value that could not be read deserves no warning.
     if section.report().errors() == errors {
         for lint in lint::service(&service) {

@@ -6,11 +6,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
+use croner::{Cron, CronPattern};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
+
+use crate::kinds::show_duration;
 
 /// Opens at every time that the cron pattern names, and closes `length` later. Openings that overlap
 /// are one.
@@ -111,10 +113,46 @@ impl FailbackWindow {
     }
 }
 
-/// `0 2 * * sat for 2h (Europe/Madrid)`.
+/// `Saturdays at 02:00 for 2h (Europe/Madrid)`.
 impl fmt::Display for FailbackWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for {:?} ({})", self.pattern, self.length, self.time_zone())
+        let length = show_duration(self.length);
+        write!(f, "{} for {length} ({})", in_words(&self.cron), self.time_zone())
+    }
+}
+
+const DAYS: [&str; 7] =
+    ["Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays"];
+
+/// `Saturdays at 02:00`, or what else the pattern says.
+fn in_words(cron: &Cron) -> String {
+    let CronPattern { minutes, hours, months, days_of_week, .. } = &cron.pattern;
+    let by_weekday = cron.pattern.is_dom_wildcard() && months.values().len() == 12;
+    let days = days_of_week.values();
+    let plain = by_weekday && !days_of_week.has_modifiers();
+    match (minutes.values().as_slice(), hours.values().as_slice()) {
+        ([minute], [hour]) if plain => {
+            let days: Vec<&str> = DAYS
+                .iter()
+                .zip(0..)
+                .filter(|(_, day)| days.contains(day))
+                .map(|(name, _)| *name)
+                .collect();
+            let days = match days.as_slice() {
+                [first @ .., last] if (1..6).contains(&first.len()) => {
+                    format!("{} and {last}", first.join(", "))
+                }
+                [only] => (*only).to_owned(),
+                _ => "every day".to_owned(),
+            };
+            format!("{days} at {hour:02}:{minute:02}")
+        }
+        _ => {
+            let text = cron.describe();
+            let text = text.trim_end_matches('.');
+            let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+            format!("{}{rest}", first.to_lowercase())
+        }
     }
 }
 
@@ -147,3 +185,6 @@ pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
 pub(crate) fn time_zones() -> Vec<String> {
     TimeZoneDatabase::bundled().available().map(|name| name.as_str().to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,7 @@ impl Failover {
     pub fn wake_at(&self) -> Option<Instant> {
         let times = [
             self.grace_matters().then(|| self.grace_end()),
-            self.failback_ripens(),
+            self.failback_nears(),
             self.settles_at(),
             self.switching.wake_at(),
             self.verifying.as_ref().map(|v| v.until),
@@ -280,11 +280,11 @@ impl Failover {
         match command {
             Command::Switchover { to, verify } => {
                 self.eligible(to)?;
-                self.give_order(Order { to, reason: Reason::Switchover, verify });
+                self.give_order(Order { to, reason: Reason::Switchover, verify }, out);
             }
             Command::Failback { verify } => {
                 let to = self.failback_target()?;
-                self.give_order(Order { to, reason: Reason::Failback, verify });
+                self.give_order(Order { to, reason: Reason::Failback, verify }, out);
             }
             Command::Pin => {
                 if self.switching.under_way.is_some() {
@@ -315,8 +315,10 @@ impl Failover {
         Ok(())
     }
 
-    /// Takes the place of an earlier order. One to stay ends whatever would move the service.
-    fn give_order(&mut self, order: Order) {
+    /// Takes the place of an earlier order and of a drill. One to stay ends whatever would move the
+    /// service.
+    fn give_order(&mut self, order: Order, out: &mut Vec<Effect>) {
+        self.end_drill(true, out);
         self.drilled = None;
         self.order = Some(order).filter(|order| Some(order.to) != self.active);
         if self.order.is_none() {
@@ -357,6 +359,7 @@ impl Failover {
         let left = self.active.or(self.last.filter(|_| !self.served));
         let from = mem::replace(&mut self.active, to);
         let order = self.order.take();
+        self.drilled = self.drilled.filter(|&id| Some(id) != to);
         let resumes = self.resuming.take().filter(|_| to == self.last);
         self.last = to.or(self.last);
         self.served = true;
@@ -408,18 +411,12 @@ impl Failover {
 
     /// Whether the rules may let this one serve.
     fn may_serve(&self, id: BackendId) -> bool {
-        self.eligible(id).is_ok()
+        self.eligible(id).is_ok() && !self.is_drilled(id)
     }
 
     fn eligible(&self, id: BackendId) -> Result<(), Refusal> {
         let backend = self.backend(id).ok_or(Refusal::UnknownBackend)?;
-        if self.is_drilled(id) {
-            Err(Refusal::Drilling)
-        } else if backend.is_eligible() {
-            Ok(())
-        } else {
-            Err(Refusal::NotEligible)
-        }
+        if backend.is_eligible() { Ok(()) } else { Err(Refusal::NotEligible) }
     }
 
     /// Whether its first verdict, due within the start-up grace, could let it serve.

@@ -1,7 +1,7 @@
 //! A drill: the active is treated as failed for a while, then the service returns to it.
 //!
 //! It returns at once, whatever the failback policy says, unless the operator pinned or locked the
-//! service meanwhile. Verdicts on the drilled backend count as always; so it is found out when it
+//! service meanwhile. What the operator orders ends the drill, without a return. Verdicts on the drilled backend count as always; so it is found out when it
 //! really fails, and nothing has to be restored.
 
 use std::time::{Duration, Instant};

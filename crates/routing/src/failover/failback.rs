@@ -112,9 +112,6 @@ impl Failover {
         if self.policy.failback == Failback::Never {
             return Err(Refusal::NeverFailsBack);
         }
-        if self.drill.is_some() {
-            return Err(Refusal::Drilling);
-        }
         // Not `first_free`: an order may leave the backend of a lock.
         let first = self.backends.iter().find(|b| b.is_eligible());
         first.map(|b| b.id).ok_or(Refusal::NotEligible)
@@ -131,14 +128,11 @@ impl Failover {
         Some(PendingFailback { to: first.id, due, blockers })
     }
 
-    /// When the next failback has waited long enough; what else it needs then may be asked for.
-    pub(super) fn failback_ripens(&self) -> Option<Instant> {
-        let ripens = |b| {
-            let blockers = self.blockers(b);
-            let mut other = blockers.iter().filter(|b| !matches!(b, Blocker::InFlight { .. }));
-            other.try_fold(self.now, |latest, b| Some(latest.max(b.until()?)))
-        };
-        self.higher().filter_map(ripens).filter(|&at| at > self.now).min()
+    /// When the next of all that blocks a failback goes by itself: the failback may be due then, or
+    /// what else it needs can be asked for.
+    pub(super) fn failback_nears(&self) -> Option<Instant> {
+        let blockers = self.higher().flat_map(|b| self.blockers(b));
+        blockers.filter_map(|b| b.until()).filter(|&until| until > self.now).min()
     }
 
     /// Everything that keeps the service from failing back to this one now.

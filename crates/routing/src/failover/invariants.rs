@@ -165,6 +165,7 @@ impl Failover {
             let leaving = self.switching.under_way.is_some();
             assert!(leaving || !self.is_active(drill.backend), "I16: and does not serve");
             assert!(self.drilled.is_none(), "I16: the next drill ends the last");
+            assert!(self.verifying.is_none(), "I16: no drill while a move is watched");
         }
         if let Some(drilled) = self.drilled {
             assert!(!self.pinned && !self.locked, "I16: the operator's word ends the return");

@@ -51,14 +51,15 @@ pub enum Input {
 /// What an operator may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Move to this backend now, and stay there. To the active: stay here, and be watched no more.
+    /// Move to this backend now, and stay there; ends a drill. To the active: stay here, and be
+    /// watched no more.
     Switchover {
         /// Where to.
         to: BackendId,
         /// How long the move is watched; zero: not at all.
         verify: Duration,
     },
-    /// Move to the first eligible backend now, and unpin.
+    /// Move to the first eligible backend now, and unpin; ends a drill.
     Failback {
         /// How long the move is watched; zero: not at all.
         verify: Duration,
@@ -212,7 +213,7 @@ pub enum Refusal {
     Locked,
     /// An ordered move is still being watched.
     Verifying,
-    /// A drill runs; of a switchover: it treats this backend as failed.
+    /// A drill runs already.
     Drilling,
     /// No drill runs.
     NoDrill,
