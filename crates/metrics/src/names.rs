@@ -99,6 +99,8 @@ declare! {
         "Requests turned away for want of an active, by why: overflow (too many or too large to wait), timeout (waited for the longest time allowed).";
     RequestsReplayed: Counter "understudy_requests_replayed_total" ["service"]
         "Requests sent again after an attempt that failed.";
+    DrillRequests: Counter "understudy_drill_requests_total" ["service", "class"]
+        "Responses sent to requests that were tagged for a drill of a standby, by class of their status; they are not among the others.";
     RequestsCut: Counter "understudy_requests_cut_total" ["service"]
         "Requests, responses and tunnels that were taken from their backend when the time of a drain before a move was over.";
     StreamsOpen: Gauge "understudy_streams_open" ["service"]

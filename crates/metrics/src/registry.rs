@@ -340,6 +340,10 @@ impl Service {
         let timeouts = all.count(|cells| &cells.hold_timeouts);
         to.counter(Id::RequestsRejected, &[name, "timeout"], timeouts);
         to.counter(Id::RequestsReplayed, &[name], all.count(|cells| &cells.replayed));
+        for (class, label) in CLASSES.iter().enumerate() {
+            let drills = all.count(|cells| &cells.drill_requests[class]);
+            to.counter(Id::DrillRequests, &[name, label], drills);
+        }
         to.counter(Id::RequestsCut, &[name], all.count(|cells| &cells.cut));
         to.gauge(Id::StreamsOpen, &[name], all.level(|cells| &cells.streams));
         to.counter(Id::StreamsLeft, &[name], all.count(|cells| &cells.streams_left));

@@ -81,6 +81,8 @@ struct Entry {
     uploading: Cell<bool>,
     /// When it must have left the backend that the traffic has left.
     close_at: Cell<Option<Instant>>,
+    /// It is at a standby on purpose: no move concerns it.
+    is_tagged: Cell<bool>,
     /// It ends without a goodbye.
     is_cut: Cell<bool>,
 }
@@ -132,6 +134,7 @@ impl Flights {
             deadline: Cell::new(None),
             uploading: Cell::new(false),
             close_at: Cell::new(None),
+            is_tagged: Cell::new(false),
             is_cut: Cell::new(false),
         });
         Flight { flights: Rc::clone(self), key }
@@ -339,6 +342,11 @@ impl Flight {
             false => Poll::Pending,
         })
         .await;
+    }
+
+    /// It goes to a standby on purpose.
+    pub(crate) fn is_tagged(&self) {
+        self.with(|entry| entry.is_tagged.set(true));
     }
 
     /// Its client is better off with a new connection.

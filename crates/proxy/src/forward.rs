@@ -73,7 +73,12 @@ pub(crate) async fn forward(
     let is_grpc = head.is_grpc();
     let upgrade = reply.take_upgrade();
     let asked_by = Rc::clone(&client);
-    let job = Job { head, source, service, spec, client, flight, reply, begun };
+    let tagged = service.tags.backend_for(&head);
+    let is_tagged = tagged.is_some();
+    if is_tagged {
+        flight.is_tagged();
+    }
+    let job = Job { head, tagged, source, service, spec, client, flight, reply, begun };
 
     let response = match job.deliver().await {
         Ok(delivered) => job.relay(delivered, upgrade),
@@ -89,8 +94,12 @@ pub(crate) async fn forward(
         failure.response(Kind::new(is_grpc, deadline))
     });
     let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
-    cells.requests[class].inc();
-    cells.latency.observe(begun.elapsed());
+    if is_tagged {
+        cells.drill_requests[class].inc();
+    } else {
+        cells.requests[class].inc();
+        cells.latency.observe(begun.elapsed());
+    }
     finish(response, &asked_by, &listener)
 }
 
@@ -111,6 +120,8 @@ impl Drop for Unanswered {
 /// One request and all that belongs to it.
 struct Job {
     head: Head,
+    /// The standby that it goes to on purpose.
+    tagged: Option<Rc<Backend>>,
     /// The request body; `None` when there is none.
     source: Option<Rc<Source>>,
     service: Rc<Service>,
@@ -137,7 +148,7 @@ impl Job {
         let mut since = self.begun;
         loop {
             let moment = self.service.moment();
-            let Some(backend) = self.service.active() else {
+            let Some(backend) = self.whom()? else {
                 self.wait(hold.wait(&self.service, &self.flight, None, self.kept_bytes())).await?;
                 since = Instant::now();
                 continue;
@@ -197,9 +208,21 @@ impl Job {
                     return Err(Failure::BadRequest("the body is malformed or broke off"));
                 }
             }
+            if self.tagged.is_some() {
+                return Err(Failure::NobodyActive);
+            }
             let failed = Some((&backend, moment));
             self.wait(hold.wait(&self.service, &self.flight, failed, self.kept_bytes())).await?;
             since = Instant::now();
+        }
+    }
+
+    /// Who is to be asked now; `None` while there is nobody. A tagged request waits for nobody.
+    fn whom(&self) -> Result<Option<Rc<Backend>>, Failure> {
+        match &self.tagged {
+            None => Ok(self.service.active()),
+            Some(tagged) if self.service.may_send_tagged(tagged) => Ok(Some(Rc::clone(tagged))),
+            Some(_) => Err(Failure::NobodyActive),
         }
     }
 

@@ -146,6 +146,12 @@ impl Head {
         self.switch.as_ref().filter(|switch| switch.is_websocket() && self.method == Method::GET)
     }
 
+    /// Whether it has a field of this name, with this value if one is given.
+    pub(crate) fn carries(&self, name: &HeaderName, value: Option<&HeaderValue>) -> bool {
+        let mut values = self.headers.get_all(name).iter();
+        values.any(|found| value.is_none_or(|value| found == value))
+    }
+
     /// Whether the client understands interim responses and chunks.
     pub(crate) fn is_http_11(&self) -> bool {
         self.version != Version::HTTP_10

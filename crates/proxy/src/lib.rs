@@ -23,6 +23,7 @@ mod service;
 mod spec;
 mod stamp;
 mod switch;
+mod tags;
 mod tunnel;
 mod upstream;
 mod websocket;
@@ -32,6 +33,6 @@ mod workers;
 pub use downstream::listener::{Bound, bind};
 pub use spec::{
     Answered, BackendSpec, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
-    Snapshot, Suspicion, Symptom,
+    Snapshot, Suspicion, Symptom, Tag,
 };
 pub use workers::{Lost, Workers};

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::handover::StdSocket;
 use crate::downstream::listener::BoundSocket;
-use crate::spec::{Drain, Leave, ServiceId, Snapshot};
+use crate::spec::{Drain, Leave, ServiceId, Snapshot, Tag};
 
 /// What a worker is told. Each is answered through `done` after it has been carried out.
 #[derive(Debug)]
@@ -34,6 +34,10 @@ pub(crate) enum Order {
         active: Option<BackendId>,
         leave: Leave,
         streams: StreamPolicy,
+    },
+    Tag {
+        service: ServiceId,
+        tag: Option<Tag>,
     },
     Cleared {
         service: ServiceId,

@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 
 use crate::drain::Drains;
 use crate::flight::Flights;
-use crate::spec::{Answered, Leave, Notice, ServiceId, ServiceSpec, Suspicion, Symptom};
+use crate::spec::{Answered, Leave, Notice, ServiceId, ServiceSpec, Suspicion, Symptom, Tag};
 use crate::stamp::Stamp;
+use crate::tags::Tags;
 use crate::upstream::backend::Backend;
 use crate::upstream::h1::Malformed;
 
@@ -37,6 +38,7 @@ pub(crate) struct Service {
     /// Holds that have ended.
     hold_number: Cell<u64>,
     pub(crate) drains: Drains,
+    pub(crate) tags: Tags,
     /// What requests say of the epoch.
     stamp: RefCell<Option<Rc<Stamp>>>,
     /// Nobody has answered well since the last move.
@@ -90,6 +92,7 @@ impl Service {
             kept: RefCell::default(),
             hold_number: Cell::new(0),
             drains: Drains::default(),
+            tags: Tags::default(),
             stamp: RefCell::default(),
             unanswered: Cell::new(false),
             untold: Cell::new(None),
@@ -121,6 +124,7 @@ impl Service {
                 ),
             })
             .collect();
+        self.tags.retain(|tagged| self.backends.borrow().iter().any(|b| Rc::ptr_eq(b, tagged)));
         *self.spec.borrow_mut() = Rc::new(spec.clone());
         self.stamp_epoch();
     }
@@ -158,6 +162,11 @@ impl Service {
     /// Whether what was begun for `backend` under `epoch` may be sent. Asked right before sending.
     pub(crate) fn may_send(&self, backend: &Rc<Backend>, epoch: u64) -> bool {
         self.is_active(backend) && self.epoch.get() == epoch
+    }
+
+    /// The same for a tagged request.
+    pub(crate) fn may_send_tagged(&self, backend: &Rc<Backend>) -> bool {
+        !self.holding.get() && (self.tags.is_at(backend) || self.is_active(backend))
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -203,6 +212,26 @@ impl Service {
         *self.active.borrow_mut() = active;
         self.end_hold();
         flights.wake_held(self);
+    }
+
+    /// Carries out control's order; see [`crate::Workers::tag`].
+    pub(crate) fn tag(&self, tag: Option<Tag>) {
+        let tag = tag.and_then(|tag| {
+            let backends = self.backends.borrow();
+            let backend = backends.iter().find(|backend| backend.id == tag.backend)?;
+            Some((tag, Rc::clone(backend)))
+        });
+        self.tags.set(tag);
+        let kept = self.kept.borrow();
+        self.tags.retain(|tagged| {
+            let is_kept = kept.as_ref().is_some_and(|kept| Rc::ptr_eq(kept, tagged));
+            !is_kept && !self.is_active(tagged)
+        });
+    }
+
+    /// Whether it is held: nothing is begun.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding.get()
     }
 
     fn end_hold(&self) {
@@ -253,8 +282,9 @@ impl Service {
             next.abandoned.set(false);
             next.suspected.set(false);
         }
-        let streams = flights.abandon_others(self, next.as_ref(), policy);
         self.end_hold();
+        self.tags.retain(|tagged| !self.is_active(tagged));
+        let streams = flights.abandon_others(self, next.as_ref(), policy);
         self.cells.streams_left.add(streams as u64);
         if next.is_some() {
             flights.wake_held(self);

@@ -113,6 +113,17 @@ pub struct Held {
     pub cut: usize,
 }
 
+/// Which requests go to a standby, so that it can be tried by requests made for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The field that they carry.
+    pub header: HeaderName,
+    /// With this value; `None`: with any.
+    pub value: Option<HeaderValue>,
+    /// Where they go.
+    pub backend: BackendId,
+}
+
 /// What workers tell control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {

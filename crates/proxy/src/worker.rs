@@ -25,7 +25,7 @@ use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept
 use crate::flight::{Flights, SWEEP};
 use crate::order::{Mail, Order, Team, acknowledge};
 use crate::service::{Service, Share};
-use crate::spec::{Leave, Notice, ServiceId, Snapshot};
+use crate::spec::{Leave, Notice, ServiceId, Snapshot, Tag};
 
 /// Hand over a connection only when the difference is worth it.
 const HAND_OVER_MARGIN: usize = 8;
@@ -106,6 +106,7 @@ pub(crate) fn run(
                     continue;
                 }
                 Order::Release { service } => worker.release(service),
+                Order::Tag { service, tag } => worker.tag(service, tag),
                 Order::Cleared { service, backend } => worker.cleared(service, backend),
                 Order::Adopt { listener, socket, peer } => worker.adopt(&listener, socket, peer),
             }
@@ -150,6 +151,12 @@ impl Worker {
     fn release(&self, id: ServiceId) {
         if let Some(service) = self.service(id) {
             service.release(&self.flights);
+        }
+    }
+
+    fn tag(&self, id: ServiceId, tag: Option<Tag>) {
+        if let Some(service) = self.service(id) {
+            service.tag(tag);
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::downstream::listener::Bound;
 use crate::order::{Mail, Order, Team};
-use crate::spec::{Drain, Held, Leave, Notice, ServiceId, Snapshot};
+use crate::spec::{Drain, Held, Leave, Notice, ServiceId, Snapshot, Tag};
 use crate::worker::run;
 
 /// Orders a worker may have outstanding. Control awaits every answer, so this is ample.
@@ -135,6 +135,17 @@ impl Workers {
     ) -> Result<usize, Lost> {
         let order = || Order::Activate { service, epoch, active, leave, streams };
         self.tell(self.threads.iter().map(|_| order()), ACKNOWLEDGE_WITHIN).await
+    }
+
+    /// Sends requests that carry a field to a standby instead of the active, or with `None` no more. They
+    /// are never held and never sent elsewhere: what cannot be answered there fails. It also ends when
+    /// that backend becomes active or leaves the service; nothing begins where it is so already.
+    ///
+    /// # Errors
+    /// When a worker is lost.
+    pub async fn tag(&self, service: ServiceId, tag: Option<Tag>) -> Result<(), Lost> {
+        let orders = self.threads.iter().map(|_| Order::Tag { service, tag: tag.clone() });
+        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// A suspected backend has answered a probe: requests that wait for the verdict may try it again.

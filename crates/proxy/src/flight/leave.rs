@@ -32,8 +32,13 @@ impl Flights {
             let Some(backend) = backend.as_ref().filter(is_left) else {
                 // The traffic may be back where it left: then there is nothing to end.
                 entry.close_at.set(None);
+                entry.is_tagged.set(false);
                 continue;
             };
+            // Only a hold concerns those that are at a standby on purpose.
+            if entry.is_tagged.get() && !service.is_holding() {
+                continue;
+            }
             match entry.phase.get() {
                 Phase::Connecting => entry.leave_signal(Signal::Abandon),
                 Phase::Awaiting if backend.abandoned.get() => entry.leave_signal(Signal::Abandon),

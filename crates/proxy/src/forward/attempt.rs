@@ -90,7 +90,7 @@ impl Job {
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere, or the epoch change: opening
             // a connection takes time, and so may a full socket.
-            if exchange.has_sent_nothing() && !self.service.may_send(backend, epoch) {
+            if exchange.has_sent_nothing() && !self.may_send(backend, epoch) {
                 exchange.turn_away();
                 return Poll::Ready(Err(Lost::Again));
             }
@@ -135,6 +135,14 @@ impl Job {
         outcome
     }
 
+    /// Whether what was begun for `backend` under `epoch` may be sent.
+    fn may_send(&self, backend: &Rc<Backend>, epoch: u64) -> bool {
+        match &self.tagged {
+            None => self.service.may_send(backend, epoch),
+            Some(_) => self.service.may_send_tagged(backend) && self.service.epoch() == epoch,
+        }
+    }
+
     /// What a broken exchange means for the request.
     fn lost(&self, broken: &Broken, backend: &Backend) -> Lost {
         tracing::debug!(backend = %backend.spec().name, %broken, "exchange broke");
@@ -171,9 +179,12 @@ impl Job {
         }
     }
 
-    /// Whether the request can be sent again without doing anything twice, and is still complete.
+    /// Whether the request can be sent again without doing anything twice, and is still complete. What
+    /// is to be answered by one standby alone is not.
     pub(super) fn may_repeat(&self) -> bool {
-        self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
+        self.tagged.is_none()
+            && self.head.repeatable
+            && self.source.as_ref().is_none_or(|source| source.is_whole())
     }
 
     /// What is wrong with the client's body, if anything.

@@ -8,6 +8,7 @@ mod backend;
 mod client;
 mod deadlines;
 mod drains;
+mod drills;
 mod epochs;
 mod frames;
 mod hold;

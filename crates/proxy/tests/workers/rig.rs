@@ -12,11 +12,11 @@ use config::model::{
     UpstreamProtocol, UpstreamTimeouts,
 };
 use connect::Destination;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use metrics::Metrics;
 use proxy::{
     Answered, BackendSpec, Bound, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
-    Snapshot, Suspicion, Workers, bind,
+    Snapshot, Suspicion, Tag, Workers, bind,
 };
 use routing::failover::BackendId;
 use routing::table::Table;
@@ -285,6 +285,20 @@ impl Rig {
 
     pub(crate) fn hold(&self, drain: Option<Drain>) -> Held {
         self.runtime.block_on(self.workers().hold(SERVICE, drain)).unwrap()
+    }
+
+    /// Requests with this field go to `backend`; an empty value stands for any.
+    pub(crate) fn tag(&self, name: &'static str, value: &'static str, backend: u32) {
+        let tag = Tag {
+            header: HeaderName::from_static(name),
+            value: (!value.is_empty()).then(|| HeaderValue::from_static(value)),
+            backend: BackendId(backend),
+        };
+        self.runtime.block_on(self.workers().tag(SERVICE, Some(tag))).unwrap();
+    }
+
+    pub(crate) fn untag(&self) {
+        self.runtime.block_on(self.workers().tag(SERVICE, None)).unwrap();
     }
 
     pub(crate) fn release(&self) {
