@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
 use proxy::ServiceId;
 use routing::failover::Health;
@@ -24,7 +25,7 @@ pub(crate) struct Board {
     metrics: Arc<Metrics>,
     status: watch::Sender<Arc<Status>>,
     events: broadcast::Sender<Arc<Event>>,
-    store: Store,
+    store: ArcSwap<Store>,
     books: Mutex<Books>,
 }
 
@@ -51,6 +52,7 @@ impl Board {
     pub(crate) fn new(metrics: Arc<Metrics>, store: Store) -> Self {
         let status = watch::Sender::new(Arc::default());
         let (events, _) = broadcast::channel(BEHIND);
+        let store = ArcSwap::from_pointee(store);
         Self { metrics, status, events, store, books: Mutex::default() }
     }
 

@@ -3,6 +3,7 @@
 //! Decides nothing: [`Failover`] does. Sends nothing itself: the workers and the probers do.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,11 +51,7 @@ pub(crate) enum Order {
     /// Live traffic got its first good answer since a move.
     Answered(Answered),
     /// An operator asks for something.
-    Command {
-        command: Command,
-        by: Operator,
-        reply: oneshot::Sender<Result<Done, CommandError>>,
-    },
+    Command { command: Command, by: Operator, reply: oneshot::Sender<Result<Done, CommandError>> },
     /// What would an ordered move do?
     Preview { to: Option<String>, reply: oneshot::Sender<Result<Preview, CommandError>> },
     /// Probe a backend once and show it.
@@ -334,10 +331,10 @@ impl Driver {
 
 /// Awaits the acknowledgement of every worker. When one does not answer, we are not ready until a
 /// later message reaches them all: without its word, "one active" is not known to hold.
-pub(crate) async fn acknowledged<T>(
-    message: impl Future<Output = Result<T, Lost>>,
+pub(crate) async fn acknowledged<T, E: Display>(
+    message: impl Future<Output = Result<T, E>>,
     board: &Board,
-) -> Result<T, Lost> {
+) -> Result<T, E> {
     let result = message.await;
     board.set_fault(result.as_ref().err().map(ToString::to_string));
     result

@@ -73,11 +73,7 @@ impl Evidence {
     }
 
     /// Notes a probe that ended, and says what it means for open suspicions.
-    pub(crate) fn probe(
-        &mut self,
-        report: &Report,
-        counts: impl FnOnce() -> Counts,
-    ) -> Suspicions {
+    pub(crate) fn probe(&mut self, report: &Report, counts: impl FnOnce() -> Counts) -> Suspicions {
         let ended = report.started + report.took;
         let outcome = outcome_text(&report.outcome).into();
         self.last_probe = Some(LastProbe { outcome, took: report.took, ended: Since(ended) });
@@ -263,9 +259,15 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let mut evidence = Evidence::default();
         evidence.suspect(at(10), Symptom::Refused, Counts::default);
-        assert_eq!(evidence.probe(&report(at(9), Outcome::Pass), Counts::default), Suspicions::Unchanged);
+        assert_eq!(
+            evidence.probe(&report(at(9), Outcome::Pass), Counts::default),
+            Suspicions::Unchanged
+        );
         assert_eq!(evidence.first_sign, Some(at(10)));
-        assert_eq!(evidence.probe(&report(at(11), Outcome::Pass), Counts::default), Suspicions::Cleared);
+        assert_eq!(
+            evidence.probe(&report(at(11), Outcome::Pass), Counts::default),
+            Suspicions::Cleared
+        );
         assert!(!evidence.is_suspected());
         assert_eq!(evidence.first_sign, None);
     }
@@ -277,9 +279,15 @@ mod tests {
         let mut evidence = Evidence::default();
         evidence.suspect(at(10), Symptom::Reset, Counts::default);
         evidence.suspect(at(20), Symptom::Stalled, Counts::default);
-        assert_eq!(evidence.probe(&report(at(15), Outcome::Pass), Counts::default), Suspicions::ClearedUntilNow);
+        assert_eq!(
+            evidence.probe(&report(at(15), Outcome::Pass), Counts::default),
+            Suspicions::ClearedUntilNow
+        );
         assert!(evidence.is_suspected());
-        assert_eq!(evidence.probe(&report(at(21), Outcome::Pass), Counts::default), Suspicions::Cleared);
+        assert_eq!(
+            evidence.probe(&report(at(21), Outcome::Pass), Counts::default),
+            Suspicions::Cleared
+        );
     }
 
     #[test]

@@ -227,7 +227,8 @@ impl Incident {
     /// The whole story in one sentence.
     pub(crate) fn words(&self) -> String {
         let name = |backend: &Option<Arc<str>>| backend.clone().unwrap_or_else(|| "nobody".into());
-        let mut words = format!("{}: {} -> {}", reason_word(self.reason), name(&self.from), name(&self.to));
+        let mut words =
+            format!("{}: {} -> {}", reason_word(self.reason), name(&self.from), name(&self.to));
         match self.outcome {
             Outcome::UnderWay => words += ", under way",
             Outcome::Moved => words += ", moved",

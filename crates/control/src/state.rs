@@ -26,7 +26,6 @@ use ledger::{Content, IN_MEMORY, Ledger, ON_DISK};
 use place::{Entered, InUse};
 pub(crate) use saved::{
     SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, epoch_from,
-    seed_epoch,
 };
 use writer::{Keeping, Shared, Writer};
 

@@ -19,9 +19,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::model::ListenAddress;
 use serde::{Deserialize, Serialize};
 
 use self::link::Link;
+pub(crate) use self::offer::Aside;
 pub use self::offer::{Offer, offer};
 pub(crate) use self::predecessor::Predecessor;
 use crate::forwarders::Said;
@@ -92,6 +94,23 @@ impl Inherited {
     pub fn sockets(sockets: Vec<(String, OwnedFd)>) -> Self {
         let listeners = sockets.into_iter().map(|(address, socket)| (address, vec![socket]));
         Self { listeners: listeners.collect(), ..Self::default() }
+    }
+
+    /// Takes the sockets of a listener out: by its configured address, or by one that they are bound to
+    /// and that it stands for.
+    pub(crate) fn take_listener(&mut self, configured: &ListenAddress) -> Option<Vec<OwnedFd>> {
+        let configured = configured.to_string();
+        let mut sockets = Vec::new();
+        for (_, some) in self.listeners.extract_if(.., |(address, _)| *address == configured) {
+            sockets.extend(some);
+        }
+        Some(sockets).filter(|sockets| !sockets.is_empty())
+    }
+
+    /// The addresses of sockets that no listener has taken.
+    #[must_use]
+    pub fn left_over(&self) -> Vec<&str> {
+        self.listeners.iter().map(|(address, _)| address.as_str()).collect()
     }
 
     /// Takes a socket of the admin side out, by its address.

@@ -1,6 +1,8 @@
 //! What the board keeps for longer than the process runs, and finds again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -9,20 +11,56 @@ use super::Board;
 use crate::events::{Event, Kind};
 use crate::handle::HistoryQuery;
 use crate::incident::Counts;
-use crate::state::{Entry, StateError, Store, Write};
+use crate::state::{Entry, Opened, StateError, Store, Write};
 use crate::status::{Load, ProcessStatus, Status};
 
 /// The most incidents and events that one question is answered with.
 const MOST: usize = 1_000;
 
+/// How long another process may take to let go of the state.
+const REOPENED_WITHIN: Duration = Duration::from_secs(5);
+
 impl Board {
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
+    fn store(&self) -> Arc<Store> {
+        self.store.load_full()
+    }
+
+    /// Lets go of the state: another process keeps the books, or this one ends.
+    pub(crate) async fn close_state(&self) {
+        if let Err(error) = self.store().close().await {
+            tracing::error!("state: {error}");
+        }
+    }
+
+    /// Takes the state back; what was decided meanwhile is written by the drivers.
+    pub(crate) async fn reopen_state(&self, folder: Option<PathBuf>) {
+        let opened = tokio::task::spawn_blocking(move || {
+            Store::open_within(folder.as_deref(), REOPENED_WITHIN)
+        });
+        match opened.await {
+            Ok(Ok(Opened { store, notes, .. })) => {
+                self.store.store(Arc::new(store));
+                self.note_state(notes);
+            }
+            Ok(Err(error)) => tracing::error!("state: {error}"),
+            Err(panicked) => tracing::error!("state: {panicked}"),
+        }
+        self.look_at_state();
+    }
+
+    /// Returns once every service has an active, or all its backends have been checked; after `within`
+    /// whatever is known.
+    pub(crate) async fn await_first_verdicts(&self, within: Duration) {
+        let mut status = self.subscribe();
+        let settled =
+            |status: &Arc<Status>| status.services.iter().all(|service| service.settled());
+        // Whoever is late then is held for.
+        let _ = tokio::time::timeout(within, status.wait_for(settled)).await;
     }
 
     /// Keeps something before it is acted upon. What cannot be kept is said, and stops nobody.
     pub(crate) async fn keep(&self, write: Write) {
-        match self.store.commit(vec![write]).await {
+        match self.store().commit(vec![write]).await {
             // Closed: another process keeps the books now.
             Ok(()) | Err(StateError::Closed) => {}
             Err(error @ (StateError::Behind(_) | StateError::InUse(_))) => {
@@ -34,11 +72,11 @@ impl Board {
 
     /// Keeps the record of a move. Nobody waits for it.
     pub(crate) fn keep_incident(&self, id: u64, record: Value) {
-        self.store.post(Write::Incident(id, record.to_string().into()));
+        self.store().post(Write::Incident(id, record.to_string().into()));
     }
 
     pub(crate) fn next_incident(&self) -> u64 {
-        self.store.next_incident()
+        self.store().next_incident()
     }
 
     /// What a service has counted since the start.
@@ -51,10 +89,10 @@ impl Board {
         let event = {
             let mut books = self.books();
             // Numbered where it is entered: the log is in order.
-            let number = self.store.next_event();
+            let number = self.store().next_event();
             Arc::new(books.log.record(number, service, kind))
         };
-        self.store.post(Write::Event(event.number, event.to_json().to_string().into()));
+        self.store().post(Write::Event(event.number, event.to_json().to_string().into()));
         // Nobody needs to follow.
         let _ = self.events.send(event);
     }
@@ -69,7 +107,7 @@ impl Board {
 
     /// Shows whether what is decided is kept.
     pub(crate) fn look_at_state(&self) {
-        let problem = self.store.health();
+        let problem = self.store().health();
         let before = self.status.borrow().process.state_problem.clone();
         if before.is_some() == problem.is_some() {
             return;
@@ -100,8 +138,8 @@ impl Board {
         let (service, limit) = (service.as_deref(), (*limit).min(MOST));
         let before = before.unwrap_or(u64::MAX);
         let mut entries = match after {
-            Some(after) => self.store.events_after(*after, service, MOST),
-            None => self.store.events_before(before, service, limit),
+            Some(after) => self.store().events_after(*after, service, MOST),
+            None => self.store().events_before(before, service, limit),
         };
         entries.retain(|entry| entry.number < before);
         let surplus = entries.len().saturating_sub(limit);
@@ -109,24 +147,20 @@ impl Board {
     }
 
     pub(crate) fn incidents(&self, service: Option<&str>, limit: usize) -> Vec<Value> {
-        let mut incidents = values(self.store.incidents(MOST).into_iter());
+        let mut incidents = values(self.store().incidents(MOST).into_iter());
         incidents.retain(|incident| service.is_none_or(|service| incident["service"] == service));
         incidents.truncate(limit);
         incidents
     }
 
     pub(crate) fn incident(&self, id: u64) -> Option<Value> {
-        values(self.store.incident(id).into_iter()).pop()
+        values(self.store().incident(id).into_iter()).pop()
     }
 
     pub(crate) fn load(&self, service: &str) -> Option<Load> {
         self.status().service(service)?;
         let counted = self.metrics.counted(service);
-        Some(Load {
-            in_flight: counted.in_flight,
-            held: counted.held_now,
-            backends: self.metrics.at_backends(service),
-        })
+        Some(Load { in_flight: counted.in_flight, held: counted.held_now, backends: Vec::new() })
     }
 
     /// The latest events, from this process only.

@@ -117,8 +117,7 @@ impl Driver {
             let Effect::Hold { switch, drain, .. } = *effect else { continue };
             let leave = self.failover.status().active.map_or(Leave::Finish, |id| self.leave(id));
             let drain = drain.map(|within| Drain { within, leave });
-            let (forwarders, id, name) =
-                (Arc::clone(&self.forwarders), self.id, self.name.clone());
+            let (forwarders, id, name) = (Arc::clone(&self.forwarders), self.id, self.name.clone());
             let answer = Box::pin(async move { forwarders.hold(id, &name, drain).await });
             self.holding = Some(Holding { switch, answer });
         }
@@ -253,7 +252,8 @@ impl Driver {
 
     /// The record says that the move was taken back.
     fn returned(&mut self) {
-        if let Some(latest) = self.latest.as_mut().filter(|latest| latest.incident.epoch.is_some()) {
+        if let Some(latest) = self.latest.as_mut().filter(|latest| latest.incident.epoch.is_some())
+        {
             latest.incident.mark(Step::Returned, Instant::now());
             latest.incident.outcome = Outcome::Returned;
         }
@@ -307,7 +307,9 @@ impl Driver {
 /// Why a move was called off, in words.
 pub(super) fn abort_words(why: Abort) -> &'static str {
     match why {
-        Abort::TargetLost => "the backend that should have got the traffic is not eligible any more",
+        Abort::TargetLost => {
+            "the backend that should have got the traffic is not eligible any more"
+        }
         Abort::Overruled => "the rules say stay: the old active is well, or an operator said so",
         Abort::Unacknowledged => "not every worker acknowledged it in time",
     }

@@ -360,9 +360,10 @@ impl Driver {
     fn standby(&self, name: Option<&str>) -> Result<BackendId, CommandError> {
         let status = self.failover.status();
         let wanted = name.map(|name| self.backend(name)).transpose()?;
-        let mut standbys = status.backends.iter().filter(|b| {
-            Some(b.id) != status.active && wanted.is_none_or(|wanted| wanted == b.id)
-        });
+        let mut standbys = status
+            .backends
+            .iter()
+            .filter(|b| Some(b.id) != status.active && wanted.is_none_or(|wanted| wanted == b.id));
         let eligible = standbys.find(|b| b.eligible_since.is_some()).map(|b| b.id);
         eligible.ok_or(CommandError::Refused(failover::Refusal::NoStandby))
     }

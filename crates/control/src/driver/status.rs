@@ -68,7 +68,11 @@ impl Driver {
         FailbackStatus {
             to: self.name(failback.to),
             due: failback.due.map(Until),
-            waits_for: failback.blockers.iter().map(|blocker| self.blocker_words(blocker)).collect(),
+            waits_for: failback
+                .blockers
+                .iter()
+                .map(|blocker| self.blocker_words(blocker))
+                .collect(),
         }
     }
 

@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase,
-    ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, TableDefinition,
-    TableError,
+    Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, StorageBackend, StorageError, TableDefinition, TableError,
 };
 
 use super::ledger::{Batch, Content, ON_DISK};
@@ -222,10 +221,8 @@ fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
             }
         }
     }
-    let numbered = [
-        (EVENTS, &batch.events, ON_DISK.events),
-        (INCIDENTS, &batch.incidents, ON_DISK.incidents),
-    ];
+    let numbered =
+        [(EVENTS, &batch.events, ON_DISK.events), (INCIDENTS, &batch.incidents, ON_DISK.incidents)];
     for (definition, rows, kept) in numbered {
         let mut table = writing.open_table(definition)?;
         for (number, json) in rows {

@@ -33,11 +33,7 @@ pub struct Offer {
 ///
 /// # Errors
 /// When there can be no socket at `path`.
-pub fn offer(
-    path: &Path,
-    control: Control,
-    admin: Vec<(String, OwnedFd)>,
-) -> io::Result<Offer> {
+pub fn offer(path: &Path, control: Control, admin: Vec<(String, OwnedFd)>) -> io::Result<Offer> {
     use std::os::unix::fs::MetadataExt as _;
     // Bound beside and moved there: whoever was there is replaced in one step, and nobody meets it
     // with other permissions.
