@@ -15,6 +15,7 @@ mod forward;
 mod grpc;
 mod head;
 mod hold;
+mod leaving;
 mod lost;
 #[cfg(test)]
 mod mutate;
@@ -30,7 +31,7 @@ mod websocket;
 mod worker;
 mod workers;
 
-pub use downstream::listener::{Bound, bind};
+pub use downstream::bound::{Bound, bind};
 pub use spec::{
     Answered, BackendSpec, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
     Snapshot, Suspicion, Symptom, Tag,

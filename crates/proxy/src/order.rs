@@ -10,8 +10,8 @@ use config::model::{ListenAddress, StreamPolicy};
 use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::downstream::bound::BoundSocket;
 use crate::downstream::handover::StdSocket;
-use crate::downstream::listener::BoundSocket;
 use crate::spec::{Drain, Leave, ServiceId, Snapshot, Tag};
 
 /// What a worker is told. Each is answered through `done` after it has been carried out.
@@ -19,7 +19,7 @@ use crate::spec::{Drain, Leave, ServiceId, Snapshot, Tag};
 pub(crate) enum Order {
     Configure {
         snapshot: Arc<Snapshot>,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
+        sockets: Vec<(ListenAddress, Vec<BoundSocket>)>,
     },
     Hold {
         service: ServiceId,
@@ -46,6 +46,10 @@ pub(crate) enum Order {
     Drain {
         timeout: Duration,
     },
+    Retire {
+        linger: Duration,
+        timeout: Duration,
+    },
     /// End, with whatever is still being served.
     Stop,
     /// From another worker: a connection that it has no need of.
@@ -56,8 +60,8 @@ pub(crate) enum Order {
     },
 }
 
-/// An order and where to acknowledge it: with how many requests were cut off by [`Order::Drain`] or
-/// [`Order::Hold`], or how many streams were left behind by [`Order::Activate`]; else 0.
+/// An order and where to acknowledge it: with how many requests were cut off by [`Order::Drain`],
+/// [`Order::Retire`] or [`Order::Hold`], or how many streams were left behind by [`Order::Activate`]; else 0.
 #[derive(Debug)]
 pub(crate) struct Mail {
     pub(crate) order: Order,

@@ -16,12 +16,13 @@ use connect::Socket;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use slab::Slab;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use crate::downstream::bound::BoundSocket;
 use crate::downstream::client::{Client, Clock};
 use crate::downstream::converse;
 use crate::downstream::handover::StdSocket;
-use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
+use crate::downstream::listener::{Accepting, Listener, Seat, accept};
 use crate::flight::{Flights, SWEEP};
 use crate::order::{Mail, Order, Team, acknowledge};
 use crate::service::{Service, Share};
@@ -41,11 +42,11 @@ pub(crate) struct Worker {
     pub(crate) flights: Rc<Flights>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     services: RefCell<Vec<Rc<Service>>>,
-    listeners: RefCell<Vec<Rc<Listener>>>,
-    clients: RefCell<Slab<Rc<Client>>>,
+    pub(crate) listeners: RefCell<Vec<Rc<Listener>>>,
+    pub(crate) clients: RefCell<Slab<Rc<Client>>>,
     /// Connections, also those whose clients have not said who they are.
-    open: Cell<usize>,
-    draining: Cell<bool>,
+    pub(crate) open: Cell<usize>,
+    pub(crate) draining: Cell<bool>,
 }
 
 /// Runs worker `index` on the current thread until it has been drained or nobody is left to order
@@ -89,6 +90,10 @@ pub(crate) fn run(
             match order {
                 Order::Drain { timeout } => {
                     tokio::task::spawn_local(Rc::clone(&worker).drain(timeout, done));
+                    continue;
+                }
+                Order::Retire { linger, timeout } => {
+                    tokio::task::spawn_local(Rc::clone(&worker).retire(linger, timeout, done));
                     continue;
                 }
                 Order::Stop => {
@@ -169,7 +174,7 @@ impl Worker {
     fn configure(
         self: &Rc<Self>,
         snapshot: Arc<Snapshot>,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
+        sockets: Vec<(ListenAddress, Vec<BoundSocket>)>,
     ) {
         let services = snapshot
             .services
@@ -196,7 +201,7 @@ impl Worker {
     fn configure_listeners(
         self: &Rc<Self>,
         snapshot: &Snapshot,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
+        sockets: Vec<(ListenAddress, Vec<BoundSocket>)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
         listeners.retain(|listener| {
@@ -210,11 +215,11 @@ impl Worker {
             }
             spec.is_some()
         });
-        for (address, socket) in sockets {
+        for (address, sockets) in sockets {
             let Some(spec) = snapshot.listeners.iter().find(|spec| spec.address == address) else {
                 continue;
             };
-            match Accepting::new(socket) {
+            match Accepting::new(sockets) {
                 Ok(socket) => {
                     let cells = self.metrics.listener(self.index, &address.to_string());
                     let listener = Listener::new(spec.clone(), cells, self.share());
@@ -224,21 +229,6 @@ impl Worker {
                 Err(error) => tracing::error!(%address, %error, "cannot listen"),
             }
         }
-    }
-
-    /// Stops accepting and waits for running requests.
-    async fn drain(self: Rc<Self>, timeout: Duration, done: Option<oneshot::Sender<usize>>) {
-        self.draining.set(true);
-        for listener in self.listeners.borrow().iter() {
-            listener.close();
-        }
-        self.wake_clients();
-        let deadline = Instant::now() + timeout;
-        let is_done = || self.clients.borrow().is_empty() && self.flights.len() == 0;
-        while !is_done() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        acknowledge(done, self.flights.len());
     }
 
     // --- connections ---
@@ -259,7 +249,7 @@ impl Worker {
             .min_by_key(|(_, count)| *count)
             .unwrap_or((self.index, mine));
         // A listener that closes may have been closed there already.
-        if mine <= 2 * theirs + HAND_OVER_MARGIN || listener.is_closing() {
+        if mine <= 2 * theirs + HAND_OVER_MARGIN || !listener.is_open() {
             return self.serve(listener, socket, peer);
         }
         let Ok(socket) = StdSocket::from_tokio(socket) else { return };
@@ -337,7 +327,7 @@ impl Worker {
         self.draining.get()
     }
 
-    fn wake_clients(&self) {
+    pub(crate) fn wake_clients(&self) {
         for (_, client) in self.clients.borrow().iter() {
             client.wake();
         }

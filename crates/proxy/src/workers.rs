@@ -12,7 +12,7 @@ use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::downstream::listener::Bound;
+use crate::downstream::bound::Bound;
 use crate::order::{Mail, Order, Team};
 use crate::spec::{Drain, Held, Leave, Notice, ServiceId, Snapshot, Tag};
 use crate::worker::run;
@@ -84,8 +84,8 @@ impl Workers {
     pub async fn configure(&self, snapshot: Arc<Snapshot>, bound: Vec<Bound>) -> Result<(), Lost> {
         let mut sockets: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for listener in bound {
-            for (mine, socket) in sockets.iter_mut().zip(listener.sockets) {
-                mine.push((listener.configured.clone(), socket));
+            for (mine, sockets) in sockets.iter_mut().zip(listener.sockets) {
+                mine.push((listener.configured.clone(), sockets));
             }
         }
         let orders = sockets
@@ -162,6 +162,19 @@ impl Workers {
     /// requests were not finished.
     pub async fn drain(&self, timeout: Duration) -> usize {
         let orders = self.threads.iter().map(|_| Order::Drain { timeout });
+        self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
+            tracing::error!(%lost, "not waiting for it");
+            0
+        })
+    }
+
+    /// For a process whose successor accepts from the same sockets: stops accepting at once, and leaves
+    /// those who wait in the sockets to the successor. Every further request is answered, and is the
+    /// last of its connection (HTTP/2: GOAWAY, streams finish). Connections that stay idle are closed
+    /// only after `linger`: a client that is about to send loses no request. Otherwise as
+    /// [`drain`](Self::drain); `timeout` includes `linger`.
+    pub async fn retire(&self, linger: Duration, timeout: Duration) -> usize {
+        let orders = self.threads.iter().map(|_| Order::Retire { linger, timeout });
         self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
             tracing::error!(%lost, "not waiting for it");
             0

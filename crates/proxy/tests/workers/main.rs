@@ -23,4 +23,5 @@ mod streams_fenced;
 mod streams_lost;
 mod streams_many;
 mod switch;
+mod takeover;
 mod translated;

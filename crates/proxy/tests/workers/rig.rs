@@ -127,13 +127,19 @@ pub(crate) struct Rig {
 impl Rig {
     /// Nobody is active yet.
     pub(crate) fn start(plan: Plan, backends: &[SocketAddr]) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
+        let bound = bind(&any, plan.workers).unwrap();
+        Self::start_on(bound, plan, backends)
+    }
+
+    /// The same on sockets that are bound already.
+    pub(crate) fn start_on(bound: Bound, plan: Plan, backends: &[SocketAddr]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let metrics = Metrics::new();
         let (sender, notices) = mpsc::channel(plan.notices);
         let workers = Workers::start(plan.workers, Arc::clone(&metrics), sender).unwrap();
-        let bound =
-            bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(), workers.count()).unwrap();
-        let (configured, address) = (bound.configured.clone(), bound.local.tcp().unwrap());
+        let configured = bound.configured.clone();
+        let address = bound.local.tcp().unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let backends = (1..).zip(backends).map(|(id, address)| BackendSpec {
             id: BackendId(id),
             name: format!("b{id}").into(),
@@ -310,6 +316,16 @@ impl Rig {
         let workers = Arc::clone(self.workers.as_ref().expect("not shut down"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         thread::spawn(move || runtime.block_on(workers.drain(timeout)))
+    }
+
+    /// Leaves the sockets to a successor, and ends: how many requests were not finished.
+    pub(crate) fn retire(mut self, linger: Duration, timeout: Duration) -> usize {
+        let workers = self.workers.take().and_then(Arc::into_inner).expect("nobody else");
+        self.runtime.block_on(async {
+            let unfinished = workers.retire(linger, timeout).await;
+            workers.stop().await;
+            unfinished
+        })
     }
 
     pub(crate) fn shut_down(&mut self, timeout: Duration) -> usize {
