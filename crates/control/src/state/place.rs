@@ -183,7 +183,8 @@ impl Place {
         let path = self.folder.join(FILE);
         match look(&path) {
             Looked::Absent => {
-                let note = format!("state_dir {}: nothing is remembered yet", self.folder.display());
+                let note =
+                    format!("state_dir {}: nothing is remembered yet", self.folder.display());
                 self.begin(vec![note])
             }
             Looked::Empty => {
