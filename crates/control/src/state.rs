@@ -291,7 +291,7 @@ impl Store {
         }
         let behind = state.behind.as_ref()?;
         let seconds = behind.since.elapsed().as_secs();
-        Some(format!("decisions are not on the disk for {seconds} s: {}", behind.why))
+        Some(format!("for {seconds} s decisions have been in memory only: {}", behind.why))
     }
 
     /// A number for an event, greater than any before, also before a restart.
