@@ -8,7 +8,7 @@
 mod disk;
 mod ledger;
 mod place;
-mod saved;
+pub(crate) mod saved;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,9 +24,7 @@ use tokio::sync::oneshot;
 
 use ledger::{Content, IN_MEMORY, Ledger, ON_DISK};
 use place::{Entered, InUse};
-pub(crate) use saved::{
-    SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, epoch_from,
-};
+pub(crate) use saved::SavedService;
 use writer::{Keeping, Shared, Writer};
 
 /// How long [`Store::commit`] waits for the disk.
@@ -315,7 +313,7 @@ impl Store {
         }
         let behind = state.behind.as_ref()?;
         let seconds = behind.since.elapsed().as_secs();
-        Some(format!("decisions are not on the disk for {seconds} s: {}", behind.why))
+        Some(format!("for {seconds} s decisions have been in memory only: {}", behind.why))
     }
 
     /// A number for an event, greater than any before, also before a restart.
@@ -389,8 +387,7 @@ fn begin(entered: Entered, before: Before) -> (Opened, Option<Writer>) {
     if let (Some(why), Some(_)) = (&why, &place) {
         shared.state().fall_behind(why);
     }
-    let identity = disk.as_ref().map(disk::Disk::identity);
-    let writer = place.map(|place| Writer { shared, place, disk, identity, before });
+    let writer = place.map(|place| Writer { shared, place, disk, stale: false, before });
     (opened, writer)
 }
 

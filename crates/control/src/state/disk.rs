@@ -2,7 +2,9 @@
 //!
 //! The only file that knows `redb`, whose calls block. Which file to open is for `place.rs`.
 
-use std::fs::{self, OpenOptions};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, StorageBackend, StorageError, TableDefinition, TableError,
+    ReadableTableMetadata, StorageBackend, TableDefinition, TableError,
 };
 
 use super::ledger::{Batch, Content, ON_DISK};
@@ -55,11 +57,13 @@ pub(super) struct Disk {
     database: Database,
     path: PathBuf,
     identity: Identity,
+    /// Begun by us just now, with nothing in it.
+    fresh: bool,
 }
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+struct Identity {
     device: u64,
     inode: u64,
 }
@@ -137,8 +141,8 @@ fn read(database: &Database) -> Result<Judged, redb::Error> {
 fn numbered(
     reading: &ReadTransaction,
     table: TableDefinition<u64, &str>,
-) -> Result<std::collections::BTreeMap<u64, Arc<str>>, redb::Error> {
-    let mut rows = std::collections::BTreeMap::new();
+) -> Result<BTreeMap<u64, Arc<str>>, redb::Error> {
+    let mut rows = BTreeMap::new();
     for row in reading.open_table(table)?.iter()? {
         let (number, json) = row?;
         rows.insert(number.value(), json.value().into());
@@ -151,7 +155,7 @@ impl Disk {
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
         let database = Builder::new().set_cache_size(CACHE).open(path)?;
         let identity = Identity::of(path).map_err(Fault::Disk)?;
-        Ok(Self { database, path: path.to_owned(), identity })
+        Ok(Self { database, path: path.to_owned(), identity, fresh: false })
     }
 
     /// Makes a new one. It gets its name when it is complete: no crash leaves half a file.
@@ -168,20 +172,21 @@ impl Disk {
         fs::rename(&unfinished, path).map_err(Fault::Disk)?;
         sync_folder(path).map_err(Fault::Disk)?;
         let identity = Identity::of(path).map_err(Fault::Disk)?;
-        Ok(Self { database, path: path.to_owned(), identity })
+        Ok(Self { database, path: path.to_owned(), identity, fresh: true })
     }
 
-    pub(super) fn identity(&self) -> Identity {
-        self.identity
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether the file still has its name. Who takes it away takes that only: we would go on
+    /// writing, for nobody.
+    pub(super) fn is_in_place(&self) -> bool {
+        Identity::of(&self.path).is_ok_and(|identity| identity == self.identity)
     }
 
     /// One transaction, on the disk when this returns. May panic, as `judge` may.
     pub(super) fn write(&self, batch: &Batch) -> Result<(), Fault> {
-        // Whoever takes the file away takes its name only: we would write on, for nobody.
-        if Identity::of(&self.path).map_err(Fault::Disk)? != self.identity {
-            let moved = "the file was replaced by another while in use";
-            return Err(Fault::Disk(io::Error::other(moved)));
-        }
         write(&self.database, batch).map_err(Fault::from)
     }
 }
@@ -245,7 +250,7 @@ impl Identity {
 /// Makes what was renamed in the folder of `path` stay so. Some file systems cannot be asked.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    match fs::File::open(folder)?.sync_all() {
+    match File::open(folder)?.sync_all() {
         Err(error) if !matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
             Err(error)
         }
@@ -274,18 +279,12 @@ impl From<DatabaseError> for Fault {
     }
 }
 
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse => f.write_str("another process has the file open"),
             Self::Disk(error) => error.fmt(f),
             Self::Broken(why) => f.write_str(why),
         }
-    }
-}
-
-impl From<StorageError> for Fault {
-    fn from(error: StorageError) -> Self {
-        redb::Error::from(error).into()
     }
 }

@@ -29,7 +29,7 @@ const SET_ASIDE: usize = 20;
 #[derive(Debug)]
 pub(super) struct Place {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// What the folder holds.
@@ -80,7 +80,7 @@ pub(super) fn enter(folder: &Path) -> Result<Entered, InUse> {
             return Ok(Entered::in_memory(folder, content, &error.to_string(), notes));
         }
     };
-    let place = Place { folder: folder.to_owned(), _lock: lock };
+    let place = Place { folder: folder.to_owned(), lock };
     let mut found = place.open()?;
     notes.append(&mut found.notes);
     if found.lost {
@@ -93,6 +93,9 @@ pub(super) fn enter(folder: &Path) -> Result<Entered, InUse> {
     }
     if let Err(why) = &found.disk {
         notes.push(will_not_survive(folder, why, found.content.is_some()));
+        if found.content.is_some() {
+            notes.push(format!("state_dir {}: is tried again every second", folder.display()));
+        }
     }
     let place = found.content.is_some().then_some(place);
     Ok(Entered { found: Found { notes, ..found }, place })
@@ -261,6 +264,14 @@ impl Place {
         let path = self.folder.join(FILE);
         let made = guarded(|| Disk::create(&path)).unwrap_or_else(|why| Err(Fault::Broken(why)));
         Found::new(Some(Content::default()), made, notes)
+    }
+}
+
+impl Drop for Place {
+    /// Closing the file would do, but for a process that is being started at this moment: it has
+    /// our descriptors until its program runs.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

@@ -39,7 +39,7 @@ fn service(name: &str, epoch: u64) -> Write {
 /// Recognisable by its epoch: another one has another active, too.
 fn saved(epoch: u64) -> SavedService {
     let active = Some(Arc::from(format!("b{epoch}")));
-    SavedService { active, epoch, pinned: epoch % 2 == 0, ..SavedService::default() }
+    SavedService { active, epoch, pinned: epoch.is_multiple_of(2), ..SavedService::default() }
 }
 
 fn numbers(entries: &[Entry]) -> Vec<u64> {
@@ -54,6 +54,19 @@ fn aside(folder: &Path) -> Vec<PathBuf> {
         name.contains(".broken-") || name.contains(".foreign-")
     };
     paths.filter(is_aside).collect()
+}
+
+/// Remembers, on a disk that may be slow: tests wait for what matters to them, not for the clock.
+async fn commit(store: &Store, writes: Vec<Write>) {
+    match store.commit(writes).await {
+        Ok(()) => {}
+        Err(StateError::Behind(_)) => well(store).await,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn well(store: &Store) {
+    until("the disk has caught up", || store.health().is_none()).await;
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {

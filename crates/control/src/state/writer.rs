@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::StateError;
-use super::disk::{Disk, Identity};
+use super::disk::Disk;
 use super::ledger::{Batch, Ledger};
 use super::place::{Place, guarded};
 
@@ -90,7 +90,7 @@ impl Shared {
                 return false;
             }
             let Some(behind) = &state.behind else {
-                if state.ledger.has_unsaved() {
+                if state.has_work() {
                     return true;
                 }
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -138,6 +138,11 @@ impl Shared {
 }
 
 impl State {
+    /// Who waits is answered also if what they wrote is too old to be kept.
+    fn has_work(&self) -> bool {
+        self.ledger.has_unsaved() || !self.waiting.is_empty()
+    }
+
     /// From now on nobody waits for the disk, until it has everything.
     pub(super) fn fall_behind(&mut self, why: &str) -> StateError {
         let now = Instant::now();
@@ -160,8 +165,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) place: Place,
     pub(super) disk: Option<Disk>,
-    /// The file that has what the ledger calls saved.
-    pub(super) identity: Option<Identity>,
+    /// The file is not the one that has what the ledger calls saved.
+    pub(super) stale: bool,
     /// Called before the disk is touched; an error of it is one of the disk's.
     pub(super) before: super::Before,
 }
@@ -172,7 +177,8 @@ impl Writer {
         while self.shared.wait_for_work() {
             self.turn();
         }
-        if self.shared.state().ledger.has_unsaved() {
+        let last = self.shared.state().has_work();
+        if last {
             self.turn();
         }
         self.leave();
@@ -191,18 +197,25 @@ impl Writer {
 
     fn write(&mut self) -> Result<(), String> {
         (self.before)()?;
+        if self.disk.as_ref().is_some_and(|disk| !disk.is_in_place()) {
+            tracing::warn!("the state file was moved away while in use");
+            self.leave();
+            self.stale = true;
+        }
         let disk = match self.disk.take() {
             Some(disk) => disk,
             None => {
                 let found = self.place.open().map_err(|_| "another process has the file open")?;
                 found.notes.iter().for_each(|note| tracing::warn!("{note}"));
-                found.disk?
+                let disk = found.disk?;
+                self.stale |= disk.is_fresh();
+                disk
             }
         };
         let disk = self.disk.insert(disk);
-        let batch = self.shared.begin(self.identity != Some(disk.identity()));
+        let batch = self.shared.begin(self.stale);
         disk.write(&batch).map_err(|fault| fault.to_string())?;
-        self.identity = Some(disk.identity());
+        self.stale = false;
         self.shared.done(&batch);
         Ok(())
     }
