@@ -12,7 +12,7 @@ use crate::model::{Access, Admin, AdminSocket, Token};
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint, Report};
 use crate::unix::parse_path;
-use crate::{check, defaults, tls};
+use crate::{check, defaults, lint, tls};
 
 /// A token and where its name stands.
 pub(crate) type DraftToken = At<Token>;
@@ -72,6 +72,10 @@ fn keys(section: &mut Section<'_>, base: &Path) -> At<Admin> {
     // What could not be read may be what is missing.
     if section.report().errors() == errors {
         check::admin(section, &admin);
+        for lint in lint::admin(&admin) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            section.report().warning(&section.place_of(lint.keys), complaint);
+        }
     }
     At { value: admin, place }
 }

@@ -212,6 +212,21 @@ pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
     redirects(report, draft);
     routes(report, draft);
     loops(report, draft);
+    memory(report, draft);
+}
+
+/// What a restart undoes.
+fn memory(report: &Report<'_>, draft: &Draft) {
+    // What could not be read may be the folder.
+    if report.errors() > 0 {
+        return;
+    }
+    for service in &draft.services {
+        if let Some(lint) = lint::memory(&service.service, draft.state_dir.as_deref()) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            report.warning(&service.failback, complaint);
+        }
+    }
 }
 
 fn sockets(report: &Report<'_>, draft: &Draft) {
