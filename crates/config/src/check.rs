@@ -162,11 +162,11 @@ pub(crate) fn exclusive(section: &Section<'_>, service: &Service) {
         return;
     }
     let message = format!(
-        "a move may take {} (`exclusive.drain`), and requests wait for {} only (`hold.timeout`)",
+        "a move may take {}, and requests wait for {} only",
         show_duration(drain),
         show_duration(timeout)
     );
-    let advice = "every request of a move that takes its time would get 503: lower `drain`, or raise `hold.timeout`";
+    let advice = "lower `exclusive.drain`, or raise `hold.timeout`: requests would get 503 before the move is over";
     let place = section.place_of(&["exclusive.drain", "exclusive"]);
     section.report().error(&place, Complaint::new(message).advice(advice));
 }

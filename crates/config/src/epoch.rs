@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use crate::choice::{means_off, say_off};
 use crate::problem::quoted;
 use crate::report::Complaint;
 
@@ -52,11 +53,7 @@ pub(crate) fn parse_epoch_header(text: &str) -> Result<Option<HeaderName>, Compl
     let bad = |message: String| Err(Complaint::new(message).advice(advice));
     match text {
         "off" => return Ok(None),
-        "no" | "none" | "never" | "false" => {
-            let complaint =
-                Complaint::new(format!("expected `off` or the name of a field, found {shown}"));
-            return Err(complaint.advice("write `off`"));
-        }
+        text if means_off(text) => return Err(say_off("`off` or the name of a field", text)),
         _ => {}
     }
     let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {

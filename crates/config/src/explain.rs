@@ -228,6 +228,9 @@ fn waiting(service: &Service) -> String {
 
 /// What becomes of streams at the old active.
 fn moved(service: &Service) -> String {
+    if service.policy.exclusive.is_some() {
+        return "Streams (WebSockets, server-sent events, gRPC) at the old active are closed when a move begins.".to_owned();
+    }
     let becomes = |policy: StreamPolicy| match policy {
         StreamPolicy::Keep => "they stay there until they end".to_owned(),
         StreamPolicy::Close { deadline, window } => {

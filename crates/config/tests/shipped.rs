@@ -426,6 +426,18 @@ fn the_schema_refuses_mistakes_of_shape() {
         "streams-both",
         "streams-word",
         "service-timeouts",
+        "admin-words",
+        "admin-tokens",
+        "state-dir-flag",
+        "state-dir-list",
+        "state-dir-empty",
+        "failback-conditions",
+        "failback-window",
+        "failback-words",
+        "lock-after",
+        "exclusive",
+        "epoch-header",
+        "verify",
     ] {
         let text = std::fs::read_to_string(folder.join(name).with_extension("yaml")).unwrap();
         assert!(!validator.is_valid(&json(&text)), "{name} is valid by the schema");

@@ -73,11 +73,11 @@ pub(super) fn exclusive(service: &Service, lints: &mut Vec<Lint>) {
         lints.push(Lint {
             keys: &["exclusive.drain", "exclusive", "hold.timeout"],
             message: format!(
-                "a move may take {} (`exclusive.drain`), and requests wait for {} (`hold.timeout`)",
+                "a move may take {}, and requests wait for {}",
                 show_duration(drain),
                 show_duration(timeout)
             ),
-            advice: "that leaves little for the move itself: `drain` is usually half of `hold.timeout`",
+            advice: "that leaves little for the move itself: `exclusive.drain` is usually half of `hold.timeout`",
         });
     }
     if service.streams.failback == StreamPolicy::Keep {

@@ -137,9 +137,9 @@ fn what_is_no_pattern_is_refused() {
         "0 2 * * sat\u{0}",
     ] {
         let fault = FailbackWindow::new(bad, hour, TimeZone::UTC).unwrap_err();
-        assert!(matches!(fault, Fault::Pattern(_)), "{bad}");
+        assert_eq!(fault, Fault::Pattern, "{bad}");
     }
-    assert!(matches!(parse(&"0,".repeat(100)), Err(Fault::Pattern(None))));
+    assert_eq!(parse(&"0,".repeat(100)), Err(Fault::Pattern));
     for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
         let fault = FailbackWindow::new(never, hour, TimeZone::UTC);
         assert_eq!(fault, Err(Fault::Never), "{never}");
