@@ -261,7 +261,7 @@ fn every_five_minutes_around_a_change_of_clocks() {
                 let opened = |n: usize| starts[n.saturating_sub(steps - 1)..=n].contains(&true);
                 let open: Vec<bool> = (0..times.len()).map(opened).collect();
                 // Before a whole length has passed an earlier opening may still last.
-                for n in (steps..times.len()).step_by(7) {
+                for n in (steps..times.len()).step_by(13) {
                     let context = format!("{pattern}, {steps} steps, {zone}, {}", times[n]);
                     let (is_open, changes) = window.at(times[n]);
                     assert_eq!(is_open, open[n], "{context}");
