@@ -177,7 +177,7 @@ fn policy(base: Policy, words: &[&str]) -> Policy {
                 policy.lock = Some(LockRule {
                     switches: value().parse().expect("a number"),
                     within: Duration::MAX,
-                })
+                });
             }
             _ => panic!("no such policy: {word}"),
         }
