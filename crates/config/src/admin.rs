@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use argon2::Params;
 use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Params};
 
 use crate::address::parse_listen;
-use crate::choice::word;
+use crate::choice::{means_off, say_off, word};
 use crate::kinds::{parse_name, text};
 use crate::model::{Access, Admin, AdminSocket, Token};
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint, Report};
 use crate::unix::parse_path;
-use crate::{check, defaults, tls};
+use crate::{check, defaults, lint, tls};
 
 /// A token and where its name stands.
 pub(crate) type DraftToken = At<Token>;
@@ -46,6 +46,7 @@ fn keys(section: &mut Section<'_>, base: &Path) -> At<Admin> {
         defaults::ADMIN_ADDRESS,
         text("an address to listen on", |text| match text {
             "off" => Ok(None),
+            text if means_off(text) => Err(say_off("`off` or an address to listen on", text)),
             text => parse_listen(text).map(Some),
         }),
     );
@@ -72,6 +73,10 @@ fn keys(section: &mut Section<'_>, base: &Path) -> At<Admin> {
     // What could not be read may be what is missing.
     if section.report().errors() == errors {
         check::admin(section, &admin);
+        for lint in lint::admin(&admin) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            section.report().warning(&section.place_of(lint.keys), complaint);
+        }
     }
     At { value: admin, place }
 }
@@ -80,6 +85,7 @@ fn parse_socket(text: &str) -> Result<AdminSocket, Complaint> {
     match text {
         "auto" => Ok(AdminSocket::Auto),
         "off" => Ok(AdminSocket::Off),
+        text if means_off(text) => Err(say_off("`auto`, `off` or a path", text)),
         path => parse_path(path).map(|path| AdminSocket::Path(PathBuf::from(&*path))),
     }
 }
@@ -112,12 +118,12 @@ fn token(section: &mut Section<'_>) -> Option<DraftToken> {
 
 /// Says nothing of what it was given: that may be the secret itself.
 fn parse_hash(text: &str) -> Result<String, Complaint> {
-    let advice = "`understudy token` makes a secret and its hash; write the hash here";
+    let advice = "`understudy token` makes a secret and its hash; write the hash here, in quotes";
     let bad = |message| Err(Complaint::new(message).advice(advice));
     let Ok(hash) = PasswordHash::new(text) else {
         return bad("this is not the hash of a token");
     };
-    if !hash.algorithm.as_str().starts_with("argon2") {
+    if Algorithm::try_from(hash.algorithm.as_str()).is_err() {
         return bad("this hash is not one of Argon2");
     }
     if Params::try_from(&hash).is_err() || hash.salt.is_none() || hash.hash.is_none() {

@@ -162,11 +162,11 @@ pub(crate) fn exclusive(section: &Section<'_>, service: &Service) {
         return;
     }
     let message = format!(
-        "a move may take {} (`exclusive.drain`), and requests wait for {} only (`hold.timeout`)",
+        "a move may take {}, and requests wait for {} only",
         show_duration(drain),
         show_duration(timeout)
     );
-    let advice = "every request of a move that takes its time would get 503: lower `drain`, or raise `hold.timeout`";
+    let advice = "lower `exclusive.drain`, or raise `hold.timeout`: requests would get 503 before the move is over";
     let place = section.place_of(&["exclusive.drain", "exclusive"]);
     section.report().error(&place, Complaint::new(message).advice(advice));
 }
@@ -212,6 +212,21 @@ pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
     redirects(report, draft);
     routes(report, draft);
     loops(report, draft);
+    memory(report, draft);
+}
+
+/// What a restart undoes.
+fn memory(report: &Report<'_>, draft: &Draft) {
+    // What could not be read may be the folder.
+    if report.errors() > 0 {
+        return;
+    }
+    for service in &draft.services {
+        if let Some(lint) = lint::memory(&service.service, draft.state_dir.as_deref()) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            report.warning(&service.failback, complaint);
+        }
+    }
 }
 
 fn sockets(report: &Report<'_>, draft: &Draft) {

@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use crate::choice::{means_off, say_off};
 use crate::problem::quoted;
 use crate::report::Complaint;
 
@@ -42,8 +43,14 @@ const OF_CONNECTIONS: [&str; 11] = [
     "content-length",
 ];
 
-/// Fields that we write about clients, and what they begin with.
-const OURS: [&str; 5] = ["forwarded", "host", "x-forwarded-", "x-real-ip", "x-client-cert-"];
+/// Fields that say who the client is, and what they begin with. What we write there, and what we keep
+/// clients from writing there.
+const OURS: [&str; 5] = ["client-cert", "client-cert-chain", "forwarded", "host", "x-real-ip"];
+const OUR_FAMILIES: [&str; 2] = ["x-forwarded-", "x-client-cert-"];
+
+/// Families of fields that requests need.
+const NEEDED_FAMILIES: [&str; 7] =
+    ["accept-", "access-control-", "content-", "grpc-", "if-", "proxy-", "sec-"];
 
 /// `off`, or the name of a field that no request needs for something else.
 pub(crate) fn parse_epoch_header(text: &str) -> Result<Option<HeaderName>, Complaint> {
@@ -52,11 +59,7 @@ pub(crate) fn parse_epoch_header(text: &str) -> Result<Option<HeaderName>, Compl
     let bad = |message: String| Err(Complaint::new(message).advice(advice));
     match text {
         "off" => return Ok(None),
-        "no" | "none" | "never" | "false" => {
-            let complaint =
-                Complaint::new(format!("expected `off` or the name of a field, found {shown}"));
-            return Err(complaint.advice("write `off`"));
-        }
+        text if means_off(text) => return Err(say_off("`off` or the name of a field", text)),
         _ => {}
     }
     let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
@@ -64,20 +67,15 @@ pub(crate) fn parse_epoch_header(text: &str) -> Result<Option<HeaderName>, Compl
     };
     // To many applications `_` and `-` are the same.
     let plain = name.as_str().replace('_', "-");
-    let starts = |names: &[&str]| names.iter().any(|name| plain.starts_with(name));
-    if OF_CONNECTIONS.contains(&plain.as_str()) {
+    let plain = plain.as_str();
+    let begins = |families: &[&str]| families.iter().any(|family| plain.starts_with(family));
+    if OF_CONNECTIONS.contains(&plain) {
         return bad(format!("{shown} is a field of the connection, and never passed on"));
     }
-    let family = |name: &&str| name.ends_with('-') && plain.starts_with(*name);
-    if OURS.contains(&plain.as_str()) || OURS.iter().any(|name| family(&name)) {
+    if OURS.contains(&plain) || begins(&OUR_FAMILIES) {
         return bad(format!("backends get another thing under the name {shown}"));
     }
-    if plain == "client-cert" || plain == "client-cert-chain" {
-        return bad(format!("backends get another thing under the name {shown}"));
-    }
-    if NEEDED.contains(&plain.as_str())
-        || starts(&["accept-", "access-control-", "content-", "if-", "proxy-", "sec-", "grpc-"])
-    {
+    if NEEDED.contains(&plain) || begins(&NEEDED_FAMILIES) {
         return bad(format!("requests need {shown} for something else"));
     }
     Ok(Some(name))

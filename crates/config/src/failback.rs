@@ -185,14 +185,13 @@ fn window_keys(section: &mut Section<'_>) -> Option<FailbackWindow> {
     let window = FailbackWindow::new(&cron, length.unwrap_or(secs(60)), time_zone);
     let complaint = match window {
         Ok(window) => return length.is_some().then_some(window),
-        Err(Fault::Pattern(why)) => {
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            Complaint::new(format!("{} is not a cron pattern{why}", quoted(&cron))).advice(
+        Err(Fault::Pattern) => {
+            Complaint::new(format!("{} is not a cron pattern", quoted(&cron))).advice(
                 "write minute, hour, day of the month, month and day of the week, for example `0 2 * * sat`",
             )
         }
         Err(Fault::Never) => Complaint::new(format!("{} never comes", quoted(&cron)))
-            .advice("no month has such a day: the service would never fail back by itself; `failback: manual` says so"),
+            .advice("the service would never fail back by itself: `failback: manual` says so"),
     };
     section.report().error(&section.place("cron"), complaint);
     None

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::address::{parse_host_pattern, parse_route_path};
 use crate::admin::{admin, default_admin};
+use crate::choice::{means_off, say_off};
 use crate::defaults;
 use crate::kinds::{duration, parse_count, parse_name, secs, text};
 use crate::listener::listener;
@@ -138,6 +139,7 @@ fn route(section: &mut Section<'_>) -> At<DraftRoute> {
 fn state_dir(base: &Path) -> impl Fn(&mut Value<'_>) -> Option<Option<PathBuf>> {
     text("`off` or a folder", |text| match text {
         "off" => Ok(None),
+        text if means_off(text) => Err(say_off("`off` or a folder", text)),
         folder => Ok(Some(base.join(folder))),
     })
 }

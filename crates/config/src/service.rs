@@ -28,6 +28,8 @@ pub(crate) struct DraftService {
     pub(crate) service: Service,
     pub(crate) place: Place,
     pub(crate) backends: Vec<DraftBackend>,
+    /// Where `failback` stands.
+    pub(crate) failback: Place,
 }
 
 /// A backend and where its parts stand.
@@ -123,7 +125,7 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
             section.report().warning(&section.place_of(lint.keys), complaint);
         }
     }
-    DraftService { service, place: name.place, backends }
+    DraftService { service, place: name.place, backends, failback: section.place("failback") }
 }
 
 const PROTOCOLS: &[(&str, UpstreamProtocol)] = &[

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, CronPattern};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -36,8 +35,8 @@ const OVERLAPS: usize = 1000;
 /// Why there is no such window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The pattern cannot be read; why, as a sentence without a point, where that is known.
-    Pattern(Option<String>),
+    /// The pattern cannot be read.
+    Pattern,
     /// It names no time at all, such as 30 February.
     Never,
 }
@@ -160,20 +159,10 @@ fn in_words(cron: &Cron) -> String {
 fn parse(pattern: &str) -> Result<Cron, Fault> {
     let known = |c: char| c.is_ascii_alphanumeric() || " *,-/#@?".contains(c);
     if pattern.len() > PATTERN_LENGTH || !pattern.chars().all(known) {
-        return Err(Fault::Pattern(None));
+        return Err(Fault::Pattern);
     }
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(pattern).map_err(|error| {
-        Fault::Pattern(match error {
-            CronError::ComponentError(why) => Some(why),
-            CronError::EmptyPattern
-            | CronError::InvalidDate
-            | CronError::InvalidTime
-            | CronError::TimeSearchLimitExceeded
-            | CronError::InvalidPattern(_)
-            | CronError::IllegalCharacters(_) => None,
-        })
-    })
+    parser.parse(pattern).map_err(|_| Fault::Pattern)
 }
 
 /// The time zone of this name, in the spelling of the database.

@@ -137,9 +137,9 @@ fn what_is_no_pattern_is_refused() {
         "0 2 * * sat\u{0}",
     ] {
         let fault = FailbackWindow::new(bad, hour, TimeZone::UTC).unwrap_err();
-        assert!(matches!(fault, Fault::Pattern(_)), "{bad}");
+        assert_eq!(fault, Fault::Pattern, "{bad}");
     }
-    assert!(matches!(parse(&"0,".repeat(100)), Err(Fault::Pattern(None))));
+    assert_eq!(parse(&"0,".repeat(100)), Err(Fault::Pattern));
     for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
         let fault = FailbackWindow::new(never, hour, TimeZone::UTC);
         assert_eq!(fault, Err(Fault::Never), "{never}");
@@ -261,7 +261,7 @@ fn every_five_minutes_around_a_change_of_clocks() {
                 let opened = |n: usize| starts[n.saturating_sub(steps - 1)..=n].contains(&true);
                 let open: Vec<bool> = (0..times.len()).map(opened).collect();
                 // Before a whole length has passed an earlier opening may still last.
-                for n in (steps..times.len()).step_by(7) {
+                for n in (steps..times.len()).step_by(13) {
                     let context = format!("{pattern}, {steps} steps, {zone}, {}", times[n]);
                     let (is_open, changes) = window.at(times[n]);
                     assert_eq!(is_open, open[n], "{context}");
@@ -321,7 +321,7 @@ fn no_text_makes_it_panic() {
             .collect();
         let text = fields.join(" ");
         // Those that can be read, and not too many of them: some look for a time in vain.
-        if parse(&text).is_err() || read == 100 {
+        if parse(&text).is_err() || read == 60 {
             continue;
         }
         read += 1;
@@ -331,5 +331,5 @@ fn no_text_makes_it_panic() {
             assert!(!window.to_string().is_empty());
         }
     }
-    assert!(read == 100, "only {read} were patterns");
+    assert!(read == 60, "only {read} were patterns");
 }
