@@ -133,6 +133,23 @@ pub enum CommandError {
     Stopping,
 }
 
+impl CommandError {
+    /// One word for programs; it never changes.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::UnknownService(_) => "unknown-service",
+            Self::UnknownBackend(_) | Self::Refused(Refusal::UnknownBackend) => "unknown-backend",
+            Self::Refused(Refusal::NotEligible) => "not-eligible",
+            Self::Refused(Refusal::NothingActive) => "nothing-active",
+            Self::Impossible(_) => "impossible",
+            Self::CalledOff(_) => "called-off",
+            Self::Returned(_) => "returned",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 fn refusal(why: &Refusal) -> &'static str {
     match why {
         Refusal::UnknownBackend => "there is no such backend in this service",
