@@ -133,6 +133,31 @@ pub enum CommandError {
     Stopping,
 }
 
+impl CommandError {
+    /// One word for programs; it never changes.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::UnknownService(_) => "unknown-service",
+            Self::UnknownBackend(_) | Self::Refused(Refusal::UnknownBackend) => "unknown-backend",
+            Self::Refused(Refusal::NotEligible) => "not-eligible",
+            Self::Refused(Refusal::NothingActive) => "nothing-active",
+            Self::Refused(Refusal::Switching) => "switching",
+            Self::Refused(Refusal::NeverFailsBack) => "never-fails-back",
+            Self::Refused(Refusal::NoStandby) => "no-standby",
+            Self::Refused(Refusal::Pinned) => "pinned",
+            Self::Refused(Refusal::Locked) => "locked",
+            Self::Refused(Refusal::Verifying) => "verifying",
+            Self::Refused(Refusal::Drilling) => "drilling",
+            Self::Refused(Refusal::NoDrill) => "no-drill",
+            Self::Impossible(_) => "impossible",
+            Self::CalledOff(_) => "called-off",
+            Self::Returned(_) => "returned",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// Why the decision refuses, and what to do about it.
 pub(crate) fn refusal(why: &Refusal) -> &'static str {
     match why {

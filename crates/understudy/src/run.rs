@@ -51,7 +51,9 @@ async fn serve(
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let admin = admin.map(|listener| {
         let stop = async { drop(admin_stopped.await) };
-        tokio::spawn(admin::serve(listener, control.clone(), stop))
+        let endpoints = vec![admin::Endpoint::Tcp(listener)];
+        let settings = admin::Settings::default();
+        tokio::spawn(admin::serve(endpoints, settings, control.clone(), stop))
     });
 
     tracing::info!(signal = stops.next().await, "stopping: running requests may finish");
