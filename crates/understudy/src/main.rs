@@ -4,14 +4,18 @@
 //! everything else.
 
 mod cli;
+mod client;
 mod demo;
 mod files;
 mod logs;
+mod operate;
 mod run;
+mod show;
+mod socket;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Explained};
 use crate::files::Failure;
 
 /// Every request allocates a handful of small, short-lived pieces on one thread, which is what this
@@ -24,9 +28,15 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check { config } => files::check(&config),
-        Command::Explain { config } => files::explain(&config),
+        Command::Explain(explain) => match explain.what() {
+            Some(Explained::File(file)) => files::explain(file),
+            Some(Explained::Live { service, place }) => operate::explain(service, place),
+            None => unreachable!("the arguments were checked"),
+        },
         Command::Schema => files::schema(),
         Command::Demo { play_for } => demo::run(play_for).map_err(Failure::Other),
+        Command::Token(token) => operate::token(&token),
+        Command::Order(order) => operate::run(&order),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{failure}");
