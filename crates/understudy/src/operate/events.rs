@@ -1,0 +1,62 @@
+//! `events`: what happened, and what happens.
+
+use std::process::ExitCode;
+
+use admin::wire::Event;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::parse;
+use crate::cli::Events;
+use crate::client::{Client, segment};
+use crate::files::{Failure, print};
+use crate::show::{moment, printable};
+
+/// `events`.
+pub(super) async fn events(client: &Client, args: &Events) -> Result<ExitCode, Failure> {
+    let mut query = format!("events?limit={}", args.limit);
+    if let Some(after) = args.after {
+        query += &format!("&after={after}");
+    }
+    if let Some(service) = &args.service {
+        query += &format!("&service={}", segment(service));
+    }
+    let zone = TimeZone::system();
+    let mut last = args.after.unwrap_or_default();
+    let kept: Vec<Value> = client.get(&query).await?;
+    for event in kept {
+        last = last.max(show(&event, args.json, &zone)?);
+    }
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut follow = client.follow(Some(last)).await?;
+    loop {
+        let message = follow.next().await?;
+        if message.event != "event" {
+            continue;
+        }
+        let event: Value = parse(&message.data)?;
+        let of = event.get("service").and_then(Value::as_str);
+        if args.service.is_none() || args.service.as_deref() == of {
+            show(&event, args.json, &zone)?;
+        }
+    }
+}
+
+/// Prints one, and gives its number.
+fn show(event: &Value, json: bool, zone: &TimeZone) -> Result<u64, Failure> {
+    let known: Event = parse(&event.to_string())?;
+    if json {
+        print(&event.to_string())?;
+    } else {
+        print(&line(&known, zone))?;
+    }
+    Ok(known.number)
+}
+
+/// One on a line: number, time, what.
+fn line(event: &Event, zone: &TimeZone) -> String {
+    let Event { number, at_seconds, text, .. } = event;
+    format!("{number:>6}  {}  {}", moment(*at_seconds, zone), printable(text))
+}

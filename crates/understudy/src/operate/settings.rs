@@ -1,0 +1,36 @@
+//! `pin`, `unpin`, `lock`, `unlock`, `drain`, `maintenance`, `ready`, `reload`: one request each.
+
+use std::process::ExitCode;
+
+use admin::wire::{Done, Reason};
+
+use super::{done, service_named, service_path};
+use crate::cli::{Change, Reload, SetAdmin};
+use crate::client::{Client, SOON, segment};
+use crate::files::{Failure, print};
+use crate::show::printable;
+
+/// Has a service `pin`, and so on.
+pub(super) async fn change(
+    client: &Client,
+    args: &Change,
+    what: &str,
+) -> Result<ExitCode, Failure> {
+    let service = service_named(client, args.service.as_deref()).await?;
+    let reason = Reason { reason: args.why.reason.clone() };
+    let answer: Done = client.post(&service_path(&service, what), &reason, SOON).await?;
+    done(&answer)
+}
+
+/// Sets a backend to `drain`, and so on.
+pub(super) async fn set_admin(
+    client: &Client,
+    args: &SetAdmin,
+    to: &str,
+) -> Result<ExitCode, Failure> {
+    let service = service_named(client, args.backend.service.as_deref()).await?;
+    let rest = format!("backends/{}/{to}", segment(&args.backend.backend));
+    let reason = Reason { reason: args.why.reason.clone() };
+    let answer: Done = client.post(&service_path(&service, &rest), &reason, SOON).await?;
+    done(&answer)
+}
