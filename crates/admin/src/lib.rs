@@ -4,6 +4,7 @@
 //! on to anything for long: connections, request heads, bodies and answers are bounded.
 
 mod pages;
+pub mod wire;
 
 use std::io;
 use std::pin::pin;

@@ -72,7 +72,7 @@ async fn ready(State(control): State<Control>) -> Response {
 }
 
 async fn status(State(control): State<Control>) -> Response {
-    match serde_json::to_string_pretty(&*control.status()) {
+    match serde_json::to_string_pretty(&crate::wire::Status::of(&control)) {
         Ok(text) => page(StatusCode::OK, JSON, text + "\n"),
         Err(error) => page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
     }

@@ -27,4 +27,6 @@ pub use status::{
     BackendStatus, Drift, DrillStatus, FailbackStatus, LastProbe, Load, ProcessStatus, Scheduled,
     ServiceStatus, Since, Status, Switching, Until, admin_word, health_word, reason_word,
 };
+// What a status and a command are made of.
+pub use routing::failover::{AdminState, Health, Reason};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};
