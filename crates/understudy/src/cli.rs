@@ -16,7 +16,7 @@ pub(crate) use orders::{
     Switchover, Wait, WaitFor,
 };
 pub(crate) use place::Place;
-pub(crate) use values::{At, BackendName, TagField, When};
+pub(crate) use values::When;
 
 use values::duration;
 
@@ -138,7 +138,7 @@ fn nothing_to_explain() -> clap::Error {
 }
 
 /// What a new token is for.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Token {
     /// What it is called in the config and in the audit.
     #[arg(long, value_name = "NAME", default_value = "ops")]
@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn what_runs_is_explained_with_or_without_a_service() {
-        for (args, expected) in [("", None), (" web", Some("web")), (" web -c a.yaml", Some("web"))] {
+        for (args, expected) in [("", None), (" web", Some("web")), (" web -c a.yaml", Some("web"))]
+        {
             let parsed = parse(&format!("explain --live{args}")).expect(args).command;
             let Command::Explain(explain) = parsed else { panic!("{parsed:?}") };
             match explain.what() {
@@ -303,7 +304,10 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(parse("explain a.yaml --socket /x").is_err(), "a file is not asked for at a socket");
+        assert!(
+            parse("explain a.yaml --socket /x").is_err(),
+            "a file is not asked for at a socket"
+        );
     }
 
     #[test]

@@ -208,16 +208,24 @@ mod tests {
         }
         assert_eq!(left(11.2), "12 s");
         assert_eq!(left(0.3), "0.3 s");
-        assert_eq!((millis(0.834), millis(212.4), millis(1400.0)), ("0.83 ms".into(), "212 ms".into(), "1.4 s".into()));
+        assert_eq!(
+            (millis(0.834), millis(212.4), millis(1400.0)),
+            ("0.83 ms".into(), "212 ms".into(), "1.4 s".into())
+        );
     }
 
     #[test]
     fn columns_line_up_also_with_colour() {
-        let row = |first: &str, second: &str| vec![Cell::new(Tone::Good, first), Cell::new(Tone::Plain, second)];
+        let row = |first: &str, second: &str| {
+            vec![Cell::new(Tone::Good, first), Cell::new(Tone::Plain, second)]
+        };
         let rows = [row("a", "x"), row("longer", "y"), row("b", "")];
         assert_eq!(table(&rows, "  ", Colour::Never), "  a       x\n  longer  y\n  b\n");
         let coloured = table(&rows, "  ", Colour::Always);
-        assert_eq!(coloured.replace("\x1b[32m", "").replace("\x1b[0m", ""), table(&rows, "  ", Colour::Never));
+        assert_eq!(
+            coloured.replace("\x1b[32m", "").replace("\x1b[0m", ""),
+            table(&rows, "  ", Colour::Never)
+        );
         assert_ne!(coloured, table(&rows, "  ", Colour::Never));
     }
 

@@ -71,7 +71,8 @@ impl At {
             Self::In(span) => now.checked_add(*span).map_err(beyond)?,
             Self::Clock(clock) => {
                 // A time that clocks skip is read as if they had not yet been changed.
-                let on = |date: civil::Date| date.to_datetime(*clock).to_zoned(now.time_zone().clone());
+                let on =
+                    |date: civil::Date| date.to_datetime(*clock).to_zoned(now.time_zone().clone());
                 let today = on(now.date()).map_err(beyond)?;
                 if today > *now {
                     today
@@ -149,7 +150,9 @@ impl FromStr for TagField {
             Some((name, value)) => (name, Some(value.trim())),
             None => (text, None),
         };
-        let Ok(name) = name.parse::<HeaderName>() else { return Err("write `NAME` or `NAME: VALUE`") };
+        let Ok(name) = name.parse::<HeaderName>() else {
+            return Err("write `NAME` or `NAME: VALUE`");
+        };
         if value.is_some_and(|value| value.is_empty() || HeaderValue::from_str(value).is_err()) {
             return Err("the value is not one that a field may have; leave it out for any value");
         }
@@ -217,8 +220,18 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_told_the_three_forms() {
-        for bad in ["", "soon", "25:00", "2:30", "02:60", "+", "+-5m", "10m", "2026-11-27", "2026-11-27T10:00:00"]
-        {
+        for bad in [
+            "",
+            "soon",
+            "25:00",
+            "2:30",
+            "02:60",
+            "+",
+            "+-5m",
+            "10m",
+            "2026-11-27",
+            "2026-11-27T10:00:00",
+        ] {
             let error = bad.parse::<At>().expect_err(bad);
             assert!(error.contains("`02:30`") && error.contains("`+10m`"), "{bad}: {error}");
         }
@@ -226,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_backend_may_name_its_service() {
-        let name = |text: &str| text.parse::<BackendName>().ok().map(|name| (name.service, name.backend));
+        let name =
+            |text: &str| text.parse::<BackendName>().ok().map(|name| (name.service, name.backend));
         assert_eq!(name("a"), Some((None, "a".to_owned())));
         assert_eq!(name("web/a"), Some((Some("web".to_owned()), "a".to_owned())));
         for bad in ["", "/a", "web/", "a/b/c"] {

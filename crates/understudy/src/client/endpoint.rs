@@ -68,7 +68,10 @@ impl Endpoint {
 ///
 /// # Errors
 /// When flags or variables make no sense, a file cannot be read, or a token would go in the clear.
-pub(super) fn find(place: &Place, env: impl Fn(&str) -> Option<OsString>) -> Result<Found, Failure> {
+pub(super) fn find(
+    place: &Place,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<Found, Failure> {
     let variable = |name| env(name).filter(|value| !value.is_empty());
     let (socket, url) = match (&place.socket, &place.config, &place.url) {
         (Some(socket), _, _) => (Some(socket.clone()), None),
@@ -153,9 +156,8 @@ fn trusted(socket: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        usage(&format!("cannot read the token in {}: {error}", file.display()))
-    })?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| usage(&format!("cannot read the token in {}: {error}", file.display())))?;
     if text.trim().is_empty() {
         return Err(usage(&format!("there is no token in {}", file.display())));
     }
@@ -224,8 +226,16 @@ mod tests {
             let found = parse(url).map(|endpoint| endpoint.to_string());
             assert_eq!(found.expect(url), expected);
         }
-        for bad in ["", "a:9900", "ftp://a", "http://", "http://a/x", "http://a?x", "http://u:p@a", "http://a:"]
-        {
+        for bad in [
+            "",
+            "a:9900",
+            "ftp://a",
+            "http://",
+            "http://a/x",
+            "http://a?x",
+            "http://u:p@a",
+            "http://a:",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -233,14 +243,20 @@ mod tests {
     #[test]
     fn a_token_is_never_sent_in_the_clear_past_this_machine() {
         let token = [("UNDERSTUDY_TOKEN", "understudy_secret")];
-        for bad in ["http://192.0.2.1:9900", "http://a.example", "http://localhost.a.example", "http://[2001:db8::1]:1"]
-        {
+        for bad in [
+            "http://192.0.2.1:9900",
+            "http://a.example",
+            "http://localhost.a.example",
+            "http://[2001:db8::1]:1",
+        ] {
             let refused = with(&place(bad), &token).expect_err(bad);
             assert!(refused.contains("not sent") && refused.contains("https"), "{refused}");
             assert!(!refused.contains("secret"), "{refused}");
             assert!(with(&place(bad), &[]).expect("no token, no secret").authorization.is_none());
         }
-        for good in ["http://127.0.0.1:9900", "http://[::1]", "http://localhost:1", "https://a.example"] {
+        for good in
+            ["http://127.0.0.1:9900", "http://[::1]", "http://localhost:1", "https://a.example"]
+        {
             let found = with(&place(good), &token).expect(good);
             let value = found.authorization.expect("a token");
             assert_eq!(value.as_bytes(), b"Bearer understudy_secret");

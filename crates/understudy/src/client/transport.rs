@@ -96,7 +96,9 @@ impl Transport {
                 "is Understudy running? If it is, say where: -c FILE (its config), --socket PATH, or \
                  --url URL (its admin address)"
             }
-            (_, Endpoint::Tcp { https: true, .. }) if error.get_ref().is_some_and(is_certificate) => {
+            (_, Endpoint::Tcp { https: true, .. })
+                if error.get_ref().is_some_and(is_certificate) =>
+            {
                 "--ca FILE names the authority of its certificate"
             }
             (_, Endpoint::Tcp { .. }) => {

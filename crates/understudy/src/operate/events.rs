@@ -23,9 +23,12 @@ pub(super) async fn events(client: &Client, args: &Events) -> Result<ExitCode, F
     }
     let zone = TimeZone::system();
     let mut last = args.after.unwrap_or_default();
-    let kept: Vec<Value> = client.get(&query).await?;
-    for event in kept {
-        last = last.max(show(&event, args.json, &zone)?);
+    // Who follows from a number wants every event since, and the stream has them all.
+    if !args.follow || args.after.is_none() {
+        let kept: Value = client.get(&query).await?;
+        for event in kept["events"].as_array().into_iter().flatten() {
+            last = last.max(show(event, args.json, &zone)?);
+        }
     }
     if !args.follow {
         return Ok(ExitCode::SUCCESS);

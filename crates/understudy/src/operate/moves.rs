@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::wire::{self, Done, Preview, Reason};
+use admin::wire::request::{self, Reason};
+use admin::wire::{Done, Preview};
 use jiff::Zoned;
 use serde::Serialize;
 
@@ -27,10 +28,10 @@ pub(super) async fn switchover(client: &Client, args: &Switchover) -> Result<Exi
         return done(&client.delete(&path, &reason).await?);
     };
     let waits_for = format!("{service}: moving to {to}");
-    let body = wire::Switchover {
+    let body = request::Switchover {
         to,
         verify_seconds: args.verify.map(|verify| verify.as_secs_f64()),
-        at: at.as_ref().map(|at| at.timestamp().to_string()),
+        at: at.as_ref().map(|at| at.timestamp()),
         dry_run: args.dry_run,
         reason: args.why.reason.clone(),
     };
@@ -48,7 +49,7 @@ pub(super) async fn switchover(client: &Client, args: &Switchover) -> Result<Exi
 pub(super) async fn failback(client: &Client, args: &Failback) -> Result<ExitCode, Failure> {
     let service = service_named(client, args.service.as_deref()).await?;
     let path = service_path(&service, "failback");
-    let body = wire::FailbackOrder {
+    let body = request::Failback {
         verify_seconds: args.verify.map(|verify| verify.as_secs_f64()),
         dry_run: args.dry_run,
         reason: args.why.reason.clone(),

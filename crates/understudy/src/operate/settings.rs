@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use admin::wire::{Done, Reason};
+use admin::wire::request::Reason;
+use admin::wire::{Done, Reloaded};
 
 use super::{done, service_named, service_path};
 use crate::cli::{Change, Reload, SetAdmin};
-use crate::client::{Client, SOON, segment};
+use crate::client::{Client, MOVE_WITHIN, SOON, segment};
 use crate::files::{Failure, print};
 use crate::show::printable;
 
@@ -33,4 +34,17 @@ pub(super) async fn set_admin(
     let reason = Reason { reason: args.why.reason.clone() };
     let answer: Done = client.post(&service_path(&service, &rest), &reason, SOON).await?;
     done(&answer)
+}
+
+/// Has the config file read again.
+pub(super) async fn reload(client: &Client, args: &Reload) -> Result<ExitCode, Failure> {
+    let reason = Reason { reason: args.why.reason.clone() };
+    let reloaded: Reloaded = client.post("reload", &reason, MOVE_WITHIN).await?;
+    for warning in &reloaded.warnings {
+        eprintln!("warning: {}", printable(warning));
+    }
+    match &reloaded.changes {
+        Some(changes) => print(&format!("reloaded: {}", printable(changes))),
+        None => print("reloaded: the file says what is in force already"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use admin::wire::{Service, Status};
+use admin::wire::{Health, Service, Status};
 use tokio::time::timeout;
 
 use super::{parse, service_named, unknown};
@@ -43,8 +43,7 @@ async fn until(
             continue;
         }
         let status: Status = parse(&message.data)?;
-        let found = status.services.iter().find(|found| found.name == service);
-        let Some(found) = found else {
+        let Some(found) = status.service(service) else {
             let known = status.services.iter().map(|service| service.name.clone());
             return Err(unknown("service", service, known));
         };
@@ -73,8 +72,12 @@ fn holds(service: &Service, what: &WaitFor) -> Result<Result<String, String>, Fa
             if active == name { Ok(words) } else { Err(words) }
         }
         WaitFor::Healthy(name) => {
-            let words = format!("{name} is {}", backend(name)?.health);
-            if backend(name)?.health == "up" { Ok(words) } else { Err(words) }
+            let health = backend(name)?.health;
+            let words = format!("{name} is {}", health.word());
+            match health {
+                Health::Up => Ok(words),
+                Health::Down | Health::Unknown => Err(words),
+            }
         }
         WaitFor::Drained(Some(name)) => match backend(name)? {
             backend if backend.active => Err(format!("{name} is the active")),

@@ -76,19 +76,28 @@ fn notes(service: &Service, view: &View) -> Vec<(Tone, String)> {
     }
     if let Some(drill) = &service.drill {
         let seconds = left(drill.ends_in_seconds - view.age);
-        note(Tone::Odd, match &drill.tag {
-            None => format!("drill: {} is treated as failed for {seconds} more", drill.backend),
-            Some(tag) => {
-                let tag = printable(tag);
-                format!("drill: requests with {tag} go to {} for {seconds} more", drill.backend)
-            }
-        });
+        note(
+            Tone::Odd,
+            match &drill.tag {
+                None => format!("drill: {} is treated as failed for {seconds} more", drill.backend),
+                Some(tag) => {
+                    let tag = printable(tag);
+                    format!("drill: requests with {tag} go to {} for {seconds} more", drill.backend)
+                }
+            },
+        );
     }
     if service.locked {
-        note(Tone::Odd, "locked: no automatic moves, not even a failover, until `unlock`".to_owned());
+        note(
+            Tone::Odd,
+            "locked: no automatic moves, not even a failover, until `unlock`".to_owned(),
+        );
     }
     if service.pinned {
-        note(Tone::Odd, "pinned: stays where it is while that is eligible, until `unpin`".to_owned());
+        note(
+            Tone::Odd,
+            "pinned: stays where it is while that is eligible, until `unpin`".to_owned(),
+        );
     }
     if let Some(words) = failback(service, view) {
         note(Tone::Plain, words);
@@ -209,4 +218,4 @@ pub(crate) fn summary(service: &Service) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
