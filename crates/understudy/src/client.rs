@@ -52,7 +52,7 @@ pub(crate) enum AskError {
     Foreign(anyhow::Error),
 }
 
-/// One line.
+/// What to tell, usually in one line.
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -293,5 +293,69 @@ fn refused(status: StatusCode, is_problem: bool, body: &[u8]) -> AskError {
 
 fn problem_words(problem: &Problem) -> String {
     let words = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
-    printable(words)
+    // Usually one line. What is wrong with a config has more, with marks below its text.
+    let lines = words.trim().lines().map(|line| line.trim_end().replace(char::is_control, "?"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: StatusCode, is_problem: bool, body: &str) -> (String, String) {
+        let failure = Failure::from(refused(status, is_problem, body.as_bytes()));
+        (failure.to_string(), format!("{:?}", failure.exit_code()))
+    }
+
+    fn code(code: u8) -> String {
+        format!("{:?}", std::process::ExitCode::from(code))
+    }
+
+    #[test]
+    fn a_problem_becomes_its_detail_and_its_status_the_exit_code() {
+        for (status, expected) in [
+            (StatusCode::CONFLICT, 3),
+            (StatusCode::UNPROCESSABLE_ENTITY, 3),
+            (StatusCode::BAD_REQUEST, 2),
+            (StatusCode::NOT_FOUND, 2),
+            (StatusCode::FORBIDDEN, 1),
+            (StatusCode::TOO_MANY_REQUESTS, 1),
+            (StatusCode::SERVICE_UNAVAILABLE, 1),
+        ] {
+            let body = r#"{"type":"urn:x","title":"Refused","status":409,"detail":"b is down"}"#;
+            let answer = answered(status, true, body);
+            assert_eq!(answer, ("understudy: b is down".to_owned(), code(expected)), "{status}");
+        }
+        let bare = r#"{"type":"urn:x","title":"Refused","status":409,"detail":""}"#;
+        assert_eq!(answered(StatusCode::CONFLICT, true, bare).0, "understudy: Refused");
+        let several =
+            r#"{"type":"urn:x","title":"","status":422,"detail":"a.yaml:1\n  x: 1\n  ^\u001b[2J"}"#;
+        let several = answered(StatusCode::UNPROCESSABLE_ENTITY, true, several).0;
+        assert_eq!(several, "understudy: a.yaml:1\n  x: 1\n  ^?[2J");
+    }
+
+    #[test]
+    fn without_a_token_it_says_where_one_comes_from() {
+        let body = r#"{"type":"urn:x","title":"","status":401,"detail":"a token is needed"}"#;
+        let (words, exit) = answered(StatusCode::UNAUTHORIZED, true, body);
+        assert!(words.contains("a token is needed") && words.contains("--token-file"), "{words}");
+        assert_eq!(exit, code(1));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_ours_is_shown_by_its_first_line() {
+        let (words, _) = answered(StatusCode::BAD_GATEWAY, false, "\n <h1>Bad\x1b[2J</h1> \nmore");
+        assert_eq!(words, "understudy: the answer is 502 Bad Gateway: <h1>Bad?[2J</h1>");
+        let (words, _) = answered(StatusCode::BAD_GATEWAY, true, "{}");
+        assert_eq!(words, "understudy: the answer is 502 Bad Gateway: {}");
+        let (words, _) = answered(StatusCode::BAD_GATEWAY, false, "");
+        assert_eq!(words, "understudy: the answer is 502 Bad Gateway: no words with it");
+    }
+
+    #[test]
+    fn a_name_is_one_segment_whatever_is_in_it() {
+        assert_eq!(segment("web-1_b~"), "web-1_b~");
+        assert_eq!(segment("a.example.com:80"), "a%2Eexample%2Ecom%3A80");
+        assert_eq!(segment("../x?y#ü "), "%2E%2E%2Fx%3Fy%23%C3%BC%20");
+    }
 }

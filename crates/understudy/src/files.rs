@@ -139,9 +139,15 @@ pub(crate) fn schema() -> Result<ExitCode, Failure> {
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
 pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
+    print_on(text).map(|_| ExitCode::SUCCESS)
+}
+
+/// The same for what has no end: says whether somebody still reads.
+pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
     match writeln!(io::stdout(), "{}", text.trim_end()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -59,7 +59,8 @@ impl<'a> Follow<'a> {
         Ok(follow)
     }
 
-    /// The next message, also over several connections.
+    /// The next message, also over several connections. Begins its pauses anew when it is dropped and
+    /// called again: wait for it in one go.
     ///
     /// # Errors
     /// When the server refuses, or has been gone for long.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::parse;
 use crate::cli::Events;
 use crate::client::{Client, segment};
-use crate::files::{Failure, print};
+use crate::files::{Failure, print_on};
 use crate::show::{moment, printable};
 
 /// `events`.
@@ -27,7 +27,11 @@ pub(super) async fn events(client: &Client, args: &Events) -> Result<ExitCode, F
     if !args.follow || args.after.is_none() {
         let kept: Value = client.get(&query).await?;
         for event in kept["events"].as_array().into_iter().flatten() {
-            last = last.max(show(event, args.json, &zone)?);
+            let known: Event = parse(&event.to_string())?;
+            last = last.max(known.number);
+            if !print_on(&shown(event, &known, args.json, &zone))? {
+                return Ok(ExitCode::SUCCESS);
+            }
         }
     }
     if !args.follow {
@@ -40,22 +44,17 @@ pub(super) async fn events(client: &Client, args: &Events) -> Result<ExitCode, F
             continue;
         }
         let event: Value = parse(&message.data)?;
-        let of = event.get("service").and_then(Value::as_str);
-        if args.service.is_none() || args.service.as_deref() == of {
-            show(&event, args.json, &zone)?;
+        let known: Event = parse(&message.data)?;
+        let wanted = args.service.is_none() || args.service == known.service;
+        if wanted && !print_on(&shown(&event, &known, args.json, &zone))? {
+            return Ok(ExitCode::SUCCESS);
         }
     }
 }
 
-/// Prints one, and gives its number.
-fn show(event: &Value, json: bool, zone: &TimeZone) -> Result<u64, Failure> {
-    let known: Event = parse(&event.to_string())?;
-    if json {
-        print(&event.to_string())?;
-    } else {
-        print(&line(&known, zone))?;
-    }
-    Ok(known.number)
+/// One as the server said it, or for people.
+fn shown(event: &Value, known: &Event, json: bool, zone: &TimeZone) -> String {
+    if json { event.to_string() } else { line(known, zone) }
 }
 
 /// One on a line: number, time, what.

@@ -1,6 +1,7 @@
 //! `status` and `active`: how services stand, also as an exit code.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use admin::wire::{self, Service};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, interval};
 
 use super::{NOBODY, parse, service_named, unknown};
 use crate::cli::{Active, Status};
 use crate::client::Client;
-use crate::files::{Failure, print};
+use crate::files::{Failure, print, print_on};
 use crate::show::Colour;
 use crate::show::status::{View, render, summary};
 
@@ -83,28 +84,28 @@ async fn watch(client: &Client, service: Option<&str>, json: bool) -> Result<Exi
     let mut follow = client.follow(None).await?;
     let mut screen = (!json && io::stdout().is_terminal()).then(Screen::default);
     let mut lines = Lines::default();
-    let mut ticks = interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            message = follow.next() => {
-                let message = message?;
-                if message.event != "status" {
-                    continue;
-                }
-                let raw: Value = parse(&message.data)?;
-                let status: wire::Status = parse(&message.data)?;
-                chosen(&status, service)?;
-                match &mut screen {
-                    Some(screen) => screen.take(status),
-                    None if json => { print(&only(raw, service).to_string())?; }
-                    None => lines.print(&chosen(&status, service)?)?,
-                }
-            }
-            _ = ticks.tick(), if screen.is_some() => {}
+        let message = match &screen {
+            Some(screen) => screen.redraw_until(service, follow.next()).await??,
+            None => follow.next().await?,
+        };
+        if message.event != "status" {
+            continue;
         }
-        if let Some(screen) = &screen {
-            screen.draw(service)?;
+        let raw: Value = parse(&message.data)?;
+        let status: wire::Status = parse(&message.data)?;
+        let chosen = chosen(&status, service)?;
+        let somebody_reads = match &mut screen {
+            None if json => print_on(&only(raw, service).to_string())?,
+            None => lines.print(&chosen)?,
+            Some(screen) => {
+                screen.last = Some((status, Instant::now()));
+                screen.draw(service)?;
+                true
+            }
+        };
+        if !somebody_reads {
+            return Ok(ExitCode::SUCCESS);
         }
     }
 }
@@ -116,8 +117,21 @@ struct Screen {
 }
 
 impl Screen {
-    fn take(&mut self, status: wire::Status) {
-        self.last = Some((status, Instant::now()));
+    /// Lets the time pass on the screen until something is heard.
+    async fn redraw_until<T>(
+        &self,
+        service: Option<&str>,
+        heard: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let mut heard = pin!(heard);
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                heard = &mut heard => return Ok(heard),
+                _ = ticks.tick() => self.draw(service)?,
+            }
+        }
     }
 
     fn draw(&self, service: Option<&str>) -> Result<(), Failure> {
@@ -141,14 +155,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn print(&mut self, services: &[&Service]) -> Result<(), Failure> {
+    fn print(&mut self, services: &[&Service]) -> Result<bool, Failure> {
         let summaries: Vec<String> = services.iter().map(|service| summary(service)).collect();
         for line in summaries.iter().filter(|line| !self.last.contains(line)) {
             let now = Timestamp::now().strftime("%FT%TZ").to_string();
-            print(&format!("{now} {line}"))?;
+            if !print_on(&format!("{now} {line}"))? {
+                return Ok(false);
+            }
         }
         self.last = summaries;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -106,3 +106,63 @@ fn requests(count: u64) -> String {
         count => format!("{count} requests"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::status::tests::service;
+
+    /// `Ok` with what holds, `Err` with what does not; wrong use panics.
+    fn says(service: &Service, what: &WaitFor) -> Result<String, String> {
+        holds(service, what).expect("a backend that exists")
+    }
+
+    fn ok(words: &str) -> Result<String, String> {
+        Ok(words.to_owned())
+    }
+
+    fn err(words: &str) -> Result<String, String> {
+        Err(words.to_owned())
+    }
+
+    #[test]
+    fn the_active_is_waited_for_by_name() {
+        let what = |name: &str| WaitFor::Active(name.to_owned());
+        assert_eq!(says(&service(), &what("a")), ok("a is active"));
+        assert_eq!(says(&service(), &what("standby")), err("a is active"));
+        let nobody = Service { active: None, ..service() };
+        assert_eq!(says(&nobody, &what("a")), err("nobody is active"));
+        assert!(
+            holds(&service(), &what("c")).expect_err("no such").to_string().contains("a, standby")
+        );
+    }
+
+    #[test]
+    fn only_what_is_up_is_healthy() {
+        let what = WaitFor::Healthy("a".to_owned());
+        for (health, expected) in [
+            (Health::Up, ok("a is up")),
+            (Health::Down, err("a is down")),
+            (Health::Unknown, err("a is unknown")),
+        ] {
+            let mut service = service();
+            service.backends[0].health = health;
+            assert_eq!(says(&service, &what), expected);
+        }
+    }
+
+    #[test]
+    fn the_active_is_never_drained_and_others_are_without_requests() {
+        let one = |name: &str| WaitFor::Drained(Some(name.to_owned()));
+        let mut service = service();
+        service.backends[0].in_flight = 0;
+        assert_eq!(says(&service, &one("a")), err("a is the active"));
+        assert_eq!(says(&service, &one("standby")), ok("standby has no requests"));
+        assert_eq!(says(&service, &WaitFor::Drained(None)), ok("no requests but at the active"));
+        service.backends[1].in_flight = 1;
+        assert_eq!(says(&service, &one("standby")), err("1 request at standby"));
+        assert_eq!(says(&service, &WaitFor::Drained(None)), err("1 request at standby"));
+        service.backends[1].active = true;
+        assert_eq!(says(&service, &WaitFor::Drained(None)), ok("no requests but at the active"));
+    }
+}
