@@ -14,7 +14,7 @@ mod wait;
 
 use std::process::ExitCode;
 
-use admin::wire::{Done, Status};
+use admin::wire::{Backend, Done, Service, Status};
 
 use crate::cli::{Order, Place};
 use crate::client::{AskError, Client, segment};
@@ -22,9 +22,6 @@ use crate::files::{Failure, print};
 use crate::show::printable;
 
 pub(crate) use token::token;
-
-/// Nobody has the traffic of a service.
-const NOBODY: u8 = 20;
 
 /// Carries out a command.
 pub(crate) fn run(order: &Order) -> Result<ExitCode, Failure> {
@@ -65,18 +62,30 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 
 /// The service that is meant: the one given, or the only one there is.
 async fn service_named(client: &Client, given: Option<&str>) -> Result<String, Failure> {
-    if let Some(name) = given {
-        return Ok(name.to_owned());
+    match given {
+        Some(name) => Ok(name.to_owned()),
+        None => Ok(service_in(&client.get("status").await?, None)?.name.clone()),
     }
-    let status: Status = client.get("status").await?;
-    let mut names: Vec<String> = status.services.into_iter().map(|service| service.name).collect();
-    match names.len() {
-        1 => Ok(names.remove(0)),
-        _ => Err(Failure::Config(format!(
+}
+
+/// The same in a status that was asked for already.
+fn service_in<'a>(status: &'a Status, given: Option<&str>) -> Result<&'a Service, Failure> {
+    let names = || status.services.iter().map(|service| service.name.clone());
+    match (given, status.services.as_slice()) {
+        (Some(name), _) => status.service(name).ok_or_else(|| unknown("service", name, names())),
+        (None, [one]) => Ok(one),
+        (None, _) => Err(Failure::Config(format!(
             "understudy: which service? There are {}: name one",
-            names.join(", ")
+            names().collect::<Vec<_>>().join(", ")
         ))),
     }
+}
+
+/// A backend of a service by its name.
+fn backend_in<'a>(service: &'a Service, name: &str) -> Result<&'a Backend, Failure> {
+    let names = service.backends.iter().map(|backend| backend.name.clone());
+    let found = service.backends.iter().find(|backend| backend.name == name);
+    found.ok_or_else(|| unknown("backend", name, names))
 }
 
 /// The path of a service below the API, and what is below it.

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use admin::wire::request::Reason;
-use admin::wire::{ProbeShown, Status};
+use admin::wire::{ProbeShown, Service};
 
-use super::{service_named, service_path, unknown};
+use super::{backend_in, service_in, service_named, service_path};
 use crate::cli::Probe;
 use crate::client::{Client, MOVE_WITHIN, segment};
 use crate::files::{Failure, print};
@@ -13,16 +13,16 @@ use crate::show::{Progress, millis, printable, span};
 
 /// `probe`.
 pub(super) async fn probe(client: &Client, args: &Probe) -> Result<ExitCode, Failure> {
-    let service = service_named(client, args.backend.service.as_deref()).await?;
-    let backend = &args.backend.backend;
+    let (service, backend) = (args.backend.service.as_deref(), &args.backend.backend);
     let (passed, text) = if args.now {
+        let service = service_named(client, service).await?;
         let path = service_path(&service, &format!("backends/{}/probe", segment(backend)));
         let nothing = Reason::default();
         let asked = client.post(&path, &nothing, MOVE_WITHIN);
         let shown: ProbeShown = Progress::during(&format!("probing {backend}"), asked).await?;
         (shown.verdict == "pass", made(&service, backend, &shown, args.verbose))
     } else {
-        last(&client.get("status").await?, &service, backend)?
+        last(service_in(&client.get("status").await?, service)?, backend)?
     };
     print(&text)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -44,20 +44,14 @@ fn made(service: &str, backend: &str, shown: &ProbeShown, verbose: bool) -> Stri
 }
 
 /// Whether the last regular probe passed, and what it said.
-fn last(status: &Status, service: &str, backend: &str) -> Result<(bool, String), Failure> {
-    let known = || status.services.iter().map(|service| service.name.clone());
-    let found = status.service(service).ok_or_else(|| unknown("service", service, known()))?;
-    let known = || found.backends.iter().map(|backend| backend.name.clone());
-    let probed = found.backends.iter().find(|probed| probed.name == backend);
-    let probed = probed.ok_or_else(|| unknown("backend", backend, known()))?;
+fn last(service: &Service, backend: &str) -> Result<(bool, String), Failure> {
+    let probed = backend_in(service, backend)?;
+    let service = &service.name;
     let Some(probe) = &probed.last_probe else {
         return Ok((false, format!("{service}/{backend}: not probed yet")));
     };
     let (outcome, ago) = (printable(&probe.outcome), span(probe.ago_seconds));
-    let took = millis(probe.took_ms);
-    let text = format!(
-        "{service}/{backend}: {outcome} in {took}, {ago} ago; it is {}",
-        probed.health.word()
-    );
+    let (took, health) = (millis(probe.took_ms), probed.health.word());
+    let text = format!("{service}/{backend}: {outcome} in {took}, {ago} ago; it is {health}");
     Ok((probe.outcome == "pass", text))
 }

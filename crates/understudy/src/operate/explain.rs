@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use admin::wire::{Service, Status};
 use jiff::tz::TimeZone;
 
-use super::unknown;
+use super::service_in;
 use crate::client::Client;
 use crate::files::{Failure, print};
 use crate::show::status::{View, failback};
@@ -14,13 +14,9 @@ use crate::show::{Colour, span};
 /// `explain --live`.
 pub(super) async fn live(client: &Client, service: Option<&str>) -> Result<ExitCode, Failure> {
     let status: Status = client.get("status").await?;
-    let known = || status.services.iter().map(|service| service.name.clone());
     let view = View { colour: Colour::Never, zone: TimeZone::system(), age: 0.0 };
     let text = match service {
-        Some(name) => {
-            let found = status.service(name).ok_or_else(|| unknown("service", name, known()))?;
-            explained(found, &view)
-        }
+        Some(_) => explained(service_in(&status, service)?, &view),
         None => {
             let all = status.services.iter().map(|service| explained(service, &view));
             all.collect::<Vec<_>>().join("\n")

@@ -11,7 +11,7 @@ use jiff::{Timestamp, Zoned};
 use serde_json::Value;
 use tokio::time::{Instant, interval};
 
-use super::{NOBODY, parse, service_named, unknown};
+use super::{parse, service_in};
 use crate::cli::{Active, Status};
 use crate::client::Client;
 use crate::files::{Failure, print, print_on};
@@ -20,13 +20,13 @@ use crate::show::status::{View, render, summary};
 
 /// A service is on a standby.
 const STANDBY: u8 = 10;
+/// Nobody has the traffic of a service.
+const NOBODY: u8 = 20;
 
 /// `active`.
 pub(super) async fn active(client: &Client, args: &Active) -> Result<ExitCode, Failure> {
-    let service = service_named(client, args.service.as_deref()).await?;
     let status: wire::Status = client.get("status").await?;
-    let chosen = chosen(&status, Some(&service))?;
-    match chosen.iter().find_map(|service| service.active.as_ref()) {
+    match &service_in(&status, args.service.as_deref())?.active {
         Some(active) => print(active),
         None => Ok(ExitCode::from(NOBODY)),
     }
@@ -65,10 +65,10 @@ fn chosen<'a>(
     status: &'a wire::Status,
     service: Option<&str>,
 ) -> Result<Vec<&'a Service>, Failure> {
-    let Some(name) = service else { return Ok(status.services.iter().collect()) };
-    let known = || status.services.iter().map(|service| service.name.clone());
-    let found = status.service(name).ok_or_else(|| unknown("service", name, known()))?;
-    Ok(vec![found])
+    match service {
+        Some(_) => Ok(vec![service_in(status, service)?]),
+        None => Ok(status.services.iter().collect()),
+    }
 }
 
 /// The same as JSON, as the server said it.

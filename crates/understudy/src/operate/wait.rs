@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use admin::wire::{Health, Service, Status};
 use tokio::time::timeout;
 
-use super::{parse, service_named, unknown};
+use super::{backend_in, parse, service_in, service_named};
 use crate::cli::{Wait, WaitFor};
 use crate::client::Client;
 use crate::files::{Failure, print};
@@ -43,11 +43,7 @@ async fn until(
             continue;
         }
         let status: Status = parse(&message.data)?;
-        let Some(found) = status.service(service) else {
-            let known = status.services.iter().map(|service| service.name.clone());
-            return Err(unknown("service", service, known));
-        };
-        match holds(found, what)? {
+        match holds(service_in(&status, Some(service))?, what)? {
             Ok(words) => return Ok(words),
             Err(words) => {
                 progress.say(&format!("{service}: waiting: {words}"));
@@ -59,27 +55,22 @@ async fn until(
 
 /// What holds, or what does not yet, in words.
 fn holds(service: &Service, what: &WaitFor) -> Result<Result<String, String>, Failure> {
-    let backend = |name: &String| {
-        let found = service.backends.iter().find(|backend| backend.name == *name);
-        let known = service.backends.iter().map(|backend| backend.name.clone());
-        found.ok_or_else(|| unknown("backend", name, known))
-    };
     let active = service.active.as_deref().unwrap_or("nobody");
     Ok(match what {
         WaitFor::Active(name) => {
-            backend(name)?;
+            backend_in(service, name)?;
             let words = format!("{active} is active");
             if active == name { Ok(words) } else { Err(words) }
         }
         WaitFor::Healthy(name) => {
-            let health = backend(name)?.health;
+            let health = backend_in(service, name)?.health;
             let words = format!("{name} is {}", health.word());
             match health {
                 Health::Up => Ok(words),
                 Health::Down | Health::Unknown => Err(words),
             }
         }
-        WaitFor::Drained(Some(name)) => match backend(name)? {
+        WaitFor::Drained(Some(name)) => match backend_in(service, name)? {
             backend if backend.active => Err(format!("{name} is the active")),
             backend if backend.in_flight > 0 => {
                 Err(format!("{} at {name}", requests(backend.in_flight)))

@@ -79,9 +79,12 @@ impl Fake {
         self.folder.path()
     }
 
-    /// Answers at a Unix socket.
+    /// Answers at a Unix socket, the same one each time.
     pub(crate) fn at_socket(&self) -> PathBuf {
         let path = self.folder.path().join("admin.sock");
+        if path.exists() {
+            return path;
+        }
         let listener = UnixListener::bind(&path).expect("a socket");
         let (handler, asked) = (self.handler.clone(), self.asked.clone());
         thread::spawn(move || {
@@ -113,6 +116,13 @@ impl Fake {
             }
         });
         address
+    }
+
+    /// Runs a command against it, at its Unix socket.
+    pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let mut command = understudy(args);
+        command.arg("--socket").arg(self.at_socket());
+        outcome(command)
     }
 
     /// Every request so far, as `METHOD path`.
@@ -179,7 +189,8 @@ fn read(stream: &mut impl Read) -> io::Result<Asked> {
     let length = fields.get("content-length").map_or(0, |length| length.parse().expect("a length"));
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
+    let body =
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
     Ok(Asked { method, path, fields, body })
 }
 
@@ -196,11 +207,8 @@ pub(crate) fn understudy(args: &[&str]) -> Command {
     command
 }
 
-/// Exit code, standard output, standard error.
-pub(crate) type Outcome = (i32, String, String);
-
-/// Runs to the end, within reason.
-pub(crate) fn outcome(mut command: Command) -> Outcome {
+/// Runs to the end: exit code, standard output, standard error.
+pub(crate) fn outcome(mut command: Command) -> (i32, String, String) {
     let output = command.output().expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
