@@ -1,7 +1,8 @@
 //! `understudy`: an active-passive HTTP load balancer.
 //!
-//! Parses the arguments and hands over. Exit codes: 0; 2 for a wrong use or a wrong config; 1 for
-//! everything else.
+//! Parses the arguments and hands over. Exit codes: 0; 2 for a wrong use or a wrong config; 3 for what
+//! the running load balancer refused; 1 for everything else. `status` and `active` also have 10, on a
+//! standby, and 20, nobody active.
 
 mod cli;
 mod client;

@@ -1,12 +1,12 @@
 //! The commands that ask a running load balancer: which service, what is asked, what is printed, and
 //! what the exit code says.
 
-mod backends;
 mod drill;
 mod events;
 mod explain;
 mod incidents;
 mod moves;
+mod probe;
 mod settings;
 mod status;
 mod token;
@@ -43,7 +43,7 @@ pub(crate) fn run(order: &Order) -> Result<ExitCode, Failure> {
             Order::Events(args) => events::events(&client, args).await,
             Order::Incidents(args) => incidents::incidents(&client, args).await,
             Order::Drill(args) => drill::drill(&client, args).await,
-            Order::Probe(args) => backends::probe(&client, args).await,
+            Order::Probe(args) => probe::probe(&client, args).await,
             Order::Reload(args) => settings::reload(&client, args).await,
         }
     })

@@ -102,6 +102,8 @@ impl std::fmt::Display for When {
         write!(f, "{}", local.strftime("%F %T %:z"))?;
         let zone = local.time_zone();
         match zone.iana_name() {
+            // Read as UTC, which is probably not meant.
+            _ if zone.is_unknown() => f.write_str(" (the zone of this machine is not known)"),
             Some(name) => write!(f, " ({name})"),
             // A zone without a name: the offset says it all.
             None => Ok(()),
@@ -214,6 +216,8 @@ mod tests {
         let now = "2026-11-27T01:00:00Z".parse::<Timestamp>().expect("a time");
         let zoned = now.to_zoned(TimeZone::UTC);
         assert_eq!(When { local: zoned }.to_string(), "2026-11-27 01:00:00 +00:00 (UTC)");
+        let unknown = When { local: now.to_zoned(TimeZone::unknown()) }.to_string();
+        assert!(unknown.ends_with("+00:00 (the zone of this machine is not known)"), "{unknown}");
         let nameless = When { local: now.to_zoned(madrid()) };
         assert_eq!(nameless.to_string(), "2026-11-27 02:00:00 +01:00");
     }

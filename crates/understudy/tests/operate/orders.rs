@@ -32,7 +32,7 @@ fn each_order_is_one_request_and_one_line() {
             json!({ "to": "b", "verify_seconds": 90.0, "dry_run": false, "reason": "disk swap" }),
         ),
         ("switchover web --to b", "POST", "/switchover", json!({ "to": "b", "dry_run": false })),
-        ("switchover web --cancel --reason disk_swap", "DELETE", "/switchover", why.clone()),
+        ("switchover web --cancel --reason disk_swap", "DELETE", "/switchover", why),
         ("failback web", "POST", "/failback", json!({ "dry_run": false })),
         (
             "failback web --verify 0s",

@@ -33,7 +33,9 @@ fn a_wait_ends_when_it_holds() {
         (&["--drained"], busy, "web: no requests but at the active\n"),
         (&["--healthy", "b"], down, "web: b is up\n"),
     ] {
-        let fake = Fake::new(move |_, _| states(&[status_of(&[first.clone()]), status(Some("b"))]));
+        let fake = Fake::new(move |_, _| {
+            states(&[status_of(std::slice::from_ref(&first)), status(Some("b"))])
+        });
         let outcome = fake.run(&[&["wait", "web"], args].concat());
         assert_eq!(outcome, (0, said.to_owned(), String::new()), "{args:?}");
         assert_eq!(fake.lines(), ["GET /api/v1/events/stream"]);
