@@ -143,7 +143,7 @@ impl Screen {
         // Over what was there before, without a blank moment in between.
         let text = text.replace('\n', "\x1b[K\n");
         let mut out = io::stdout().lock();
-        write!(out, "\x1b[H{now}\x1b[K\n\x1b[K\n{text}\x1b[J")?;
+        out.write_all(format!("\x1b[H{now}\x1b[K\n\x1b[K\n{text}\x1b[J").as_bytes())?;
         Ok(out.flush()?)
     }
 }
