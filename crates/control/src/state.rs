@@ -24,7 +24,9 @@ use tokio::sync::oneshot;
 
 use ledger::{Content, IN_MEMORY, Ledger, ON_DISK};
 use place::{Entered, InUse};
-pub(crate) use saved::SavedService;
+pub(crate) use saved::{
+    SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, epoch_from,
+};
 use writer::{Keeping, Shared, Writer};
 
 /// How long [`Store::commit`] waits for the disk.
