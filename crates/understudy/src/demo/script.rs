@@ -138,6 +138,12 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
             }
         }
         Kind::HealthChanged { .. }
+        | Kind::CalledOff { .. }
+        | Kind::Verified { .. }
+        | Kind::DrillBegan { .. }
+        | Kind::DrillEnded { .. }
+        | Kind::Ordered { .. }
+        | Kind::State { .. }
         | Kind::StreamsSettled { .. }
         | Kind::AdminChanged { .. }
         | Kind::Locked
@@ -227,6 +233,7 @@ mod tests {
                 evidence: "".into(),
                 took: None,
                 streams: 0,
+                incident: None,
             },
         };
         let second = Duration::from_secs(1);
