@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Command, Conditions, Damping, Effect, Exclusive, Failback,
-    Failover, Input, LockRule, Policy, Preview, Reason, Refusal, Verdict,
+    AdminState, AllDown, BackendId, Blocker, Command, Conditions, Damping, Effect, Exclusive,
+    Failback, Failover, Input, LockRule, Policy, Preview, Reason, Refusal, Verdict,
 };
 use super::second_opinion::SecondOpinion;
 
@@ -119,7 +119,7 @@ impl Random {
             startup_grace: self.millis(&[0, 300, 2000]),
             damping: Damping {
                 window: self.millis(&[0, 700, 5000, 20_000]),
-                cap: self.millis(&[0, 1500, 60_000]),
+                cap: self.millis(&[0, 1500, 20_000]),
             },
             lock: self.pick(&[None, None, Some(lock)]),
             exclusive: self.pick(&[None, None, Some(exclusive)]),
@@ -151,6 +151,7 @@ struct World {
     workers: Noise,
     trace: Vec<String>,
     seen: BTreeSet<String>,
+    seen_blocked: BTreeSet<&'static str>,
 }
 
 impl World {
@@ -178,6 +179,7 @@ impl World {
             workers: Noise::Some,
             trace: vec![],
             seen: BTreeSet::new(),
+            seen_blocked: BTreeSet::new(),
         };
         for _ in 0..steps {
             world.pass_time();
@@ -186,6 +188,8 @@ impl World {
             world.disturb();
         }
         world.faults_stop();
+        let blocked = world.seen_blocked.iter().map(|what| format!("blocked {what}"));
+        world.seen.extend(blocked);
         world
     }
 
@@ -210,9 +214,21 @@ impl World {
         }
         self.opinion.judge(now, &input, &effects, &self.failover);
         for blocker in self.failover.status().failback.map(|f| f.blockers).unwrap_or_default() {
-            let text = format!("{blocker:?}");
-            let name = text.split(' ').next().unwrap_or_default();
-            self.seen.insert(format!("blocked {name}"));
+            self.seen_blocked.insert(match blocker {
+                Blocker::NotEligible { .. } => "NotEligible",
+                Blocker::HoldDown { .. } => "HoldDown",
+                Blocker::Passes { .. } => "Passes",
+                Blocker::InFlight { .. } => "InFlight",
+                Blocker::WindowClosed => "WindowClosed",
+                Blocker::Pinned => "Pinned",
+                Blocker::Locked => "Locked",
+                Blocker::Manual => "Manual",
+                Blocker::Never => "Never",
+                Blocker::Switching => "Switching",
+                Blocker::Verifying { .. } => "Verifying",
+                Blocker::Drill { .. } => "Drill",
+                Blocker::CalledOff { .. } => "CalledOff",
+            });
         }
     }
 
@@ -458,6 +474,7 @@ impl World {
             windowed: true,
         });
         self.policy.lock = None;
+        self.policy.damping.cap = Duration::from_millis(1500);
         self.apply_config();
         for id in self.ids.clone() {
             self.apply(Input::Command(Command::SetAdmin(id, AdminState::Ready)));
@@ -501,7 +518,7 @@ impl Drop for World {
     fn drop(&mut self) {
         if thread::panicking() {
             let Self { seed, steps, inputs, now, trace, .. } = self;
-            let tail = trace[trace.len().saturating_sub(60)..].join("\n");
+            let tail = trace[trace.len().saturating_sub(12)..].join("\n");
             eprintln!(
                 "seed {seed}, step {inputs}, at {now:?}; the last inputs and effects:\n{tail}"
             );
