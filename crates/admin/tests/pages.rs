@@ -144,7 +144,7 @@ async fn a_name_that_is_not_ours_is_refused_on_loopback() {
         let answer = admin.raw(&request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
         let says_what_to_do =
-            answer.contains("127.0.0.1 or localhost, or set `allow_remote: true`");
+            answer.contains("127.0.0.1 or localhost, or give the admin listener an address");
         assert_eq!(says_what_to_do, status == "421", "{answer}");
     }
 }

@@ -233,6 +233,7 @@ impl Flags {
             health_path: self.health_path.clone(),
             failback_after: self.failback_after.clone(),
             admin: self.admin.clone(),
+            state_dir: None,
             workers: self.workers.clone(),
         };
         flags.to_yaml()

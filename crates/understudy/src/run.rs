@@ -42,7 +42,7 @@ async fn serve(
 ) -> Result<ExitCode, Failure> {
     let mut stops = Stops::new()?;
     let reloads = Reloads::new(file)?;
-    let admin = config.admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
+    let admin = config.admin.address.map(bind_admin).transpose()?;
     let control = Control::start(config, source).await?;
     announce(&control, admin.as_ref())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
@@ -51,7 +51,9 @@ async fn serve(
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let admin = admin.map(|listener| {
         let stop = async { drop(admin_stopped.await) };
-        tokio::spawn(admin::serve(listener, control.clone(), stop))
+        let endpoints = vec![admin::Endpoint::Tcp(listener)];
+        let settings = admin::Settings::default();
+        tokio::spawn(admin::serve(endpoints, settings, control.clone(), stop))
     });
 
     tracing::info!(signal = stops.next().await, "stopping: running requests may finish");

@@ -138,7 +138,8 @@ async fn run(
 
 /// Answers on the admin listener. Never returns: when the listener breaks, the demo does without.
 async fn serve_admin(listener: TcpListener, control: Control) {
-    let _ = admin::serve(listener, control, pending()).await;
+    let endpoints = vec![admin::Endpoint::Tcp(listener)];
+    let _ = admin::serve(endpoints, admin::Settings::default(), control, pending()).await;
     pending::<()>().await;
 }
 
