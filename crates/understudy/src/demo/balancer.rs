@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use control::{Control, Source};
+use control::{Control, Inherited, Source};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -146,7 +146,7 @@ async fn serve_admin(listener: TcpListener, control: Control) {
 async fn start(text: &str, admin: &TcpListener) -> anyhow::Result<Running> {
     let loaded = config::load(FILE, text, Path::new(""))?;
     let source = Source { file: FILE.to_owned(), base: PathBuf::new(), path: None };
-    let control = Control::start(loaded.config, source).await?;
+    let control = Control::start(loaded.config, source, Inherited::default()).await?;
     let listening = control.listening();
     let local = listening.first().and_then(|listening| listening.local.tcp());
     let service = local.context("no listener")?;
