@@ -11,10 +11,10 @@ use config::model::{
 };
 use connect::Destination;
 use health::Subject;
-use rustls::ServerConfig;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, Snapshot};
 use routing::failover::{BackendId, Policy};
 use routing::table::Table;
+use rustls::ServerConfig;
 
 use self::build::{Shared, spec, spread};
 use crate::ids::Ids;
