@@ -169,6 +169,12 @@ impl Driver {
             incident.mark(Step::Activated, now);
             *look_at = now + LOOKED_AFTER;
         }
+        if self.failover.status().verifying.is_some()
+            && let Some(watched) = to.and_then(|to| self.backends.get(&to))
+        {
+            // An operator waits for the first good answer, and there may be no traffic to get one.
+            watched.prober.suspect();
+        }
         self.record_move(from, to, reason, epoch, count);
         self.store_record();
     }
