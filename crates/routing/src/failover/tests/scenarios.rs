@@ -2777,3 +2777,29 @@ fn a_preview_of_the_last_drain_says_that_nobody_is_left() {
         0s would: a -> none failover",
     );
 }
+
+#[test]
+fn a_move_of_a_reload_that_becomes_necessary_has_another_reason() {
+    check(
+        "policy fall 1\n by hand
+        at 0s probe a pass; probe b pass\n at 30s reload b a; show switch; probe a fail; show switch",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        30s hold 1 planned
+        30s switch a -> b reload planned since 30s
+        30s a down
+        30s switch a -> b failover since 30s",
+    );
+}
+
+#[test]
+fn who_serves_again_after_a_restart_may_have_to_fail_back_at_once() {
+    check_on_standby(
+        "at 1s reload a b with hold_down 1s; restart; probe a pass\n at 2.5s probe b pass",
+        "1s a up
+        2.5s b up
+        2.5s none -> b startup 3
+        2.5s b -> a failback 4",
+    );
+}
