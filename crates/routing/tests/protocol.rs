@@ -7,8 +7,8 @@
 //! given up. A global timeline is checked at every start of a request.
 //!
 //! Uses nothing but `std` and `routing`, because `mutations.rs` compiles it again for every
-//! deliberate break of a rule. `UNDERSTUDY_SEEDS`, `UNDERSTUDY_STEPS` (seconds per seed divided by
-//! ten) and `UNDERSTUDY_SEED` as for the simulation of the rules.
+//! deliberate break of a rule. `UNDERSTUDY_SEEDS` (a quarter of them is played), `UNDERSTUDY_STEPS`
+//! (tenths of seconds) and `UNDERSTUDY_SEED` as for the simulation of the rules.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::env;

@@ -289,7 +289,7 @@ impl Run {
             }
             Effect::Release { switch, why } => {
                 let why = match why {
-                    Abort::TargetLost => "target lost",
+                    Abort::SuccessorLost => "successor lost",
                     Abort::Overruled => "overruled",
                     Abort::Unacknowledged => "unacknowledged",
                 };
