@@ -2804,3 +2804,172 @@ fn who_serves_again_after_a_restart_may_have_to_fail_back_at_once() {
         2.5s b -> a failback 4",
     );
 }
+
+#[test]
+fn a_failback_is_due_when_the_last_of_what_takes_time_is_over() {
+    check(
+        "backends a b c\n policy fall 1 rise 1
+        at 0s probe a fail; probe b pass; probe c pass; command switchover c
+        at 1s command failback verify 5s; answered 3; probe a pass; show failback\n at 20s tick",
+        "0s a down
+        0s b up
+        0s none -> b startup 1
+        0s c up
+        0s b -> c switchover 2
+        1s c -> b failback 3
+        1s verified 3
+        1s a up
+        1s failback a at 11s: verifying until 6s, hold-down until 11s
+        11s b -> a failback 4",
+    );
+}
+
+#[test]
+fn of_two_that_may_have_requests_one_is_always_another() {
+    check_by_hand(
+        "at 1s command switchover b; held 1 all; reload a b with exclusive 5s
+        at 2s probe a fail; probe b fail; probe a pass",
+        "1s hold 1 planned
+        1s a -> b switchover 2
+        2s a down
+        2s b down
+        2s b -> none failover 3
+        2s a up
+        2s hold 2 drain 5s",
+    );
+}
+
+#[test]
+fn a_return_does_not_pause_when_its_backend_fails_for_good() {
+    check_by_hand(
+        "at 1s command switchover b verify 5s; held 1 all\n at 7s held 2 lost
+        at 8s probe b fail; show switch",
+        "1s hold 1 planned
+        1s a -> b switchover 2
+        6s hold 2 planned
+        7s release 2 unacknowledged
+        8s b down
+        8s hold 3
+        8s switch b -> a return since 8s",
+    );
+}
+
+#[test]
+fn a_drill_does_not_wait_for_the_first_verdict_on_another() {
+    check(
+        "backends a b c\n policy fall 1
+        at 0s probe a pass; probe b pass; command drill 20s\n at 1s probe b fail",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s drill a until 20s
+        0s a -> b drill 2
+        1s b down
+        1s drill a ended early
+        1s b -> a drill 3",
+    );
+}
+
+#[test]
+fn after_a_restart_nobody_waits_for_a_backend_that_is_drilled() {
+    check(
+        "by hand\n at 0s probe a pass; probe b pass; command drill 20s; restart; probe b pass",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s drill a until 20s
+        0s hold 1 planned
+        0s b up
+        0s none -> b startup 2",
+    );
+}
+
+#[test]
+fn a_return_from_a_drill_outlives_a_restart() {
+    check(
+        "policy manual\n by hand
+        at 0s probe a pass; probe b pass; command drill 4s; held 1 all
+        at 5s restart; probe b pass; probe a pass; held 1 all",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s drill a until 4s
+        0s hold 1 planned
+        0s a -> b drill 2
+        4s drill a ended
+        4s hold 2 planned
+        5s b up
+        5s drill a ended
+        5s none -> b startup 3
+        5s a up
+        5s hold 1 planned
+        5s b -> a drill 4",
+    );
+}
+
+#[test]
+fn moves_grow_old_across_a_restart() {
+    check(
+        "policy rise 1 fall 1 manual lock_after 2 10s
+        at 0s probe a pass; probe b pass; probe a fail
+        at 9s restart; probe b pass; probe a pass\n at 11s probe b fail; show counts",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s a down
+        0s a -> b failover 2
+        9s b up
+        9s none -> b startup 3
+        9s a up
+        11s b down
+        11s b -> a failover 4
+        11s 0 flaps, 1 switches",
+    );
+}
+
+#[test]
+fn who_fails_during_a_drill_has_not_flapped_for_the_drilled_one() {
+    check(
+        "backends a b c\n policy fall 1 rise 1
+        at 0s probe a fail; probe b pass; probe c pass; probe a pass\n at 11s command drill 20s
+        at 12s probe b fail; show counts",
+        "0s a down
+        0s b up
+        0s none -> b startup 1
+        0s c up
+        0s a up
+        10s b -> a failback 2
+        11s drill a until 31s
+        11s a -> b drill 3
+        12s b down
+        12s b -> c failover 4
+        12s 0 flaps, 0 switches",
+    );
+}
+
+#[test]
+fn a_stricter_lock_rule_counts_what_it_needs_of_earlier_moves() {
+    check(
+        "policy fall 1 rise 1 manual lock_after 9 60s
+        at 0s probe a pass; probe b pass; probe a fail; probe a pass; probe b fail; probe b pass
+        at 1s probe a fail; probe a pass; show counts; reload a b with lock_after 2 60s; show counts
+        at 2s probe b fail",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s a down
+        0s a -> b failover 2
+        0s a up
+        0s b down
+        0s b -> a failover 3
+        0s b up
+        1s a down
+        1s a -> b failover 4
+        1s a up
+        1s 0 flaps, 3 switches
+        1s 0 flaps, 2 switches
+        2s b down
+        2s b -> a failover 5
+        2s locked",
+    );
+}

@@ -307,7 +307,10 @@ impl World {
 
     /// What has arrived of the workers' answers, and what they are asked.
     fn deliver(&mut self) {
+        let mut rounds = 0;
         while let Some(at) = self.answers.iter().position(|(due, _)| *due <= self.now) {
+            rounds += 1;
+            assert!(rounds < 100, "moves follow moves without end");
             let (_, answer) = self.answers.swap_remove(at);
             self.apply(answer);
         }
