@@ -50,7 +50,7 @@ impl Resuming {
 
 impl Failover {
     /// A service that goes on after a restart. What `saved` says of backends that are not here any
-    /// more is dropped.
+    /// more is dropped. Follow it with a [`Tick`](super::Input::Tick): something may be over already.
     #[must_use]
     pub fn resume(now: Instant, backends: &[BackendId], policy: Policy, saved: Saved) -> Self {
         let mut resumed = Self::new(now, backends, policy);
