@@ -9,28 +9,45 @@ use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use routing::failover::Damping;
+use routing::failover::{Damping, Exclusive};
 
 use crate::address::{leads_to, overlap, show_host};
+use crate::admin::DraftToken;
 use crate::kinds::show_duration;
 use crate::lint;
-use crate::model::{ListenAddress, Listener, Scheme, Service, Trust, UpstreamTls};
+use crate::model::{
+    Admin, AdminSocket, ListenAddress, Listener, Probe, Scheme, Service, Trust, UpstreamTls,
+};
 use crate::problem::quoted;
 use crate::reader::Section;
-use crate::report::{At, Complaint, Place, Report};
+use crate::report::{At, Complaint, Report};
 use crate::sections::Draft;
 use crate::service::DraftBackend;
 use crate::suggest::closest;
 
-pub(crate) fn admin(section: &Section<'_>, place: &Place, address: SocketAddr, allow_remote: bool) {
-    if address.ip().is_loopback() || allow_remote {
+/// Whom the admin listener would let in. Only for a section that could be read.
+pub(crate) fn admin(section: &Section<'_>, admin: &Admin) {
+    let Some(address) = admin.address.filter(|address| !address.ip().is_loopback()) else { return };
+    if admin.tls.is_some() && !admin.tokens.is_empty() {
         return;
     }
     let message = format!("the admin listener on {address} could be reached from other machines");
-    // There is no flag for it, and this is said about the flag `--admin` too.
-    let advice =
-        "use 127.0.0.1, or a config file with `allow_remote: true` when a firewall protects it";
-    section.report().error(place, Complaint::new(message).advice(advice));
+    // There are no flags for them, and this is said about the flag `--admin` too.
+    let advice = "use 127.0.0.1, or a config file with `admin.tls` and `admin.tokens`";
+    section.report().error(&section.place("address"), Complaint::new(message).advice(advice));
+}
+
+/// Names say in the journal who did it.
+pub(crate) fn tokens(section: &Section<'_>, tokens: &[DraftToken]) {
+    let mut names = HashMap::new();
+    for token in tokens {
+        let name = &token.value.name;
+        if let Some(line) = names.insert(name, token.place.mark.line) {
+            let message = format!("the name {} is already used on line {line}", quoted(name));
+            let complaint = Complaint::new(message).advice("names of tokens are unique");
+            section.report().error(&token.place, complaint);
+        }
+    }
 }
 
 pub(crate) fn backends(section: &Section<'_>, backends: &[DraftBackend]) {
@@ -137,6 +154,36 @@ pub(crate) fn verified(section: &Section<'_>, trust: &Trust, name: Option<&str>)
     }
 }
 
+/// Requests wait in hold while the old active finishes.
+pub(crate) fn exclusive(section: &Section<'_>, service: &Service) {
+    let Some(Exclusive { drain }) = service.policy.exclusive else { return };
+    let timeout = service.hold.timeout;
+    if drain < timeout {
+        return;
+    }
+    let message = format!(
+        "a move may take {}, and requests wait for {} only",
+        show_duration(drain),
+        show_duration(timeout)
+    );
+    let advice = "lower `exclusive.drain`, or raise `hold.timeout`: requests would get 503 before the move is over";
+    let place = section.place_of(&["exclusive.drain", "exclusive"]);
+    section.report().error(&place, Complaint::new(message).advice(advice));
+}
+
+/// Probes carry the epoch as well.
+pub(crate) fn epoch_header(section: &Section<'_>, service: &Service) {
+    let (Some(name), Probe::Http(probe)) = (&service.epoch_header, &service.health.probe) else {
+        return;
+    };
+    if probe.headers.contains_key(name) {
+        let message = format!("{} is written by `epoch_header` already", quoted(name.as_str()));
+        let advice = "remove it from the fields of the probe, or give `epoch_header` another name";
+        let place = section.place_of(&["health.http.headers"]);
+        section.report().error(&place, Complaint::new(message).advice(advice));
+    }
+}
+
 /// Keys that promise protection where there can be none.
 pub(crate) fn protection(section: &Section<'_>, service: &Service) {
     let https = service.backends.iter().any(|backend| backend.url.scheme == Scheme::Https);
@@ -165,6 +212,21 @@ pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
     redirects(report, draft);
     routes(report, draft);
     loops(report, draft);
+    memory(report, draft);
+}
+
+/// What a restart undoes.
+fn memory(report: &Report<'_>, draft: &Draft) {
+    // What could not be read may be the folder.
+    if report.errors() > 0 {
+        return;
+    }
+    for service in &draft.services {
+        if let Some(lint) = lint::memory(&service.service, draft.state_dir.as_deref()) {
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            report.warning(&service.failback, complaint);
+        }
+    }
 }
 
 fn sockets(report: &Report<'_>, draft: &Draft) {
@@ -187,17 +249,33 @@ fn sockets(report: &Report<'_>, draft: &Draft) {
             report.error(&listener.place, Complaint::new(message).advice(advice));
         }
     }
-    let Some(admin) = &draft.admin else { return };
-    let taken = admin.value.address.into();
-    let clash = |listener: &&At<Listener>| overlap(&listener.value.address, &taken);
-    if let Some(listener) = draft.listeners.iter().find(clash) {
-        let message = format!(
-            "{} is taken by the admin listener ({})",
-            listener.value.address, admin.value.address
-        );
-        let advice = "use another port here, or another `admin.address`";
-        report.error(&listener.place, Complaint::new(message).advice(advice));
+    for taken in admin_listens(draft) {
+        let clash = |listener: &&At<Listener>| overlap(&listener.value.address, &taken);
+        if let Some(listener) = draft.listeners.iter().find(clash) {
+            let address = &listener.value.address;
+            let (message, advice) = match taken {
+                ListenAddress::Tcp(_) => (
+                    format!("{address} is taken by the admin listener ({taken})"),
+                    "use another port here, or another `admin.address`",
+                ),
+                ListenAddress::Unix(_) => (
+                    format!("{address} is taken by the admin socket"),
+                    "use another path here, or another `admin.socket`",
+                ),
+            };
+            report.error(&listener.place, Complaint::new(message).advice(advice));
+        }
     }
+}
+
+/// Where operators and Prometheus ask, as far as that is known before the start.
+fn admin_listens(draft: &Draft) -> Vec<ListenAddress> {
+    let Admin { address, socket, .. } = &draft.admin.value;
+    let socket = match socket {
+        AdminSocket::Path(path) => Some(ListenAddress::Unix(path.as_path().into())),
+        AdminSocket::Auto | AdminSocket::Off => None,
+    };
+    address.map(ListenAddress::from).into_iter().chain(socket).collect()
 }
 
 /// Redirects that would lead to a listener in the clear, and redirects to nowhere.
@@ -286,8 +364,7 @@ fn routes(report: &Report<'_>, draft: &Draft) {
 
 fn loops(report: &Report<'_>, draft: &Draft) {
     let own = draft.listeners.iter().map(|listener| listener.value.address.clone());
-    let own: Vec<ListenAddress> =
-        own.chain(draft.admin.iter().map(|admin| admin.value.address.into())).collect();
+    let own: Vec<ListenAddress> = own.chain(admin_listens(draft)).collect();
     for backend in draft.services.iter().flat_map(|service| &service.backends) {
         if let Some(address) = own.iter().find(|address| leads_to(&backend.backend.url, address)) {
             let message =

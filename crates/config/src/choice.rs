@@ -82,14 +82,23 @@ pub(crate) fn off_or<T>(
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             return read(value).map(Some);
         }
-        let complaint = Complaint::new(format!("expected {expected}, found {}", quoted(text)));
-        let complaint = match text.to_ascii_lowercase().as_str() {
-            "false" | "no" | "none" | "never" | "unlimited" | "infinite" | "disabled" => {
-                complaint.advice("write `off`")
-            }
-            _ => complaint,
+        let complaint = if means_off(text) {
+            say_off(expected, text)
+        } else {
+            Complaint::new(format!("expected {expected}, found {}", quoted(text)))
         };
         value.report().error(value.place(), complaint);
         None
     }
+}
+
+/// Whether somebody wrote this for `off`.
+pub(crate) fn means_off(text: &str) -> bool {
+    let words = ["false", "no", "none", "never", "unlimited", "infinite", "disabled"];
+    words.contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// What to tell them. `expected` completes "expected ..., found `none`".
+pub(crate) fn say_off(expected: &str, text: &str) -> Complaint {
+    Complaint::new(format!("expected {expected}, found {}", quoted(text))).advice("write `off`")
 }

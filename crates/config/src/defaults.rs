@@ -8,10 +8,12 @@
 pub(crate) const WORKERS: &str = "auto";
 /// Longer than almost any request, shorter than the 90 s after which service managers kill.
 pub(crate) const SHUTDOWN_TIMEOUT: &str = "30s";
+/// Where it may write is for the operator to say; without it everything works but its memory.
+pub(crate) const STATE_DIR: &str = "off";
 /// Loopback: nobody outside can reach the admin listener unless the operator says so.
 pub(crate) const ADMIN_ADDRESS: &str = "127.0.0.1:9900";
-/// Anything beyond loopback must be asked for.
-pub(crate) const ALLOW_REMOTE: &str = "false";
+/// The command line tool finds it without a word, and nobody else may open it.
+pub(crate) const ADMIN_SOCKET: &str = "auto";
 
 // --- Clients of a listener. ---
 
@@ -105,7 +107,24 @@ pub(crate) const DAMPING_WINDOW: &str = "10m";
 /// Even a primary that flapped all night gets another chance each hour.
 pub(crate) const HOLD_DOWN_CAP: &str = "1h";
 /// Never: a service that locks itself needs somebody awake to unlock it.
-pub(crate) const LOCK_AFTER: &str = "0";
+pub(crate) const LOCK_AFTER: &str = "off";
+/// The hold-down says the same in time, which does not change with the interval of probes.
+pub(crate) const PASSES: &str = "0";
+/// A move does not hurt requests that are in flight: the old active answers them.
+pub(crate) const IN_FLIGHT_BELOW: &str = "off";
+/// Always: a primary that is well again serves again.
+pub(crate) const WINDOW: &str = "off";
+/// The one zone whose clocks are never changed.
+pub(crate) const TIME_ZONE: &str = "UTC";
+/// New requests never overlap; to wait for the running ones makes all others wait, at every move.
+pub(crate) const EXCLUSIVE: &str = "false";
+/// Half the time that requests are held: whoever waits for the move still gets an answer.
+pub(crate) const EXCLUSIVE_DRAIN: &str = "5s";
+/// Every write that a backend passes on can then be refused when it comes late; who does not look at
+/// it loses nothing.
+pub(crate) const EPOCH_HEADER: &str = "X-Understudy-Epoch";
+/// A target that cannot do its work shows that within its first requests or probes.
+pub(crate) const VERIFY: &str = "10s";
 /// When nobody is eligible an honest 503 is better than a request lost in a dead backend.
 pub(crate) const ALL_DOWN: &str = "reject";
 /// Time for the first verdict on the primary, even when one probe of it times out and is repeated.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use routing::failover::{AllDown, Failback};
+use routing::failover::AllDown;
 
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
@@ -14,9 +14,13 @@ use crate::model::{
 use crate::probe::show_status;
 use crate::times::Times;
 
+mod admin;
 mod listeners;
+mod moves;
 
+use admin::admin;
 use listeners::{listeners, warning};
+use moves::{coming_back, moving};
 
 /// What this config does, service by service, with the worst-case times that follow from it and
 /// warnings about dangerous values.
@@ -30,10 +34,13 @@ pub fn explain(config: &Config) -> String {
             probes(service),
             leaving(service),
             waiting(service),
+            moving(service),
             moved(service),
             coming_back(service),
         ];
-        let warnings = lint::service(service).iter().map(warning).collect::<Vec<_>>();
+        let forgotten = lint::memory(service, config.state_dir.as_deref());
+        let warnings = lint::service(service).into_iter().chain(forgotten);
+        let warnings: Vec<String> = warnings.map(|lint| warning(&lint)).collect();
         let lines: Vec<String> =
             sentences.into_iter().chain(warnings).map(|line| format!("  {line}\n")).collect();
         format!("{}\n{}", service.name, lines.concat())
@@ -62,10 +69,7 @@ fn front(config: &Config) -> String {
         Some(service) => format!("Every request goes to {}.\n", service.name),
         None => "Any other request is answered 404.\n".to_owned(),
     });
-    text.push_str(&match &config.admin {
-        Some(admin) => format!("Metrics and status are on {}.\n", admin.address),
-        None => "Metrics and status are off.\n".to_owned(),
-    });
+    text.push_str(&admin(config));
     text
 }
 
@@ -224,6 +228,9 @@ fn waiting(service: &Service) -> String {
 
 /// What becomes of streams at the old active.
 fn moved(service: &Service) -> String {
+    if service.policy.exclusive.is_some() {
+        return "Streams (WebSockets, server-sent events, gRPC) at the old active are closed when a move begins.".to_owned();
+    }
     let becomes = |policy: StreamPolicy| match policy {
         StreamPolicy::Keep => "they stay there until they end".to_owned(),
         StreamPolicy::Close { deadline, window } => {
@@ -245,43 +252,4 @@ fn moved(service: &Service) -> String {
         becomes(service.streams.failover),
         becomes(service.streams.failback)
     )
-}
-
-fn coming_back(service: &Service) -> String {
-    let policy = &service.policy;
-    let times = Times::new(&service.health, policy);
-    let passes = if policy.rise == 1 {
-        "1 passed probe".to_owned()
-    } else {
-        format!("{} passed probes", policy.rise)
-    };
-    let up = format!(
-        "A recovered backend is up after at most {} ({passes})",
-        show_duration(times.up_again)
-    );
-    match policy.failback {
-        Failback::Manual => {
-            format!("{up}; the service goes back to the primary only when an operator says so.")
-        }
-        Failback::Auto { hold_down } => {
-            let damping = &policy.damping;
-            let lock = match damping.lock_after {
-                0 => String::new(),
-                flaps => format!(", and after {flaps} of them in a row the service locks itself"),
-            };
-            let after = if hold_down.is_zero() {
-                "the primary gets the service back at once".to_owned()
-            } else {
-                format!(
-                    "the primary gets the service back after {} more without going down",
-                    show_duration(hold_down)
-                )
-            };
-            format!(
-                "{up}; {after}.\n  A failover within {} of a failback doubles that time, up to {}{lock}.",
-                show_duration(damping.window),
-                show_duration(damping.cap)
-            )
-        }
-    }
 }

@@ -6,10 +6,13 @@
 //! `tls` and `streams` (the keys, each declared once through `reader`), `check` (what valid parts get wrong together), [`model`].
 
 mod address;
+mod admin;
 mod check;
 mod choice;
 mod defaults;
+mod epoch;
 mod explain;
+mod failback;
 mod kinds;
 mod lint;
 mod listener;
@@ -27,6 +30,7 @@ mod suggest;
 mod times;
 mod tls;
 mod unix;
+mod window;
 mod write;
 mod yaml;
 
@@ -105,7 +109,8 @@ fn assemble(draft: Draft) -> Config {
         default_service: routes.is_empty().then_some(0),
         routes,
         services: draft.services.into_iter().map(|draft| draft.service).collect(),
-        admin: draft.admin.map(|admin| admin.value),
+        state_dir: draft.state_dir,
+        admin: draft.admin.value,
         shutdown_timeout: draft.shutdown_timeout,
     }
 }

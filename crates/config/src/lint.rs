@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use routing::failover::Failback;
 
 use crate::kinds::{show_duration, show_size};
 use crate::model::{
@@ -15,6 +14,10 @@ use crate::model::{
 };
 use crate::problem::quoted;
 use crate::times::Times;
+
+mod moves;
+
+pub(crate) use moves::{admin, memory};
 
 /// One warning.
 #[derive(Debug)]
@@ -188,7 +191,8 @@ pub(crate) fn service(service: &Service) -> Vec<Lint> {
     backends(service, &mut lints);
     tls(service, &mut lints);
     health(service, &mut lints);
-    failback(service, &mut lints);
+    moves::failback(service, &mut lints);
+    moves::exclusive(service, &mut lints);
     requests(service, &mut lints);
     streams(service, &mut lints);
     lints
@@ -291,22 +295,6 @@ fn health(service: &Service, lints: &mut Vec<Lint>) {
             message: "a single failed probe takes a backend down".to_owned(),
             advice: "one lost packet would move the service: use 2 or more",
         });
-    }
-}
-
-fn failback(service: &Service, lints: &mut Vec<Lint>) {
-    let (rise, interval) = (service.policy.rise, service.health.interval);
-    match service.policy.failback {
-        Failback::Auto { hold_down } if hold_down < interval * rise => lints.push(Lint {
-            keys: &["failback.auto.hold_down", "health.interval", "health.rise"],
-            message: format!(
-                "a hold-down of {} is shorter than the {} that `rise` times `interval` take",
-                show_duration(hold_down),
-                show_duration(interval * rise)
-            ),
-            advice: "a primary that comes and goes would take the service with it: 30s is usual",
-        }),
-        Failback::Auto { .. } | Failback::Manual => {}
     }
 }
 

@@ -4,18 +4,21 @@
 //! [`crate::load`] only.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use routing::failover::Policy;
 use routing::table::HostPattern;
 
+pub use crate::window::FailbackWindow;
+
+mod admin;
 mod listener;
 
+pub use admin::{Access, Admin, AdminSocket, Token};
 pub use listener::{
     CertificateFiles, ClientAuth, ClientAuthMode, DownstreamLimits, DownstreamTls, Hsts,
     ListenAddress, Listener, RedirectHttps, TlsPolicy,
@@ -35,8 +38,11 @@ pub struct Config {
     pub default_service: Option<usize>,
     /// At least one, names unique.
     pub services: Vec<Service>,
-    /// The admin listener; `None` when switched off.
-    pub admin: Option<Admin>,
+    /// The folder that decisions, events and incidents survive restarts in; `None`: they live in
+    /// memory.
+    pub state_dir: Option<PathBuf>,
+    /// Where operators and Prometheus ask.
+    pub admin: Admin,
     /// How long running requests may take to finish after a termination signal.
     pub shutdown_timeout: Duration,
 }
@@ -78,6 +84,13 @@ pub struct Service {
     pub health: Health,
     /// When the active changes.
     pub policy: Policy,
+    /// When the service may fail back by itself. Given exactly when the policy's conditions are
+    /// `windowed`.
+    pub failback_window: Option<FailbackWindow>,
+    /// How long an ordered move is watched; zero: not at all.
+    pub verify: Duration,
+    /// The field that tells backends the epoch, on requests and probes; `None`: none.
+    pub epoch_header: Option<HeaderName>,
     /// Bounds on requests that wait for an active.
     pub hold: Hold,
     /// Bounds on sending a request again.
@@ -364,11 +377,4 @@ pub struct UpstreamConnections {
     pub idle_timeout: Duration,
     /// Most streams on one HTTP/2 connection; further ones open another.
     pub streams: usize,
-}
-
-/// The admin listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// A loopback address unless the operator says `allow_remote: true`.
-    pub address: SocketAddr,
 }

@@ -43,6 +43,8 @@ pub(crate) struct Report<'a> {
     file: &'a str,
     source: &'a str,
     problems: RefCell<Vec<Problem>>,
+    /// Where something stands that must not be shown.
+    secrets: RefCell<Vec<Mark>>,
     purpose: Purpose,
 }
 
@@ -57,7 +59,13 @@ enum Purpose {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str, source: &'a str) -> Self {
-        Self { file, source, problems: RefCell::default(), purpose: Purpose::Read }
+        Self {
+            file,
+            source,
+            problems: RefCell::default(),
+            secrets: RefCell::default(),
+            purpose: Purpose::Read,
+        }
     }
 
     /// For a run that only declares the schema.
@@ -101,6 +109,11 @@ impl<'a> Report<'a> {
         });
     }
 
+    /// Shows no problem of this line with the line itself: there is a secret in it.
+    pub(crate) fn conceal(&self, place: &Place) {
+        self.secrets.borrow_mut().push(place.mark);
+    }
+
     /// How many errors there are so far: what is read between two equal counts is sound.
     pub(crate) fn errors(&self) -> usize {
         let problems = self.problems.borrow();
@@ -110,6 +123,11 @@ impl<'a> Report<'a> {
     /// Everything collected, in the order of the file.
     pub(crate) fn finish(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
+        for secret in self.secrets.into_inner() {
+            for problem in problems.iter_mut().filter(|problem| problem.line == secret.line) {
+                problem.snippet = None;
+            }
+        }
         problems.sort_by_key(|problem| (problem.line, problem.column));
         // A mistake below an anchor is one mistake, however often the anchor is used.
         problems.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));

@@ -1,13 +1,15 @@
 //! The document: what a config consists of, key by key. Listeners and services have their own files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use routing::table::HostPattern;
 use serde_json::json;
 
-use crate::address::{parse_host_pattern, parse_listen, parse_route_path};
-use crate::choice::{flag, word};
+use crate::address::{parse_host_pattern, parse_route_path};
+use crate::admin::{admin, default_admin};
+use crate::choice::{means_off, say_off};
+use crate::defaults;
 use crate::kinds::{duration, parse_count, parse_name, secs, text};
 use crate::listener::listener;
 use crate::model::{Admin, Listener, Workers};
@@ -16,7 +18,6 @@ use crate::reader::{Section, Value};
 use crate::report::{At, Complaint};
 use crate::service::{DraftService, service};
 use crate::yaml::{Scalar, ScalarKind};
-use crate::{check, defaults};
 
 /// A config whose parts are valid and not yet checked against each other.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ pub(crate) struct Draft {
     pub(crate) listeners: Vec<At<Listener>>,
     pub(crate) routes: Vec<At<DraftRoute>>,
     pub(crate) services: Vec<DraftService>,
-    pub(crate) admin: Option<At<Admin>>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) admin: At<Admin>,
     pub(crate) shutdown_timeout: Duration,
 }
 
@@ -66,9 +68,17 @@ pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
                 value.named("services by name", 1, |name, value| service(name, value, base))
             })
             .unwrap_or_default(),
+        state_dir: section.or(
+            "state_dir",
+            "A folder in which decisions, events and incidents survive restarts, or `off`; relative to the folder of the config",
+            defaults::STATE_DIR,
+            state_dir(base),
+        ),
         admin: section
-            .optional("admin", "The listener for metrics and status: `off`, or its keys", admin)
-            .unwrap_or_else(default_admin),
+            .optional("admin", "Where operators and Prometheus ask: `off`, or its keys", |value| {
+                admin(value, base)
+            })
+            .unwrap_or_else(|| default_admin(base)),
         shutdown_timeout: section.or(
             "shutdown_timeout",
             "How long running requests may take to finish after a termination signal",
@@ -125,35 +135,11 @@ fn route(section: &mut Section<'_>) -> At<DraftRoute> {
     At { value: DraftRoute { pattern, service }, place }
 }
 
-/// The outer option: whether it could be read; the inner one: whether there is an admin listener.
-fn admin(value: &mut Value<'_>) -> Option<Option<At<Admin>>> {
-    const WORDS: &[(&str, ())] = &[("off", ())];
-    value.either(
-        |value| word(WORDS)(value).map(|()| None),
-        |value| Some(Some(value.section(admin_listener))),
-    )
-}
-
-fn admin_listener(section: &mut Section<'_>) -> At<Admin> {
-    let address = section.or(
-        "address",
-        "IP address and port",
-        defaults::ADMIN_ADDRESS,
-        text("an address to listen on", parse_listen),
-    );
-    let allow_remote = section.or(
-        "allow_remote",
-        "Must be true for an address that is not loopback: the admin listener asks for no password",
-        defaults::ALLOW_REMOTE,
-        flag,
-    );
-    let place = section.place("address");
-    check::admin(section, &place, address, allow_remote);
-    At { value: Admin { address }, place }
-}
-
-fn default_admin() -> Option<At<Admin>> {
-    let report = crate::report::Report::new("", "");
-    let admin = Value::root(&report, None).section(admin_listener);
-    Some(admin)
+/// The outer option: whether it could be read; the inner one: whether there is one.
+fn state_dir(base: &Path) -> impl Fn(&mut Value<'_>) -> Option<Option<PathBuf>> {
+    text("`off` or a folder", |text| match text {
+        "off" => Ok(None),
+        text if means_off(text) => Err(say_off("`off` or a folder", text)),
+        folder => Ok(Some(base.join(folder))),
+    })
 }

@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use routing::failover::{AllDown, Damping, Failback, Policy};
+use routing::failover::{AllDown, Exclusive, Policy};
 
 use crate::address::parse_url;
-use crate::choice::{off_or, word};
+use crate::choice::{flag, off_or, word};
+use crate::epoch::parse_epoch_header;
+use crate::failback::{FailbackDraft, failback};
 use crate::kinds::{count, duration, ms, parse_name, secs, size, small_count, text};
 use crate::model::{
-    Backend, BackendAddress, BackendUrl, Hold, ProxyVersion, Replay, Service, UpstreamConnections,
-    UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    Backend, BackendAddress, BackendUrl, FailbackWindow, Hold, ProxyVersion, Replay, Service,
+    UpstreamConnections, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use crate::probe::{HealthDraft, health};
 use crate::problem::quoted;
@@ -26,6 +28,8 @@ pub(crate) struct DraftService {
     pub(crate) service: Service,
     pub(crate) place: Place,
     pub(crate) backends: Vec<DraftBackend>,
+    /// Where `failback` stands.
+    pub(crate) failback: Place,
 }
 
 /// A backend and where its parts stand.
@@ -72,7 +76,19 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         section.section("health", "How every backend of the service is probed", |section| {
             health(section, base, &tls)
         });
-    let policy = policy(section, rise, fall);
+    let (policy, failback_window) = policy(section, rise, fall);
+    let verify = section.or(
+        "verify",
+        "How long a move that an operator ordered is watched: a target that gives no good answer by then is left again; `0s`: not at all",
+        defaults::VERIFY,
+        duration(Duration::ZERO..=secs(3600)),
+    );
+    let epoch_header = section.or(
+        "epoch_header",
+        "The field that tells backends the epoch, on requests and probes, or `off`; what clients send under this name is dropped",
+        defaults::EPOCH_HEADER,
+        text("the name of a field", parse_epoch_header),
+    );
     let hold = section.section("hold", "Bounds on requests that wait for an active", hold);
     let replay = section.section("replay", "Bounds on sending a request again", replay);
     let timeouts = section.section("timeouts", "Bounds on what a backend may take", timeouts);
@@ -90,6 +106,9 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         tls,
         health,
         policy,
+        failback_window,
+        verify,
+        epoch_header,
         hold,
         replay,
         timeouts,
@@ -97,6 +116,8 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         streams,
     };
     check::protection(section, &service);
+    check::exclusive(section, &service);
+    check::epoch_header(section, &service);
     // What stands in for a value that could not be read deserves no warning.
     if section.report().errors() == errors {
         for lint in lint::service(&service) {
@@ -104,7 +125,7 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
             section.report().warning(&section.place_of(lint.keys), complaint);
         }
     }
-    DraftService { service, place: name.place, backends }
+    DraftService { service, place: name.place, backends, failback: section.place("failback") }
 }
 
 const PROTOCOLS: &[(&str, UpstreamProtocol)] = &[
@@ -119,18 +140,25 @@ const PROXY_VERSIONS: &[(&str, Option<ProxyVersion>)] =
 const ALL_DOWN: &[(&str, AllDown)] =
     &[("reject", AllDown::Reject), ("keep_last", AllDown::KeepLast)];
 
-fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> Policy {
-    let (failback, damping) = section.or(
+fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> (Policy, Option<FailbackWindow>) {
+    let FailbackDraft { failback, window, damping, lock } = section.or(
         "failback",
-        "How a recovered primary gets the service back: `auto`, `manual`, or the keys of `auto`",
+        "How a recovered primary gets the service back: `auto`, `manual`, `never`, or the keys of `auto`",
         defaults::FAILBACK,
         failback,
     );
-    Policy {
+    let policy = Policy {
         rise,
         fall,
         failback,
         damping,
+        lock,
+        exclusive: section.or(
+            "exclusive",
+            "Whether no two backends ever work on requests at once, at a cost to those that wait: `true`, `false`, or its keys",
+            defaults::EXCLUSIVE,
+            exclusive,
+        ),
         all_down: section.or(
             "all_down",
             "When no backend is eligible: `reject` (hold, then 503) or `keep_last` (go on sending to the last active)",
@@ -141,6 +169,30 @@ fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> Policy {
             "startup_grace",
             "How long, from the start, a standby waits for the first verdict on the primary",
             defaults::STARTUP_GRACE,
+            duration(Duration::ZERO..=secs(3600)),
+        ),
+    };
+    (policy, window)
+}
+
+/// The outer option: whether it could be read; the inner one: whether moves are strict.
+fn exclusive(value: &mut Value<'_>) -> Option<Option<Exclusive>> {
+    value.either(
+        |value| {
+            let report = Report::new("", "");
+            let plain = Value::root(&report, None).section(exclusive_keys);
+            flag(value).map(|on| on.then_some(plain))
+        },
+        |value| value.keys(exclusive_keys).map(Some),
+    )
+}
+
+fn exclusive_keys(section: &mut Section<'_>) -> Exclusive {
+    Exclusive {
+        drain: section.or(
+            "drain",
+            "How long requests at the old active may take; then they are cut. Below `hold.timeout`",
+            defaults::EXCLUSIVE_DRAIN,
             duration(Duration::ZERO..=secs(3600)),
         ),
     }
@@ -199,63 +251,6 @@ fn derived_name(report: &Report<'_>, place: &Place, url: &BackendUrl) -> Option<
 
 fn backend_url(value: &mut Value<'_>) -> Option<BackendUrl> {
     text("the URL of a backend", parse_url)(value)
-}
-
-/// The words of `failback`.
-#[derive(Clone, Copy)]
-enum FailbackWord {
-    Auto,
-    Manual,
-}
-
-fn failback(value: &mut Value<'_>) -> Option<(Failback, Damping)> {
-    const WORDS: &[(&str, FailbackWord)] =
-        &[("auto", FailbackWord::Auto), ("manual", FailbackWord::Manual)];
-    value.either(
-        |value| {
-            let (failback, damping) = Value::root(&Report::new("", ""), None).section(auto);
-            Some(match word(WORDS)(value)? {
-                FailbackWord::Auto => (failback, damping),
-                FailbackWord::Manual => (Failback::Manual, damping),
-            })
-        },
-        |value| {
-            Some(value.section(|section| {
-                section.section("auto", "The primary gets the service back by itself", auto)
-            }))
-        },
-    )
-}
-
-fn auto(section: &mut Section<'_>) -> (Failback, Damping) {
-    let hold_down = section.or(
-        "hold_down",
-        "How long the primary must have been eligible without a break",
-        defaults::HOLD_DOWN,
-        duration(Duration::ZERO..=secs(24 * 3600)),
-    );
-    let damping = Damping {
-        window: section.or(
-            "damping_window",
-            "A failover this soon after a failback is a flap: it doubles the hold-down",
-            defaults::DAMPING_WINDOW,
-            duration(Duration::ZERO..=secs(7 * 24 * 3600)),
-        ),
-        cap: section.or(
-            "hold_down_cap",
-            "The hold-down never grows beyond this",
-            defaults::HOLD_DOWN_CAP,
-            duration(Duration::ZERO..=secs(7 * 24 * 3600)),
-        ),
-        lock_after: section.or(
-            "lock_after",
-            "After this many flaps in a row the service locks itself until an operator unlocks it; 0 never locks",
-            defaults::LOCK_AFTER,
-            small_count(0..=1000),
-        ),
-    };
-    check::damping(section, hold_down, &damping);
-    (Failback::Auto { hold_down }, damping)
 }
 
 fn hold(section: &mut Section<'_>) -> Hold {

@@ -138,7 +138,7 @@ pub(crate) fn upstream(
     }
 }
 
-fn certificate(section: &mut Section<'_>, base: &Path) -> Option<CertificateFiles> {
+pub(crate) fn certificate(section: &mut Section<'_>, base: &Path) -> Option<CertificateFiles> {
     let cert =
         section.required("cert", "A PEM file with the certificate, then its chain", file(base));
     let key = section.required("key", "A PEM file with its private key", file(base));
@@ -146,6 +146,6 @@ fn certificate(section: &mut Section<'_>, base: &Path) -> Option<CertificateFile
 }
 
 /// The name of a file, relative to the folder of the config.
-fn file(base: &Path) -> impl Fn(&mut Value<'_>) -> Option<PathBuf> {
+pub(crate) fn file(base: &Path) -> impl Fn(&mut Value<'_>) -> Option<PathBuf> {
     text("a file name", |text| Ok(base.join(text)))
 }

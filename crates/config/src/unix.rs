@@ -15,13 +15,24 @@ const PATH_BYTES: usize = 107;
 /// The path behind [`PREFIX`]: absolute, short enough for the system, and in only one spelling, so
 /// that equal text means the same socket.
 pub(crate) fn parse_socket_path(path: &str) -> Result<Arc<Path>, Complaint> {
-    let whole = format!("{PREFIX}{path}");
+    parse(path, PREFIX)
+}
+
+/// [`parse_socket_path`] where nothing but a path can stand, so that nothing is before it.
+pub(crate) fn parse_path(path: &str) -> Result<Arc<Path>, Complaint> {
+    parse(path.strip_prefix(PREFIX).unwrap_or(path), "")
+}
+
+fn parse(path: &str, prefix: &str) -> Result<Arc<Path>, Complaint> {
+    let whole = format!("{prefix}{path}");
     let bad = || Complaint::new(format!("{} is not a Unix socket", quoted(&whole)));
     let Some(below) = path.strip_prefix('/') else {
-        return Err(bad().advice("write the whole path, for example `unix:/run/app.sock`"));
+        return Err(
+            bad().advice(format!("write the whole path, for example `{prefix}/run/app.sock`"))
+        );
     };
     if below.starts_with('/') {
-        let one = format!("{PREFIX}/{}", below.trim_start_matches('/'));
+        let one = format!("{prefix}/{}", below.trim_start_matches('/'));
         return Err(bad().advice(format!("write one slash: {}", quoted(&one))));
     }
     if below.split('/').any(|part| matches!(part, "" | "." | "..")) {

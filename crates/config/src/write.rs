@@ -3,19 +3,21 @@
 
 use std::fmt::Write as _;
 
-use routing::failover::{AllDown, Failback, Policy};
+use routing::failover::{AllDown, Exclusive, Failback, LockRule, Policy};
 
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
 use crate::model::{
-    Config, HttpProbe, Probe, ProxyVersion, Service, StreamPolicy, Trust, UpstreamProtocol,
-    UpstreamTls, Workers,
+    Config, FailbackWindow, HttpProbe, Probe, ProxyVersion, Service, StreamPolicy, Trust,
+    UpstreamProtocol, UpstreamTls, Workers,
 };
 use crate::pin::show_pin;
 use crate::probe::show_status;
 
+mod admin;
 mod listener;
 
+use admin::write_admin;
 use listener::{certificate, file, write_listener};
 
 /// What can be said on the command line in place of a file: one service, each value as typed.
@@ -33,6 +35,8 @@ pub struct Flags {
     pub failback_after: Option<String>,
     /// The address of the admin listener, or `off`.
     pub admin: Option<String>,
+    /// The folder that decisions survive restarts in, or `off`.
+    pub state_dir: Option<String>,
     /// How many workers: `auto` or a number.
     pub workers: Option<String>,
 }
@@ -61,6 +65,9 @@ impl Flags {
                 &mut out,
                 format_args!("    failback:\n      auto:\n        hold_down: {}", quote(after)),
             );
+        }
+        if let Some(folder) = &self.state_dir {
+            line(&mut out, format_args!("state_dir: {}", quote(folder)));
         }
         match self.admin.as_deref() {
             None => {}
@@ -97,16 +104,8 @@ pub fn to_yaml(config: &Config) -> String {
     for service in &config.services {
         write_service(&mut out, service);
     }
-    match &config.admin {
-        None => line(&mut out, format_args!("admin: off")),
-        Some(admin) => {
-            let (address, remote) = (admin.address, !admin.address.ip().is_loopback());
-            line(
-                &mut out,
-                format_args!("admin: {{ address: \"{address}\", allow_remote: {remote} }}"),
-            );
-        }
-    }
+    line(&mut out, format_args!("state_dir: {}", or_off(config.state_dir.as_deref(), file)));
+    write_admin(&mut out, &config.admin);
     line(&mut out, format_args!("shutdown_timeout: {}", show_duration(config.shutdown_timeout)));
     out
 }
@@ -142,7 +141,10 @@ fn write_service(out: &mut String, service: &Service) {
     line(out, format_args!("      timeout: {}", show_duration(health.timeout)));
     line(out, format_args!("      confirm_interval: {}", show_duration(health.confirm_interval)));
     line(out, format_args!("      stall_after: {}", show_duration(health.stall_after)));
-    write_policy(out, policy);
+    write_policy(out, policy, service.failback_window.as_ref());
+    let epoch_header = or_off(service.epoch_header.as_ref(), |name| quote(name.as_str()));
+    line(out, format_args!("    epoch_header: {epoch_header}"));
+    line(out, format_args!("    verify: {}", show_duration(service.verify)));
     let (timeout, bytes) = (show_duration(hold.timeout), show_size(hold.bytes));
     let requests = hold.requests;
     line(
@@ -174,25 +176,43 @@ fn write_service(out: &mut String, service: &Service) {
 }
 
 /// The numbers of `health` that belong to the policy, and when the active changes.
-fn write_policy(out: &mut String, policy: &Policy) {
+fn write_policy(out: &mut String, policy: &Policy, window: Option<&FailbackWindow>) {
     line(out, format_args!("      rise: {}\n      fall: {}", policy.rise, policy.fall));
     match policy.failback {
         Failback::Manual => line(out, format_args!("    failback: manual")),
-        Failback::Auto { hold_down } => {
+        Failback::Never => line(out, format_args!("    failback: never")),
+        Failback::Auto(conditions) => {
             let damping = &policy.damping;
             line(out, format_args!("    failback:\n      auto:"));
-            line(out, format_args!("        hold_down: {}", show_duration(hold_down)));
+            line(out, format_args!("        hold_down: {}", show_duration(conditions.hold_down)));
+            line(out, format_args!("        passes: {}", conditions.passes));
+            let in_flight = or_off(conditions.in_flight_below, |below| below.to_string());
+            line(out, format_args!("        in_flight_below: {in_flight}"));
+            line(out, format_args!("        window: {}", or_off(window, show_window)));
             line(out, format_args!("        damping_window: {}", show_duration(damping.window)));
             line(out, format_args!("        hold_down_cap: {}", show_duration(damping.cap)));
-            line(out, format_args!("        lock_after: {}", damping.lock_after));
+            let lock = or_off(policy.lock, |LockRule { switches, within }| {
+                format!("{{ switches: {switches}, within: {} }}", show_duration(within))
+            });
+            line(out, format_args!("        lock_after: {lock}"));
         }
     }
+    let exclusive = policy.exclusive.map_or_else(
+        || "false".to_owned(),
+        |Exclusive { drain }| format!("{{ drain: {} }}", show_duration(drain)),
+    );
+    line(out, format_args!("    exclusive: {exclusive}"));
     let all_down = match policy.all_down {
         AllDown::Reject => "reject",
         AllDown::KeepLast => "keep_last",
     };
     line(out, format_args!("    all_down: {all_down}"));
     line(out, format_args!("    startup_grace: {}", show_duration(policy.startup_grace)));
+}
+
+fn show_window(window: &FailbackWindow) -> String {
+    let (cron, zone) = (quote(window.cron()), quote(window.time_zone()));
+    format!("{{ cron: {cron}, length: {}, time_zone: {zone} }}", show_duration(window.length()))
 }
 
 fn stream_policy(policy: StreamPolicy) -> String {

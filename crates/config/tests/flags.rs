@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use config::model::AdminSocket;
 use config::{Flags, load};
 use routing::failover::Failback;
 
@@ -21,6 +22,7 @@ fn every_flag_arrives() {
         health_path: Some("/healthz?x='1'".to_owned()),
         failback_after: Some("5s".to_owned()),
         admin: Some("127.0.0.1:9999".to_owned()),
+        state_dir: Some("/var/lib/understudy".to_owned()),
         workers: Some("2".to_owned()),
         ..flags()
     };
@@ -33,10 +35,12 @@ fn every_flag_arrives() {
         service.backends.iter().map(|backend| backend.url.to_string()).collect();
     let expected = ["http://127.0.0.1:9001", "http://127.0.0.1:9002", "http://127.0.0.1:9003"];
     assert_eq!(urls, expected);
-    assert_eq!(service.policy.failback, Failback::Auto { hold_down: Duration::from_secs(5) });
+    let Failback::Auto(conditions) = &service.policy.failback else { panic!("not auto") };
+    assert_eq!(conditions.hold_down, Duration::from_secs(5));
     let config::model::Probe::Http(probe) = &service.health.probe else { panic!("not http") };
     assert_eq!(probe.path.as_str(), "/healthz?x='1'");
-    assert_eq!(config.admin.unwrap().address, "127.0.0.1:9999".parse().unwrap());
+    assert_eq!(config.state_dir.as_deref(), Some(Path::new("/var/lib/understudy")));
+    assert_eq!(config.admin.address, "127.0.0.1:9999".parse().ok());
 }
 
 #[test]
@@ -66,7 +70,8 @@ fn sockets_of_unix_are_places_like_any_other() {
 #[test]
 fn admin_can_be_switched_off() {
     let flags = Flags { admin: Some("off".to_owned()), ..flags() };
-    assert_eq!(load("command line", &flags.to_yaml(), Path::new("")).unwrap().config.admin, None);
+    let admin = load("command line", &flags.to_yaml(), Path::new("")).unwrap().config.admin;
+    assert_eq!((admin.address, admin.socket), (None, AdminSocket::Off));
 }
 
 #[test]
@@ -76,7 +81,7 @@ fn an_admin_address_for_everybody_needs_a_file() {
     let [problem] = problems.problems.as_slice() else { panic!("{problems}") };
     assert_eq!(problem.path, "admin.address");
     let advice = problem.advice.as_deref().unwrap_or_default();
-    assert!(advice.contains("a config file with `allow_remote: true`"), "{advice}");
+    assert!(advice.contains("a config file with `admin.tls` and `admin.tokens`"), "{advice}");
 }
 
 #[test]

@@ -5,8 +5,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use config::model::Config;
 use config::{Loaded, explain, load, schema, to_yaml};
 use serde_json::Value as Json;
+
+/// Of nothing that anybody knows.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$pU3KGCUwux1tEyze1iN7Lg$2R4/ch/LGXEXRJTWSTydXDRgvjEgHmn+2qDu6LmZf1w";
 
 fn configs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
@@ -172,7 +176,8 @@ services:
     assert_eq!(full.workers, bare.workers);
     assert_eq!(full.listeners[0], bare.listeners[0]);
     assert_eq!(full.services[0], bare.services[0]);
-    assert_eq!(full.admin, bare.admin);
+    let reached = |config: &Config| (config.admin.address, config.admin.socket.clone());
+    assert_eq!(reached(&full), reached(&bare));
     assert_eq!(full.shutdown_timeout, bare.shutdown_timeout);
     assert_eq!(full.routes[0].path, "/");
     assert_eq!(full.routes[0].host, routing::table::HostPattern::Any);
@@ -205,7 +210,7 @@ fn defaults_in_the_schema_are_those_of_full_yaml() {
     let shown = &document["listeners"][0];
     compare("listener", listener, shown);
     compare("limits", &listener["properties"]["limits"], &shown["limits"]);
-    assert_eq!(compared, 43);
+    assert_eq!(compared, 46);
 }
 
 #[test]
@@ -228,11 +233,12 @@ services:
         status: [ 204, 300-399 ]
       interval: 1m30s
       confirm_interval: 1.5ms
-    failback: { auto: { hold_down: 1h, hold_down_cap: 1h, lock_after: 4 } }
+    failback: { auto: { hold_down: 1h, hold_down_cap: 1h, lock_after: { switches: 4, within: 2h } } }
     all_down: keep_last
     hold: { bytes: 1000000B, timeout: 0s }
     replay: { buffer: 1025B }
   'b:[c]': { backends: [ http://10.0.0.1 ], health: { tcp: {} }, failback: manual }
+  never: { backends: [ http://10.0.0.1, http://10.0.0.2 ], failback: never, epoch_header: off, verify: 0s, exclusive: { drain: 1.5s } }
 admin: off
 ";
     let protocols = "listeners:
@@ -276,11 +282,33 @@ routes: [ { service: one } ]
 ";
     texts.push(("protocols".to_owned(), protocols.to_owned()));
     texts.push(("unusual".to_owned(), unusual.to_owned()));
+    let operators = format!(
+        "listeners: [ ':1' ]
+services:
+  one:
+    backends: [ http://10.0.0.1 ]
+    exclusive: true
+    epoch_header: x_Fence
+    failback:
+      auto:
+        passes: 7
+        in_flight_below: 1
+        window: {{ cron: ' */20  1-3 * * mon,Sat#1 ', length: 90m, time_zone: america/new_york }}
+        lock_after: {{ switches: 3, within: 1.5s }}
+state_dir: 'state \\ \"x\"'
+admin:
+  address: '[::1]:0'
+  socket: '/run/x \"y\".sock'
+  tls: {{ cert: 'a \"b\".pem', key: /k }}
+  tokens: [ {{ name: a, access: read, hash: '{HASH}' }}, {{ name: 'b:[c]', access: write, hash: '{HASH}' }} ]
+"
+    );
+    texts.push(("operators".to_owned(), operators));
     texts.push((
         "remote".to_owned(),
         "listeners: [ ':1' ]
 services: { web: { backends: [ http://10.0.0.1 ] } }
-admin: { address: '0.0.0.0:9900', allow_remote: true }
+admin: { address: off, socket: off }
 "
         .to_owned(),
     ));
@@ -307,7 +335,7 @@ services:
     backends: [ https://10.0.0.1 ]
     tls: { insecure: true }
     health: { tcp: {}, timeout: 40s, fall: 1, rise: 1 }
-    failback: { auto: { hold_down: 0s, lock_after: 3 } }
+    failback: { auto: { hold_down: 0s, lock_after: { switches: 2, within: 90m } } }
     all_down: keep_last
     replay: { attempts: 0 }
 admin: off
@@ -398,6 +426,18 @@ fn the_schema_refuses_mistakes_of_shape() {
         "streams-both",
         "streams-word",
         "service-timeouts",
+        "admin-words",
+        "admin-tokens",
+        "state-dir-flag",
+        "state-dir-list",
+        "state-dir-empty",
+        "failback-conditions",
+        "failback-window",
+        "failback-words",
+        "lock-after",
+        "exclusive",
+        "epoch-header",
+        "verify",
     ] {
         let text = std::fs::read_to_string(folder.join(name).with_extension("yaml")).unwrap();
         assert!(!validator.is_valid(&json(&text)), "{name} is valid by the schema");

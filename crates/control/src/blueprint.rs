@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use config::model::{Config, ListenAddress, StreamPolicies};
+use config::model::{Config, FailbackWindow, ListenAddress, StreamPolicies};
 use connect::Destination;
 use health::Subject;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, Snapshot};
@@ -15,6 +15,7 @@ use routing::table::Table;
 
 use self::build::{Shared, spec, spread};
 use crate::ids::Ids;
+use crate::takeover::Inherited;
 use crate::tls::{Certificate, TlsBuilder, TlsProblem, TlsStore};
 
 mod build;
@@ -84,7 +85,19 @@ pub(crate) struct Plan {
     /// In priority order.
     pub(crate) backends: Vec<BackendPlan>,
     pub(crate) policy: Policy,
+    pub(crate) settings: Settings,
+}
+
+/// What a driver needs to know beside the policy of its service.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
     pub(crate) streams: StreamPolicies,
+    /// When a failback may happen, if not always.
+    pub(crate) failback_window: Option<FailbackWindow>,
+    /// How long an ordered move is watched.
+    pub(crate) verify: Duration,
+    /// No two backends may have requests at once.
+    pub(crate) is_exclusive: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -169,12 +182,13 @@ impl Blueprint {
         Ok(Self { config, services, snapshot, ids, tls, warnings })
     }
 
-    /// Binds the listeners that `running` does not have yet. When one fails, those bound before it
-    /// are closed again.
+    /// Binds the listeners that `running` does not have yet, or takes their sockets from `inherited`.
+    /// When one fails, those bound before it are closed again.
     pub(crate) fn bind(
         &self,
         workers: usize,
         running: Option<&Self>,
+        inherited: &mut Inherited,
     ) -> Result<Vec<Bound>, BuildError> {
         let open = |address: &ListenAddress| {
             running.is_some_and(|running| {
@@ -185,7 +199,11 @@ impl Blueprint {
         addresses
             .filter(|address| !open(address))
             .map(|address| {
-                proxy::bind(&address, workers).map_err(|why| BuildError::Bind { address, why })
+                let bound = match inherited.take_listener(&address) {
+                    Some(sockets) => Bound::adopt(address.clone(), sockets, workers),
+                    None => proxy::bind(&address, workers),
+                };
+                bound.map_err(|why| BuildError::Bind { address, why })
             })
             .collect()
     }

@@ -7,21 +7,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
 use proxy::ServiceId;
 use routing::failover::Health;
-use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 
 use crate::events::{Event, EventLog, Kind};
-use crate::handle::{HistoryQuery, ReloadError, Reloaded};
-use crate::status::{Load, ServiceStatus, Status, admin_word, health_word, reason_word};
+use crate::handle::{ReloadError, Reloaded};
+use crate::state::Store;
+use crate::status::{ServiceStatus, Status, admin_word, health_word, reason_word};
 use crate::tls::{Certificate, TlsStore, time_left};
+
+mod archive;
 
 pub(crate) struct Board {
     metrics: Arc<Metrics>,
     status: watch::Sender<Arc<Status>>,
     events: broadcast::Sender<Arc<Event>>,
+    store: ArcSwap<Store>,
     books: Mutex<Books>,
 }
 
@@ -45,10 +49,11 @@ const BEHIND: usize = 256;
 const NOBODY: &str = "nobody can serve: requests wait for a backend, then get 503";
 
 impl Board {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, store: Store) -> Self {
         let status = watch::Sender::new(Arc::default());
         let (events, _) = broadcast::channel(BEHIND);
-        Self { metrics, status, events, books: Mutex::default() }
+        let store = ArcSwap::from_pointee(store);
+        Self { metrics, status, events, store, books: Mutex::default() }
     }
 
     /// The books stay usable after a panic elsewhere: every change to them is a single step.
@@ -66,36 +71,6 @@ impl Board {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
         self.status.subscribe()
-    }
-
-    pub(crate) fn events(&self, after: u64) -> Vec<Event> {
-        self.books().log.after(after)
-    }
-
-    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.events.subscribe()
-    }
-
-    pub(crate) async fn history(&self, query: HistoryQuery) -> Vec<Value> {
-        let events = self.events(query.after.unwrap_or_default());
-        let wanted = events.iter().filter(|event| {
-            query.before.is_none_or(|before| event.number < before)
-                && query.service.as_deref().is_none_or(|s| event.service.as_deref() == Some(s))
-        });
-        let mut values: Vec<Value> = wanted.map(Event::to_json).collect();
-        values.split_off(values.len().saturating_sub(query.limit))
-    }
-
-    pub(crate) async fn incidents(&self, _service: Option<&str>, _limit: usize) -> Vec<Value> {
-        Vec::new()
-    }
-
-    pub(crate) async fn incident(&self, _id: u64) -> Option<Value> {
-        None
-    }
-
-    pub(crate) fn load(&self, service: &str) -> Option<Load> {
-        self.status().service(service).map(|_| Load::default())
     }
 
     pub(crate) fn ready(&self) -> Result<(), String> {
@@ -196,21 +171,27 @@ impl Board {
             Kind::AdminChanged { backend, admin } => {
                 tracing::info!(%service, %backend, admin = admin_word(*admin), "admin state changed");
             }
+            Kind::CalledOff { to, why } => {
+                tracing::warn!(%service, to = name(to.as_deref()), %why, "a move was called off");
+            }
+            Kind::Verified { epoch } => tracing::info!(%service, epoch, "first good answer"),
+            Kind::DrillBegan { backend } => tracing::warn!(%service, %backend, "drill"),
+            Kind::DrillEnded { backend, early } => {
+                tracing::info!(%service, %backend, early, "the drill is over");
+            }
+            Kind::Ordered { command, by, done, outcome } => {
+                let (who, from, why) = (&by.who, &by.from, &by.why);
+                tracing::info!(%service, %who, %from, %why, %command, done, %outcome, "ordered");
+            }
             Kind::Locked => tracing::warn!(%service, "locked: no automatic moves until unlocked"),
             Kind::Unlocked => tracing::info!(%service, "unlocked"),
-            Kind::Reloaded { .. }
+            Kind::State { .. }
+            | Kind::Reloaded { .. }
             | Kind::FilesLoaded { .. }
             | Kind::FileRefused { .. }
             | Kind::ReloadFailed { .. } => {}
         }
-        self.keep(Some(service.clone()), kind);
-    }
-
-    /// Keeps an event, and tells whoever follows.
-    fn keep(&self, service: Option<Arc<str>>, kind: Kind) {
-        let event = self.books().log.record(service, kind);
-        // Nobody needs to follow.
-        let _ = self.events.send(Arc::new(event));
+        self.note(Some(service.clone()), kind);
     }
 
     /// The config of the start is in force: it counts as the first that was taken.
@@ -226,7 +207,7 @@ impl Board {
             return;
         };
         tracing::info!(%changes, "reloaded");
-        self.keep(None, Kind::Reloaded { changes: changes.as_str().into() });
+        self.note(None, Kind::Reloaded { changes: changes.as_str().into() });
     }
 
     /// Files have been read again, for the same config.
@@ -234,7 +215,7 @@ impl Board {
         warn(&reloaded.warnings);
         if let Some(changes) = &reloaded.changes {
             tracing::info!(%changes, "files have changed");
-            self.keep(None, Kind::FilesLoaded { changes: changes.as_str().into() });
+            self.note(None, Kind::FilesLoaded { changes: changes.as_str().into() });
         }
     }
 
@@ -259,7 +240,7 @@ impl Board {
             self.metrics.certificate_refused(&file);
             tracing::error!(%file, "the old file stays in use: {why}");
             let why = why.as_str().into();
-            self.keep(None, Kind::FileRefused { file, why });
+            self.note(None, Kind::FileRefused { file, why });
         }
     }
 
@@ -320,7 +301,7 @@ impl Board {
         } else {
             tracing::error!("reload incomplete: {problems}");
         }
-        self.keep(
+        self.note(
             None,
             Kind::ReloadFailed { refused: error.is_refusal(), problems: problems.into() },
         );
@@ -398,7 +379,7 @@ mod tests {
 
     #[test]
     fn certificates_that_expire_soon_are_called_to_mind_ours_and_those_of_backends() {
-        let board = Board::new(Metrics::new());
+        let board = Board::new(Metrics::new(), Store::in_memory());
         let day = Duration::from_secs(24 * 60 * 60);
         let now = SystemTime::now();
         let certificate = |name: &str, left: u32| Certificate {
@@ -452,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_failed_reload_says_whether_anything_has_changed() {
-        let board = Board::new(Metrics::new());
+        let board = Board::new(Metrics::new(), Store::in_memory());
         let said = |error: ReloadError| {
             board.reload_failed(&error);
             board.events(0).pop().map(|event| event.to_string()).unwrap_or_default()

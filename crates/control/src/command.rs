@@ -142,6 +142,14 @@ impl CommandError {
             Self::UnknownBackend(_) | Self::Refused(Refusal::UnknownBackend) => "unknown-backend",
             Self::Refused(Refusal::NotEligible) => "not-eligible",
             Self::Refused(Refusal::NothingActive) => "nothing-active",
+            Self::Refused(Refusal::Switching) => "switching",
+            Self::Refused(Refusal::NeverFailsBack) => "never-fails-back",
+            Self::Refused(Refusal::NoStandby) => "no-standby",
+            Self::Refused(Refusal::Pinned) => "pinned",
+            Self::Refused(Refusal::Locked) => "locked",
+            Self::Refused(Refusal::Verifying) => "verifying",
+            Self::Refused(Refusal::Drilling) => "drilling",
+            Self::Refused(Refusal::NoDrill) => "no-drill",
             Self::Impossible(_) => "impossible",
             Self::CalledOff(_) => "called-off",
             Self::Returned(_) => "returned",
@@ -150,11 +158,22 @@ impl CommandError {
     }
 }
 
-fn refusal(why: &Refusal) -> &'static str {
+/// Why the decision refuses, and what to do about it.
+pub(crate) fn refusal(why: &Refusal) -> &'static str {
     match why {
         Refusal::UnknownBackend => "there is no such backend in this service",
         Refusal::NotEligible => "the backend is not eligible: it must be up and ready",
         Refusal::NothingActive => "no backend is active",
+        Refusal::Switching => "a move is under way: wait until it is done",
+        Refusal::NeverFailsBack => {
+            "failback is `never` for this service: use switchover, and say where to"
+        }
+        Refusal::NoStandby => "no other backend is eligible",
+        Refusal::Pinned => "the service is pinned: unpin it first",
+        Refusal::Locked => "the service is locked: unlock it first",
+        Refusal::Verifying => "an ordered move is still being watched: wait until that is over",
+        Refusal::Drilling => "a drill runs: end it first",
+        Refusal::NoDrill => "no drill runs",
     }
 }
 

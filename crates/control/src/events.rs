@@ -1,6 +1,6 @@
 //! What happened, newest last: the latest events, in memory.
 //!
-//! Does not survive a restart.
+//! What is here ends with the process; the state keeps them for longer.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +11,7 @@ use routing::failover::{AdminState, Health, Reason};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::command::Operator;
 use crate::status::{
     admin_word, health_word, reason_word, write_admin, write_health, write_reason,
 };
@@ -21,7 +22,7 @@ const KEPT: usize = 1_000;
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// Counts from 1 since the start; a gap means that older ones were dropped.
+    /// Counts up, also across restarts when there is a `state_dir`.
     pub number: u64,
     /// When; written as seconds since 1970.
     #[serde(rename = "at_seconds", serialize_with = "write_time")]
@@ -55,6 +56,48 @@ pub enum Kind {
         took: Option<Duration>,
         /// Responses and tunnels that were under way at `from`.
         streams: usize,
+        /// The number of its incident.
+        incident: Option<u64>,
+    },
+    /// A move that had begun was called off; the traffic stayed where it was.
+    CalledOff {
+        /// Where it would have gone.
+        to: Option<Arc<str>>,
+        /// Why it did not.
+        why: Arc<str>,
+    },
+    /// The first good answer after an ordered move.
+    Verified {
+        /// The number of the move.
+        epoch: u64,
+    },
+    /// The active is treated as failed from now on.
+    DrillBegan {
+        /// The active.
+        backend: Arc<str>,
+    },
+    /// A drill is over.
+    DrillEnded {
+        /// The backend that was treated as failed, or that got the tagged requests.
+        backend: Arc<str>,
+        /// Whether that was before its time.
+        early: bool,
+    },
+    /// An operator asked for something.
+    Ordered {
+        /// What.
+        command: Arc<str>,
+        /// Who, where from, why.
+        by: Operator,
+        /// Whether it was done, or begun.
+        done: bool,
+        /// What came of it, in words.
+        outcome: Arc<str>,
+    },
+    /// What an operator should know of the state: what was set aside, what was not kept.
+    State {
+        /// In words.
+        note: Arc<str>,
     },
     /// The time that streams had at the old active is over.
     StreamsSettled {
@@ -119,7 +162,7 @@ impl fmt::Display for Event {
             write!(f, "{service}: ")?;
         }
         match &self.kind {
-            Kind::ActiveChanged { from, to, reason, epoch, evidence, took, streams } => {
+            Kind::ActiveChanged { from, to, reason, epoch, evidence, took, streams, .. } => {
                 let name = |backend: &Option<Arc<str>>| backend.clone().unwrap_or("nobody".into());
                 write!(f, "{}: {} -> {}", reason_word(*reason), name(from), name(to))?;
                 write!(f, " (epoch {epoch}")?;
@@ -138,6 +181,25 @@ impl fmt::Display for Event {
             Kind::StreamsSettled { epoch, left, closed } => {
                 write!(f, "of {left} streams left behind by epoch {epoch}, {closed} were closed")
             }
+            Kind::CalledOff { to, why } => {
+                let to = to.as_deref().unwrap_or("nobody");
+                write!(f, "the move to {to} was called off: {why}")
+            }
+            Kind::Verified { epoch } => write!(f, "epoch {epoch}: first good answer"),
+            Kind::DrillBegan { backend } => write!(f, "a drill: {backend} is treated as failed"),
+            Kind::DrillEnded { backend, early } => {
+                let early = if *early { " before its time" } else { "" };
+                write!(f, "the drill of {backend} is over{early}")
+            }
+            Kind::Ordered { command, by, done, outcome } => {
+                let Operator { who, from, why } = by;
+                write!(f, "{who} ({from}): {command}")?;
+                if !why.is_empty() {
+                    write!(f, " ({why})")?;
+                }
+                write!(f, ": {}{outcome}", if *done { "" } else { "refused: " })
+            }
+            Kind::State { note } => f.write_str(note),
             Kind::HealthChanged { backend, health, evidence } => {
                 write!(f, "{backend} is {}: {evidence}", health_word(*health))
             }
@@ -183,15 +245,13 @@ fn write_millis<S: Serializer>(took: &Option<Duration>, to: S) -> Result<S::Ok, 
 /// The latest events.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
-    last: u64,
     events: VecDeque<Event>,
 }
 
 impl EventLog {
     /// Adds one, dropping the oldest when there are too many, and returns it.
-    pub(crate) fn record(&mut self, service: Option<Arc<str>>, kind: Kind) -> Event {
-        self.last += 1;
-        let event = Event { number: self.last, at: SystemTime::now(), service, kind };
+    pub(crate) fn record(&mut self, number: u64, service: Option<Arc<str>>, kind: Kind) -> Event {
+        let event = Event { number, at: SystemTime::now(), service, kind };
         if self.events.len() == KEPT {
             self.events.pop_front();
         }
@@ -212,8 +272,8 @@ mod tests {
     #[test]
     fn the_oldest_events_go_and_numbers_stay() {
         let mut log = EventLog::default();
-        for _ in 0..KEPT + 5 {
-            log.record(None, Kind::Locked);
+        for number in 1..=KEPT as u64 + 5 {
+            log.record(number, None, Kind::Locked);
         }
         let events = log.after(0);
         assert_eq!(events.len(), KEPT);
@@ -224,6 +284,7 @@ mod tests {
     #[test]
     fn an_event_reads_as_one_line() {
         let event = EventLog::default().record(
+            1,
             Some("web".into()),
             Kind::ActiveChanged {
                 from: Some("a".into()),
@@ -233,6 +294,7 @@ mod tests {
                 evidence: "connection refused".into(),
                 took: Some(Duration::from_millis(212)),
                 streams: 3,
+                incident: Some(7),
             },
         );
         assert_eq!(

@@ -3,6 +3,7 @@
 //! Judges nothing; `routing::failover` does. This is for the record, for the failover times, and for
 //! the question whether a backend that is being left may still finish its requests.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,13 +11,21 @@ use health::{Cause, Outcome, Report};
 use proxy::{Leave, Symptom};
 use routing::failover::Verdict;
 
+use crate::incident::Counts;
 use crate::status::{LastProbe, Since};
+
+/// How many signs are kept for the record of a move.
+const SIGNS: usize = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     pub(crate) last_probe: Option<LastProbe>,
     /// The first sign of trouble since the backend last answered well.
     pub(crate) first_sign: Option<Instant>,
+    /// What the service had counted then.
+    pub(crate) before: Option<Counts>,
+    /// The latest signs since then, oldest first.
+    signs: VecDeque<(Instant, String)>,
     /// Why the last conclusive probe failed; `None` when it passed.
     failing: Option<Cause>,
     /// Consecutive failed probes.
@@ -46,9 +55,14 @@ pub(crate) enum Suspicions {
 impl Evidence {
     /// Notes a sign of trouble from live traffic. Returns whether it is the first that no probe has
     /// answered yet: the others are answered together with it.
-    pub(crate) fn suspect(&mut self, now: Instant, symptom: Symptom) -> bool {
+    pub(crate) fn suspect(
+        &mut self,
+        now: Instant,
+        symptom: Symptom,
+        counts: impl FnOnce() -> Counts,
+    ) -> bool {
         let first = self.suspected.is_none();
-        self.first_sign.get_or_insert(now);
+        self.sign(now, format!("live traffic: {}", symptom_text(symptom)), counts);
         self.symptom.get_or_insert(symptom);
         self.suspected.get_or_insert(Suspected { oldest: now, newest: now }).newest = now;
         first
@@ -59,14 +73,14 @@ impl Evidence {
     }
 
     /// Notes a probe that ended, and says what it means for open suspicions.
-    pub(crate) fn probe(&mut self, report: &Report) -> Suspicions {
+    pub(crate) fn probe(&mut self, report: &Report, counts: impl FnOnce() -> Counts) -> Suspicions {
         let ended = report.started + report.took;
         let outcome = outcome_text(&report.outcome).into();
         self.last_probe = Some(LastProbe { outcome, took: report.took, ended: Since(ended) });
         match &report.outcome {
             Outcome::Inconclusive => Suspicions::Unchanged,
             Outcome::Fail(cause) => {
-                self.first_sign.get_or_insert(ended);
+                self.sign(ended, format!("a probe failed: {}", cause_text(cause)), counts);
                 self.failing = Some(cause.clone());
                 self.failures += 1;
                 Suspicions::Unchanged
@@ -77,6 +91,27 @@ impl Evidence {
                 self.pass(report.started)
             }
         }
+    }
+
+    fn sign(&mut self, at: Instant, what: String, counts: impl FnOnce() -> Counts) {
+        if self.first_sign.is_none() {
+            self.first_sign = Some(at);
+            self.before = Some(counts());
+            self.signs.clear();
+        }
+        if self.signs.len() == SIGNS {
+            self.signs.pop_front();
+        }
+        self.signs.push_back((at, what));
+    }
+
+    /// What led to a decision at `decided`, line by line.
+    pub(crate) fn trail(&self, decided: Instant) -> Vec<String> {
+        let line = |(at, what): &(Instant, String)| {
+            let before = decided.saturating_duration_since(*at).as_millis();
+            format!("{before} ms before the decision: {what}")
+        };
+        self.signs.iter().map(line).collect()
     }
 
     fn pass(&mut self, started: Instant) -> Suspicions {
@@ -146,7 +181,7 @@ pub(crate) fn verdict_word(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn outcome_text(outcome: &Outcome) -> String {
+pub(crate) fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Pass => "pass".to_owned(),
         Outcome::Fail(cause) => cause_text(cause),
@@ -187,7 +222,7 @@ mod tests {
 
     fn failed(cause: Cause) -> Evidence {
         let mut evidence = Evidence::default();
-        evidence.probe(&report(Instant::now(), Outcome::Fail(cause)));
+        evidence.probe(&report(Instant::now(), Outcome::Fail(cause)), Counts::default);
         evidence
     }
 
@@ -203,7 +238,7 @@ mod tests {
     #[test]
     fn an_old_failure_is_forgotten_after_a_pass() {
         let mut evidence = failed(Cause::Timeout);
-        evidence.probe(&report(Instant::now(), Outcome::Pass));
+        evidence.probe(&report(Instant::now(), Outcome::Pass), Counts::default);
         assert_eq!(evidence.leave(), Leave::Finish);
         assert_eq!(evidence.words(), "");
         assert_eq!(evidence.first_sign, None);
@@ -213,7 +248,7 @@ mod tests {
     fn an_inconclusive_probe_takes_nothing_back() {
         let mut evidence = failed(Cause::Timeout);
         let sign = evidence.first_sign;
-        evidence.probe(&report(Instant::now(), Outcome::Inconclusive));
+        evidence.probe(&report(Instant::now(), Outcome::Inconclusive), Counts::default);
         assert_eq!(evidence.leave(), Leave::Abandon);
         assert_eq!(evidence.first_sign, sign);
     }
@@ -223,10 +258,16 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut evidence = Evidence::default();
-        evidence.suspect(at(10), Symptom::Refused);
-        assert_eq!(evidence.probe(&report(at(9), Outcome::Pass)), Suspicions::Unchanged);
+        evidence.suspect(at(10), Symptom::Refused, Counts::default);
+        assert_eq!(
+            evidence.probe(&report(at(9), Outcome::Pass), Counts::default),
+            Suspicions::Unchanged
+        );
         assert_eq!(evidence.first_sign, Some(at(10)));
-        assert_eq!(evidence.probe(&report(at(11), Outcome::Pass)), Suspicions::Cleared);
+        assert_eq!(
+            evidence.probe(&report(at(11), Outcome::Pass), Counts::default),
+            Suspicions::Cleared
+        );
         assert!(!evidence.is_suspected());
         assert_eq!(evidence.first_sign, None);
     }
@@ -236,20 +277,26 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut evidence = Evidence::default();
-        evidence.suspect(at(10), Symptom::Reset);
-        evidence.suspect(at(20), Symptom::Stalled);
-        assert_eq!(evidence.probe(&report(at(15), Outcome::Pass)), Suspicions::ClearedUntilNow);
+        evidence.suspect(at(10), Symptom::Reset, Counts::default);
+        evidence.suspect(at(20), Symptom::Stalled, Counts::default);
+        assert_eq!(
+            evidence.probe(&report(at(15), Outcome::Pass), Counts::default),
+            Suspicions::ClearedUntilNow
+        );
         assert!(evidence.is_suspected());
-        assert_eq!(evidence.probe(&report(at(21), Outcome::Pass)), Suspicions::Cleared);
+        assert_eq!(
+            evidence.probe(&report(at(21), Outcome::Pass), Counts::default),
+            Suspicions::Cleared
+        );
     }
 
     #[test]
     fn the_words_say_what_led_to_a_failover() {
         let mut evidence = Evidence::default();
-        evidence.suspect(Instant::now(), Symptom::Reset);
-        evidence.probe(&report(Instant::now(), Outcome::Fail(Cause::Timeout)));
+        evidence.suspect(Instant::now(), Symptom::Reset, Counts::default);
+        evidence.probe(&report(Instant::now(), Outcome::Fail(Cause::Timeout)), Counts::default);
         let refused = Cause::Refused("connection refused".into());
-        evidence.probe(&report(Instant::now(), Outcome::Fail(refused)));
+        evidence.probe(&report(Instant::now(), Outcome::Fail(refused)), Counts::default);
         assert_eq!(
             evidence.words(),
             "live traffic: connection broken off; 2 probes failed, last: cannot connect: connection refused"

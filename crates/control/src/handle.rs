@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use config::model::{Config, ListenAddress};
@@ -16,8 +18,14 @@ use crate::board::Board;
 use crate::command::{Command, CommandError, Done, Operator, Preview, ProbeShown};
 use crate::driver::Order;
 use crate::events::Event;
+use crate::forwarders::Said;
+use crate::state::{Opened, StateError, Store};
 use crate::status::{Load, Status};
 use crate::supervisor::{self, Drivers, Request};
+use crate::takeover::{Aside, Inherited};
+
+/// How long a process that takes over waits for the state to be let go.
+const STATE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The running load balancer. A clone is another handle to the same one; when the last is dropped,
 /// everything stops.
@@ -30,6 +38,8 @@ pub struct Control {
     files: watch::Receiver<Arc<Vec<PathBuf>>>,
     /// The config file, if there is one.
     file: Option<Arc<PathBuf>>,
+    /// Whether another process has taken over.
+    succeeded: watch::Sender<bool>,
 }
 
 /// Which events are asked for.
@@ -77,6 +87,16 @@ pub enum StartError {
     /// A worker ended before it began.
     #[error(transparent)]
     Lost(#[from] proxy::Lost),
+    /// Another process has the state.
+    #[error(
+        "another understudy runs with state_dir {}: stop it first, take over from it with \
+         --takeover, or choose another state_dir",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// The running process cannot be reached any more.
+    #[error("cannot take over from the running process")]
+    Takeover(#[source] io::Error),
 }
 
 /// A reload that was carried out.
@@ -142,6 +162,14 @@ impl ReloadError {
     }
 }
 
+/// Opening the state fails for no other reason; see [`Store::open`].
+fn in_use(error: StateError) -> StartError {
+    match error {
+        StateError::InUse(folder) => StartError::InUse(folder),
+        StateError::Behind(_) | StateError::Closed => StartError::InUse(PathBuf::new()),
+    }
+}
+
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("status", &self.status()).finish_non_exhaustive()
@@ -149,16 +177,31 @@ impl fmt::Debug for Control {
 }
 
 impl Control {
-    /// Builds everything `config` asks for, binds its listeners, starts the workers and one driver
-    /// per service, on the current tokio runtime. Requests are held until the first verdicts.
+    /// Builds everything `config` asks for, binds its listeners or takes them from what was
+    /// `inherited`, starts the workers and one driver per service, on the current tokio runtime.
+    /// Requests are held until the first verdicts.
     ///
     /// # Errors
     /// When something cannot be built, bound or started; then nothing was.
-    pub async fn start(config: Config, source: Source) -> Result<Self, StartError> {
-        let metrics = Metrics::new();
-        let board = Arc::new(Board::new(metrics));
+    pub async fn start(
+        config: Config,
+        source: Source,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
+        let (folder, is_takeover) = (config.state_dir.clone(), inherited.is_takeover());
+        let within = if is_takeover { STATE_WITHIN } else { Duration::ZERO };
+        let opened =
+            tokio::task::spawn_blocking(move || Store::open_within(folder.as_deref(), within));
+        let opened = opened.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()));
+        let Opened { store, services: mut saved, notes } = opened.map_err(in_use)?;
+        // What is running knows better than what it has written.
+        saved.extend(inherited.services.clone());
+        let board = Arc::new(Board::new(Metrics::new(), store));
+        board.note_state(notes);
+        board.look_at_state();
+        board.change_process(|process| process.state_dir.clone_from(&config.state_dir));
         let file = source.path.clone().map(Arc::new);
-        let started = supervisor::start(config, source, board.clone()).await?;
+        let started = supervisor::start(config, source, board.clone(), saved, inherited).await?;
         Ok(Self {
             board,
             drivers: started.drivers,
@@ -166,6 +209,7 @@ impl Control {
             requests: started.requests,
             files: started.files,
             file,
+            succeeded: watch::Sender::new(false),
         })
     }
 
@@ -218,17 +262,17 @@ impl Control {
     /// Events that are kept, also of earlier runs when there is a `state_dir`: oldest first, of those
     /// with a greater number than `after` and a smaller one than `before` the latest `limit`.
     pub async fn history(&self, query: HistoryQuery) -> Vec<Value> {
-        self.board.history(query).await
+        self.board.history(&query)
     }
 
     /// The latest `limit` incidents, newest first, of one service or of all.
     pub async fn incidents(&self, service: Option<&str>, limit: usize) -> Vec<Value> {
-        self.board.incidents(service, limit).await
+        self.board.incidents(service, limit)
     }
 
     /// One incident; `None` when it is not kept (any more).
     pub async fn incident(&self, id: u64) -> Option<Value> {
-        self.board.incident(id).await
+        self.board.incident(id)
     }
 
     /// What a service is working on now; `None` when there is no such service.
@@ -343,6 +387,60 @@ impl Control {
     /// Records a reload that failed before there was a text to load.
     pub(crate) fn refuse(&self, error: &ReloadError) {
         self.board.reload_failed(error);
+    }
+
+    /// Has everybody decide nothing more, for another process that takes over.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub(crate) async fn stand_aside(&self) -> Result<Aside, String> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || "this process is stopping".to_owned();
+        let asked = self.requests.send(Request::StandAside { reply }).await;
+        asked.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// The other process did not take over: go on.
+    pub(crate) async fn step_back_in(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.requests.send(Request::StepBackIn { done }).await.is_ok() {
+            // Fails when everything is stopping.
+            let _ = finished.await;
+        }
+    }
+
+    /// Does what the other process says with requests that are still here; returns how many it had to
+    /// do with, or `None` when not every worker did.
+    pub(crate) async fn obey(&self, service: &str, said: Said) -> Option<usize> {
+        let (done, answer) = oneshot::channel();
+        // A service that is not here has no requests.
+        match self.ask(service, Order::Obey { said, done }, answer).await {
+            Ok(answer) => answer.ok(),
+            Err(_) => Some(0),
+        }
+    }
+
+    /// Another process has taken over.
+    pub(crate) fn succeeded(&self) {
+        self.succeeded.send_replace(true);
+    }
+
+    /// Returns once another process has taken over: what is left is to [`retire`](Self::retire).
+    pub async fn until_succeeded(&self) {
+        let mut succeeded = self.succeeded.subscribe();
+        // The sender lives as long as we do.
+        let _ = succeeded.wait_for(|succeeded| *succeeded).await;
+    }
+
+    /// Lets running requests finish for up to the config's `shutdown_timeout` while another process
+    /// accepts, then ends everything. Returns how many requests were cut off.
+    pub async fn retire(&self) -> usize {
+        let (reply, answer) = oneshot::channel();
+        if self.requests.send(Request::Retire { reply }).await.is_err() {
+            return 0;
+        }
+        answer.await.unwrap_or_default()
     }
 
     /// Stops accepting, lets running requests finish for up to the config's `shutdown_timeout`, then

@@ -9,12 +9,16 @@ mod command;
 mod driver;
 mod events;
 mod evidence;
+mod forwarders;
 mod handle;
 mod ids;
+mod incident;
 mod reload;
+mod state;
 mod status;
 mod streams;
 mod supervisor;
+mod takeover;
 mod tls;
 mod watch;
 
@@ -29,4 +33,5 @@ pub use status::{
 };
 // What a status and a command are made of.
 pub use routing::failover::{AdminState, Health, Reason};
+pub use takeover::{Inherited, Offer, TakeoverError, ask, offer};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};

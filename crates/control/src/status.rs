@@ -243,6 +243,8 @@ pub fn reason_word(reason: Reason) -> &'static str {
         Reason::Recovery => "recovery",
         Reason::Switchover => "switchover",
         Reason::Reload => "reload",
+        Reason::Return => "return",
+        Reason::Drill => "drill",
     }
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn policy(policies: StreamPolicies, reason: Reason) -> StreamPolicy {
         | Reason::Failback
         | Reason::Recovery
         | Reason::Switchover
-        | Reason::Reload => policies.failback,
+        | Reason::Reload
+        | Reason::Return
+        | Reason::Drill => policies.failback,
     }
 }
 
@@ -130,6 +132,8 @@ mod tests {
             Reason::Recovery,
             Reason::Switchover,
             Reason::Reload,
+            Reason::Return,
+            Reason::Drill,
         ] {
             assert_eq!(policy(policies, reason), policies.failback, "{reason:?}");
         }

@@ -2,15 +2,16 @@
 //!
 //! Reloads and the stop are carried out one after the other, in the order they were asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use config::model::{Config, Workers as WorkerCount};
-use proxy::{Bound, Lost, ServiceId, Snapshot, Suspicion, Workers};
+use config::model::{Config, ListenAddress, Workers as WorkerCount};
+use proxy::{Bound, Lost, Notice, ServiceId, Snapshot, Suspicion, Workers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -18,10 +19,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::blueprint::{Blueprint, BuildError, Plan};
 use crate::board::Board;
 use crate::driver::{Driver, Order, acknowledged};
+use crate::forwarders::Forwarders;
 use crate::handle::{ListeningOn, ReloadError, Reloaded, Source, StartError};
+use crate::state::{SavedService, Write};
+use crate::takeover::{Aside, Inherited, Predecessor};
 
-/// Suspicions that wait to be handed to a driver; more are dropped by the workers.
-const SUSPICIONS: usize = 256;
+/// Notices that wait to be handed to a driver; more are dropped by the workers.
+const NOTICES: usize = 256;
 
 /// Reloads that wait; more wait with their callers.
 const REQUESTS: usize = 16;
@@ -29,14 +33,43 @@ const REQUESTS: usize = 16;
 /// Well above what the workers of a driver may take to acknowledge.
 const DRIVEN_WITHIN: Duration = Duration::from_secs(15);
 
+/// How long a process that takes over waits for the first verdicts before it accepts.
+const CHECKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long idle connections of clients stay open when another process has taken over: whoever is
+/// about to send on one still gets an answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// From one try to stand aside to the next, while a move is under way.
+const MOVE_PAUSE: Duration = Duration::from_millis(50);
+
 /// How often certificates that expire soon are called to mind.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the supervisor is asked for.
 pub(crate) enum Request {
-    Reload { text: String, reply: oneshot::Sender<Result<Reloaded, ReloadError>> },
-    LoadFiles { done: oneshot::Sender<()> },
-    ShutDown { reply: oneshot::Sender<usize> },
+    Reload {
+        text: String,
+        reply: oneshot::Sender<Result<Reloaded, ReloadError>>,
+    },
+    LoadFiles {
+        done: oneshot::Sender<()>,
+    },
+    ShutDown {
+        reply: oneshot::Sender<usize>,
+    },
+    /// Another process wants to take over.
+    StandAside {
+        reply: oneshot::Sender<Result<Aside, String>>,
+    },
+    /// It did not.
+    StepBackIn {
+        done: oneshot::Sender<()>,
+    },
+    /// It has: finish what is under way.
+    Retire {
+        reply: oneshot::Sender<usize>,
+    },
 }
 
 /// How to reach the driver of each service.
@@ -59,7 +92,11 @@ pub(crate) struct Started {
 struct Supervisor {
     source: Source,
     running: Arc<Blueprint>,
-    workers: Arc<Workers>,
+    forwarders: Arc<Forwarders>,
+    /// The sockets of each listener, for a successor.
+    sockets: HashMap<ListenAddress, Vec<OwnedFd>>,
+    /// Another process decides.
+    aside: bool,
     drivers: Arc<ArcSwap<Drivers>>,
     tasks: BTreeMap<ServiceId, JoinHandle<()>>,
     listening: Arc<ArcSwap<Vec<ListeningOn>>>,
@@ -76,8 +113,10 @@ pub(crate) async fn start(
     config: Config,
     source: Source,
     board: Arc<Board>,
+    saved: BTreeMap<String, SavedService>,
+    inherited: Inherited,
 ) -> Result<Started, StartError> {
-    let supervisor = Supervisor::start(config, source, board).await?;
+    let supervisor = Supervisor::start(config, source, board, saved, inherited).await?;
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (drivers, listening) = (supervisor.drivers.clone(), supervisor.listening.clone());
     let files = supervisor.files.subscribe();
@@ -91,12 +130,18 @@ async fn build(config: Config, running: Option<Arc<Blueprint>>) -> Result<Bluepr
     built.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
 }
 
-/// Hands suspicions to the drivers until the workers are gone. A driver that is too busy to take one
-/// has enough to go on.
-async fn hand_over(mut suspicions: mpsc::Receiver<Suspicion>, drivers: Arc<ArcSwap<Drivers>>) {
-    while let Some(Suspicion { service, backend, symptom }) = suspicions.recv().await {
+/// Hands what the workers tell to the drivers until the workers are gone. A driver that is too busy to
+/// take it has enough to go on, and learns of a first good answer by its probes.
+async fn hand_over(mut notices: mpsc::Receiver<Notice>, drivers: Arc<ArcSwap<Drivers>>) {
+    while let Some(notice) = notices.recv().await {
+        let (service, order) = match notice {
+            Notice::Suspicion(Suspicion { service, backend, symptom }) => {
+                (service, Order::Suspect { backend, symptom })
+            }
+            Notice::Answered(answered) => (answered.service, Order::Answered(answered)),
+        };
         if let Some(driver) = drivers.load().get(&service) {
-            let _ = driver.orders.try_send(Order::Suspect { backend, symptom });
+            let _ = driver.orders.try_send(order);
         }
     }
 }
@@ -106,18 +151,28 @@ fn listening_on(bound: &Bound) -> ListeningOn {
 }
 
 impl Supervisor {
-    async fn start(config: Config, source: Source, board: Arc<Board>) -> Result<Self, StartError> {
+    async fn start(
+        config: Config,
+        source: Source,
+        board: Arc<Board>,
+        saved: BTreeMap<String, SavedService>,
+        mut inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let running = Arc::new(build(config, None).await?);
         let count = match running.config.workers {
             WorkerCount::Count(count) => count,
             WorkerCount::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         };
-        let bound = running.bind(count, None)?;
-        let (suspect, suspicions) = mpsc::channel(SUSPICIONS);
-        let workers = Workers::start(count, board.metrics().clone(), suspect);
+        let predecessor = inherited.take_predecessor().map_err(StartError::Takeover)?;
+        let bound = running.bind(count, None, &mut inherited)?;
+        let (notify, notices) = mpsc::channel(NOTICES);
+        let workers = Workers::start(count, board.metrics().clone(), notify);
+        let workers = workers.map_err(StartError::Workers)?;
         let mut supervisor = Self {
             source,
-            workers: Arc::new(workers.map_err(StartError::Workers)?),
+            forwarders: Arc::new(Forwarders::new(workers, predecessor.clone())),
+            sockets: HashMap::new(),
+            aside: false,
             drivers: Arc::default(),
             tasks: BTreeMap::new(),
             listening: Arc::default(),
@@ -127,17 +182,51 @@ impl Supervisor {
             unfinished: false,
             driven_within: DRIVEN_WITHIN,
         };
+        supervisor.note_sockets(&bound);
         supervisor.note_listening(&bound.iter().map(listening_on).collect::<Vec<_>>());
-        // Clients may connect from here on; their requests are held until the first verdicts.
-        supervisor.workers.configure(supervisor.running.snapshot.clone(), bound).await?;
-        // Nobody has to change over, so nobody can be late.
-        let _ = supervisor.drive(&supervisor.running.clone()).await;
+        tokio::spawn(hand_over(notices, supervisor.drivers.clone()));
+        let snapshot = supervisor.running.snapshot.clone();
+        let workers = supervisor.forwarders.workers();
+        match predecessor {
+            // Clients may connect from here on; their requests are held until the first verdicts.
+            None => {
+                workers.configure(snapshot, bound).await?;
+                supervisor.drive_first(saved).await;
+            }
+            // They are better off with the process before us until we know whom to ask.
+            Some(predecessor) => {
+                workers.configure(snapshot.clone(), Vec::new()).await?;
+                supervisor.drive_first(saved).await;
+                supervisor.board.await_first_verdicts(CHECKED_WITHIN).await;
+                supervisor.forwarders.workers().configure(snapshot, bound).await?;
+                predecessor.serving();
+                supervisor.await_its_end(predecessor);
+            }
+        }
         supervisor.board.loaded();
         supervisor.board.certified(supervisor.running.tls(), None);
         supervisor.running.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         supervisor.files.send_replace(Arc::new(supervisor.running.tls().paths()));
-        tokio::spawn(hand_over(suspicions, supervisor.drivers.clone()));
         Ok(supervisor)
+    }
+
+    /// Starts all drivers, each from what was saved of its service.
+    async fn drive_first(&mut self, saved: BTreeMap<String, SavedService>) {
+        let running = self.running.clone();
+        // Nobody has to change over, so nobody can be late.
+        let _ = self.drive(&running, saved).await;
+    }
+
+    /// Says in the status that the process before us still has requests, until it has none.
+    fn await_its_end(&self, predecessor: Predecessor) {
+        let board = self.board.clone();
+        board.change_process(|process| process.predecessor = true);
+        // Ends with that process, which ends within its `shutdown_timeout`.
+        tokio::spawn(async move {
+            predecessor.gone().await;
+            tracing::info!("the process before us is gone");
+            board.change_process(|process| process.predecessor = false);
+        });
     }
 
     /// Ends on a request to shut down, or when every handle is gone.
@@ -172,16 +261,37 @@ impl Supervisor {
                     let _ = done.send(());
                 }
                 Some(Request::ShutDown { reply }) => {
-                    let _ = reply.send(self.shut_down().await);
+                    self.board.stop();
+                    let timeout = self.running.config.shutdown_timeout;
+                    let drained = self.forwarders.workers().drain(timeout).await;
+                    let _ = reply.send(self.end(drained).await);
+                    return;
+                }
+                Some(Request::StandAside { reply }) => drop(reply.send(self.stand_aside().await)),
+                Some(Request::StepBackIn { done }) => {
+                    self.step_back_in().await;
+                    let _ = done.send(());
+                }
+                Some(Request::Retire { reply }) => {
+                    // Those of the new process stay open; ours would take clients away from it.
+                    self.sockets.clear();
+                    self.board.stop();
+                    let timeout = self.running.config.shutdown_timeout;
+                    let retired = self.forwarders.workers().retire(LINGER, timeout).await;
+                    let _ = reply.send(self.end(retired).await);
                     return;
                 }
                 None => break,
             }
         }
-        self.shut_down().await;
+        let drained = self.forwarders.workers().drain(self.running.config.shutdown_timeout).await;
+        self.end(drained).await;
     }
 
     async fn reload(&mut self, text: &str) -> Result<Reloaded, ReloadError> {
+        if self.aside {
+            return Err(ReloadError::Stopping);
+        }
         let loaded = config::load(&self.source.file, text, &self.source.base)
             .map_err(ReloadError::Config)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -203,7 +313,8 @@ impl Supervisor {
             self.running = next;
             return Ok(Reloaded { changes: None, warnings });
         }
-        let bound = next.bind(self.workers.count(), Some(&self.running))?;
+        let workers = self.forwarders.workers().count();
+        let bound = next.bind(workers, Some(&self.running), &mut Inherited::default())?;
         let opened: Vec<ListeningOn> = bound.iter().map(listening_on).collect();
         let changes = next.changes_from(&self.running);
         self.board.certified(next.tls(), Some(self.running.tls()));
@@ -212,8 +323,9 @@ impl Supervisor {
         // A backend that goes is known to the workers until its traffic has moved away.
         let overlap = next.overlap(&self.running);
         let first = overlap.clone().unwrap_or_else(|| next.snapshot.clone());
+        self.note_sockets(&bound);
         let mut configured = self.configure(first, bound).await.map_err(ReloadError::from);
-        let followed = self.drive(&next).await;
+        let followed = self.drive(&next, BTreeMap::new()).await;
         self.running = match overlap {
             None => next,
             Some(_) if followed.is_ok() => {
@@ -226,6 +338,8 @@ impl Supervisor {
             Some(overlap) => Arc::new(next.with_snapshot(overlap)),
         };
         self.note_listening(&opened);
+        let listeners = &self.running.config.listeners;
+        self.sockets.retain(|address, _| listeners.iter().any(|l| l.address == *address));
         let finished = configured.and(followed);
         self.unfinished = finished.is_err();
         finished?;
@@ -233,14 +347,18 @@ impl Supervisor {
     }
 
     async fn configure(&self, snapshot: Arc<Snapshot>, bound: Vec<Bound>) -> Result<(), Lost> {
-        acknowledged(self.workers.configure(snapshot, bound), &self.board).await
+        acknowledged(self.forwarders.workers().configure(snapshot, bound), &self.board).await
     }
 
     /// Has exactly the services of `next` driven, by its plans.
     ///
     /// # Errors
     /// Which driver did not follow its plan in time.
-    async fn drive(&mut self, next: &Blueprint) -> Result<(), ReloadError> {
+    async fn drive(
+        &mut self,
+        next: &Blueprint,
+        mut saved: BTreeMap<String, SavedService>,
+    ) -> Result<(), ReloadError> {
         let order: Vec<ServiceId> = next.services.iter().map(|plan| plan.id).collect();
         let (mut kept, removed): (Drivers, Drivers) = self
             .drivers
@@ -254,8 +372,9 @@ impl Supervisor {
             if let Some(driver) = kept.get(&plan.id) {
                 following.push(follow(driver.clone(), plan.clone(), self.driven_within));
             } else {
-                let (workers, board) = (self.workers.clone(), self.board.clone());
-                let (orders, task) = Driver::start(plan.clone(), workers, board);
+                let saved = saved.remove(&*plan.name).unwrap_or_default();
+                let (forwarders, board) = (self.forwarders.clone(), self.board.clone());
+                let (orders, task) = Driver::start(plan.clone(), saved, forwarders, board);
                 kept.insert(plan.id, DriverHandle { name: plan.name.clone(), orders });
                 self.tasks.insert(plan.id, task);
             }
@@ -264,6 +383,9 @@ impl Supervisor {
         // All at once: each may have to wait for the first verdicts on new backends.
         let following: JoinSet<_> = following.into_iter().collect();
         let followed = following.join_all().await.into_iter().collect();
+        for gone in removed.values() {
+            self.board.keep(Write::Forget(gone.name.clone())).await;
+        }
         self.retire(removed.into_keys().collect()).await;
         self.board.arrange(order);
         followed
@@ -290,19 +412,86 @@ impl Supervisor {
         self.listening.store(Arc::new(listeners.collect()));
     }
 
-    /// Lets running requests finish while the drivers still drive, so that a failover can save them;
-    /// then ends the drivers, then the workers. Returns how many requests were cut off.
-    async fn shut_down(mut self) -> usize {
-        self.board.stop();
-        let cut_off = self.workers.drain(self.running.config.shutdown_timeout).await;
+    /// Keeps duplicates of new listeners' sockets, for a successor.
+    fn note_sockets(&mut self, bound: &[Bound]) {
+        for listener in bound {
+            match listener.share() {
+                Ok(sockets) => drop(self.sockets.insert(listener.configured.clone(), sockets)),
+                Err(error) => tracing::warn!(
+                    listener = %listener.configured,
+                    %error,
+                    "a successor will have to bind this listener itself"
+                ),
+            }
+        }
+    }
+
+    // --- takeover ---
+
+    /// Has every driver decide nothing more, and lets go of the state.
+    async fn stand_aside(&mut self) -> Result<Aside, String> {
+        let mut services = BTreeMap::new();
+        for driver in self.drivers.load_full().values() {
+            let asked = stand_aside(driver);
+            let Ok(Some(saved)) = timeout(self.driven_within, asked).await else {
+                self.step_back_in().await;
+                return Err(format!("service {} is being moved: try again", driver.name));
+            };
+            services.insert(driver.name.to_string(), saved);
+        }
+        let shared = |(address, sockets): (&ListenAddress, &Vec<OwnedFd>)| {
+            let sockets = sockets.iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
+            sockets.map(|sockets| (address.to_string(), sockets))
+        };
+        let listeners = self.sockets.iter().map(shared).collect::<Result<Vec<_>, _>>();
+        let listeners = match listeners {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                self.step_back_in().await;
+                return Err(format!("the sockets cannot be handed over: {error}"));
+            }
+        };
+        self.aside = true;
+        self.board.close_state().await;
+        Ok(Aside { listeners, services })
+    }
+
+    /// Takes everything back: the other process did not take over.
+    async fn step_back_in(&mut self) {
+        if std::mem::take(&mut self.aside) {
+            self.board.reopen_state(self.running.config.state_dir.clone()).await;
+        }
+        for driver in self.drivers.load_full().values() {
+            // A driver that has ended has nothing to take back.
+            let _ = driver.orders.send(Order::StepBackIn).await;
+        }
+    }
+
+    /// Ends the drivers, which have driven until now so that a failover could save what was held; then
+    /// the workers. Returns `cut_off`, how many requests were.
+    async fn end(mut self, cut_off: usize) -> usize {
         self.drivers.store(Arc::default());
         let all: Vec<ServiceId> = self.tasks.keys().copied().collect();
         self.retire(all).await;
-        match Arc::into_inner(self.workers) {
-            Some(workers) => workers.stop().await,
+        self.board.close_state().await;
+        match Arc::into_inner(self.forwarders) {
+            Some(forwarders) => forwarders.into_workers().stop().await,
             None => tracing::error!("a driver did not end: its workers are left behind"),
         }
         cut_off
+    }
+}
+
+/// Has a driver decide nothing more. `None`: a move is under way, or it has ended.
+async fn stand_aside(driver: &DriverHandle) -> Option<SavedService> {
+    loop {
+        let (reply, answer) = oneshot::channel();
+        driver.orders.send(Order::StandAside { reply }).await.ok()?;
+        if let Some(saved) = answer.await.ok()? {
+            return Some(saved);
+        }
+        // A move takes milliseconds, a drain seconds.
+        tokio::time::sleep(MOVE_PAUSE).await;
     }
 }
 
@@ -324,6 +513,10 @@ fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<Stri
     if new.workers != running.workers {
         keep("workers");
         new.workers = running.workers;
+    }
+    if new.state_dir != running.state_dir {
+        keep("state_dir");
+        new.state_dir.clone_from(&running.state_dir);
     }
     if new.admin != running.admin {
         keep("admin");

@@ -8,9 +8,10 @@ use std::io;
 use config::model::{BackendUrl, HttpProbe};
 use connect::Connected;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderName, Request};
 
 use crate::report::{Cause, Outcome};
+use crate::transcript::Transcript;
 
 mod http1;
 mod http2;
@@ -25,30 +26,43 @@ pub(crate) enum Version {
     Http2,
 }
 
+/// What is asked, and of whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) url: &'a BackendUrl,
+    pub(crate) probe: &'a HttpProbe,
+    /// The field that tells the epoch, and the epoch.
+    pub(crate) epoch: Option<(&'a HeaderName, u64)>,
+}
+
 /// Asks, and judges the answer.
 pub(crate) async fn ask(
     connected: Connected,
     version: Version,
-    url: &BackendUrl,
-    probe: &HttpProbe,
+    question: Question<'_>,
+    transcript: &mut Transcript,
 ) -> Outcome {
     let stream = connected.stream;
     let answered = match version {
-        Version::Http1 => http1::status(stream, url, probe).await,
-        Version::Http2 => http2::status(stream, url, probe).await,
+        Version::Http1 => http1::status(stream, question, transcript).await,
+        Version::Http2 => http2::status(stream, question, transcript).await,
     };
     match answered {
-        Ok(status) if probe.status.contains(status) => Outcome::Pass,
+        Ok(status) if question.probe.status.contains(status) => Outcome::Pass,
         Ok(status) => Outcome::Fail(Cause::Status(status)),
         Err(cause) => Outcome::Fail(cause),
     }
 }
 
 /// What both versions ask alike: method and fields.
-fn request<B>(probe: &HttpProbe, body: B) -> Request<B> {
+fn request<B>(question: Question<'_>, body: B) -> Request<B> {
+    let Question { probe, epoch, .. } = question;
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static("understudy-health"));
     headers.extend(probe.headers.clone());
+    if let Some((name, epoch)) = epoch {
+        headers.insert(name, HeaderValue::from(epoch));
+    }
     let mut request = Request::new(body);
     *request.method_mut() = probe.method.clone();
     *request.headers_mut() = headers;
@@ -56,10 +70,10 @@ fn request<B>(probe: &HttpProbe, body: B) -> Request<B> {
 }
 
 /// The host to ask for.
-fn host(url: &BackendUrl, probe: &HttpProbe) -> Result<HeaderValue, Cause> {
-    match &probe.host {
+fn host(question: Question<'_>) -> Result<HeaderValue, Cause> {
+    match &question.probe.host {
         Some(host) => Ok(host.clone()),
-        None => HeaderValue::from_str(&url.authority()).map_err(wrong_host),
+        None => HeaderValue::from_str(&question.url.authority()).map_err(wrong_host),
     }
 }
 

@@ -9,6 +9,7 @@ mod lateness;
 mod probe;
 mod prober;
 mod report;
+mod transcript;
 
-pub use prober::{Prober, Subject};
+pub use prober::{Prober, Shown, Subject, show};
 pub use report::{Cause, Outcome, Report};

@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
-use config::model::{HttpProbe, Probe, Scheme, UpstreamProtocol};
+use config::model::{Probe, Scheme, UpstreamProtocol};
 use connect::{ConnectError, Connected, Connector, Offer, Origin};
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::{self, Version};
+use crate::http::{self, Question, Version};
 use crate::prober::Subject;
 use crate::report::{Cause, Outcome};
+use crate::transcript::Transcript;
 
 /// What a probe found out.
 #[derive(Debug)]
@@ -18,17 +19,34 @@ pub(crate) struct Found {
     pub(crate) certificate_expires: Option<SystemTime>,
 }
 
-/// Probes once, on a fresh connection. Ends at `deadline` at the latest.
-pub(crate) async fn run(subject: &Subject, connector: &Connector, deadline: Instant) -> Found {
+/// Probes once, on a fresh connection, telling the service's `epoch` if there is a field for it. Ends
+/// at `deadline` at the latest.
+pub(crate) async fn run(
+    subject: &Subject,
+    connector: &Connector,
+    epoch: u64,
+    deadline: Instant,
+    transcript: &mut Transcript,
+) -> Found {
     let mut certificate_expires = None;
+    let began = Instant::now();
+    let url = &subject.destination.url;
+    transcript.note(|| format!("connecting to {url}"));
     let attempt = async {
         match &subject.health.probe {
             Probe::Http(probe) => {
                 let connected = open(subject, connector, deadline).await?;
                 certificate_expires = connected.stream.certificate_expires();
-                Ok(ask(subject, connected, probe).await)
+                transcript.note(|| opened(began, certificate_expires));
+                let epoch = subject.epoch_header.as_ref().map(|name| (name, epoch));
+                let question = Question { url, probe, epoch };
+                Ok(ask(subject, connected, question, transcript).await)
             }
-            Probe::Tcp => connector.reach(left(deadline)).await.map(|_| Outcome::Pass),
+            Probe::Tcp => {
+                connector.reach(left(deadline)).await?;
+                transcript.note(|| opened(began, None));
+                Ok(Outcome::Pass)
+            }
         }
     };
     let outcome = match timeout_at(deadline, attempt).await {
@@ -51,15 +69,28 @@ async fn open(
     connector.connect(offer, Origin::Local, left(deadline)).await
 }
 
-async fn ask(subject: &Subject, connected: Connected, probe: &HttpProbe) -> Outcome {
-    let url = &subject.destination.url;
-    let version = match (url.scheme, subject.protocol) {
+fn opened(began: Instant, certificate_expires: Option<SystemTime>) -> String {
+    let took = began.elapsed().as_secs_f64() * 1e3;
+    let certificate = certificate_expires.and_then(|expires| {
+        let left = expires.duration_since(SystemTime::now()).ok()?;
+        Some(format!(", its certificate is valid for {} days", left.as_secs() / (24 * 60 * 60)))
+    });
+    format!("connected after {took:.2} ms{}", certificate.unwrap_or_default())
+}
+
+async fn ask(
+    subject: &Subject,
+    connected: Connected,
+    question: Question<'_>,
+    transcript: &mut Transcript,
+) -> Outcome {
+    let version = match (question.url.scheme, subject.protocol) {
         (Scheme::Https, _) if connected.is_http2 => Version::Http2,
         (Scheme::Http, UpstreamProtocol::Http2) => Version::Http2,
         (Scheme::Https, _) => Version::Http1,
         (Scheme::Http, UpstreamProtocol::Auto | UpstreamProtocol::Http1) => Version::Http1,
     };
-    http::ask(connected, version, url, probe).await
+    http::ask(connected, version, question, transcript).await
 }
 
 fn left(deadline: Instant) -> std::time::Duration {

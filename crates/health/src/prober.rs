@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use config::model::{Health, UpstreamProtocol};
 use connect::{Connector, Destination, Tls};
+use http::HeaderName;
 use rustls::client::Resumption;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
@@ -17,6 +18,7 @@ use crate::cadence::Cadence;
 use crate::lateness::Lateness;
 use crate::probe;
 use crate::report::{Outcome, Report};
+use crate::transcript::Transcript;
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -33,6 +35,29 @@ pub struct Subject {
     pub protocol: UpstreamProtocol,
     /// What to send, when, and what to expect.
     pub health: Health,
+    /// The field in which the backend is told the service's epoch; `None`: it is not.
+    pub epoch_header: Option<HeaderName>,
+}
+
+/// A probe that was asked for, and what was seen of it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// What was sent (`> `), received (`< `) and happened (`* `), line by line, without secrets.
+    pub exchange: Vec<String>,
+}
+
+/// Probes once, now, beside all others, and shows the exchange. `epoch` is what the backend is told.
+pub async fn show(subject: Subject, epoch: u64) -> Shown {
+    let connector = Connector::new(unacquainted(&subject.destination));
+    let began = Instant::now();
+    let deadline = began + subject.health.timeout;
+    let mut transcript = Transcript::kept();
+    let found = probe::run(&subject, &connector, epoch, deadline.into(), &mut transcript).await;
+    Shown { outcome: found.outcome, took: began.elapsed(), exchange: transcript.into_lines() }
 }
 
 /// Probes one backend until dropped; no report is sent after that.
@@ -70,6 +95,12 @@ impl Prober {
         self.wishes.lock().in_doubt = in_doubt;
         self.wishes.changed.notify_one();
     }
+
+    /// The service's epoch from now on: what the next probes tell the backend, if the subject has a
+    /// field for it.
+    pub fn tell_epoch(&self, epoch: u64) {
+        self.wishes.lock().epoch = epoch;
+    }
 }
 
 impl Drop for Prober {
@@ -89,6 +120,7 @@ struct Wishes {
 #[derive(Debug, Default)]
 struct Wish {
     in_doubt: bool,
+    epoch: u64,
     /// The latest suspicion the task has not yet taken.
     suspected: Option<Instant>,
     stopped: bool,
@@ -191,11 +223,18 @@ impl Driver {
         let number = self.order.next_number();
         let (subject, connector) = (Arc::clone(&self.subject), Arc::clone(&self.connector));
         let started = Instant::now();
+        let epoch = self.wishes.lock().epoch;
         self.cadence.began(started, fastrand::f64() * 2.0 - 1.0);
         self.running.spawn(async move {
             let deadline = started + subject.health.timeout;
-            let probe::Found { outcome, certificate_expires } =
-                probe::run(&subject, &connector, deadline.into()).await;
+            let probe::Found { outcome, certificate_expires } = probe::run(
+                &subject,
+                &connector,
+                epoch,
+                deadline.into(),
+                &mut Transcript::default(),
+            )
+            .await;
             let (id, took) = (subject.id, started.elapsed());
             (number, Report { id, outcome, started, took, certificate_expires })
         });

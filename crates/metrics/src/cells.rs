@@ -203,6 +203,10 @@ pub struct ServiceCells {
     pub replayed: Counter,
     /// Requests that failed: downstream, upstream, internal.
     pub failed: [Counter; 3],
+    /// Answers to tagged requests, by class; they are not among the others.
+    pub drill_requests: [Counter; 5],
+    /// Requests, responses and tunnels taken from their backend at the deadline of a drain.
+    pub cut: Counter,
     /// Connections that switched protocols (WebSocket) and are open.
     pub streams: Gauge,
     /// Streams that were at a backend when the traffic left it.

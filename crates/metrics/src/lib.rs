@@ -10,4 +10,4 @@ pub mod names;
 mod registry;
 
 pub use certificates::{CertificateView, FileView};
-pub use registry::{ActiveView, BackendView, Metrics, ServiceView};
+pub use registry::{ActiveView, BackendView, Counted, Metrics, ServiceView};

@@ -64,9 +64,9 @@ declare! {
     ServiceEpoch: Gauge "understudy_service_epoch" ["service"]
         "Number of the latest change of the active; it never repeats.";
     ServiceTransitions: Counter "understudy_service_transitions_total" ["service", "reason"]
-        "Changes of the active, by reason: startup, failover, failback, recovery, switchover, reload.";
+        "Changes of the active, by reason: startup, failover, failback, recovery, switchover, reload, return (an ordered move that did not work out), drill.";
     FailoverDuration: Histogram "understudy_failover_duration_seconds" ["service", "phase"]
-        "How long a failover took, by phase: detect (first sign to decision), switch (decision to the last worker's acknowledgement), total.";
+        "How long a failover took, by phase: detect (first sign to decision), switch (decision to the last worker's acknowledgement), total (first sign to that), answer (first sign to the first good answer).";
     BackendHealth: Gauge "understudy_backend_health" ["service", "backend", "state"]
         "1 for the current health of the backend, 0 for the others: unknown, up, down.";
     BackendAdmin: Gauge "understudy_backend_admin_state" ["service", "backend", "state"]
@@ -99,6 +99,10 @@ declare! {
         "Requests turned away for want of an active, by why: overflow (too many or too large to wait), timeout (waited for the longest time allowed).";
     RequestsReplayed: Counter "understudy_requests_replayed_total" ["service"]
         "Requests sent again after an attempt that failed.";
+    DrillRequests: Counter "understudy_drill_requests_total" ["service", "class"]
+        "Responses sent to requests that were tagged for a drill of a standby, by class of their status; they are not among the others.";
+    RequestsCut: Counter "understudy_requests_cut_total" ["service"]
+        "Requests, responses and tunnels that were taken from their backend when the time of a drain before a move was over.";
     StreamsOpen: Gauge "understudy_streams_open" ["service"]
         "Connections that switched protocols, such as WebSocket, and are open.";
     StreamsLeft: Counter "understudy_streams_left_total" ["service"]

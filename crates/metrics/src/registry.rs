@@ -14,11 +14,16 @@ use crate::certificates::{CertificateView, Certificates, FileView};
 use crate::exposition::Exposition;
 use crate::names::Id;
 
+mod counted;
+
+pub use counted::Counted;
+
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const BLAMES: [&str; 3] = ["downstream", "upstream", "internal"];
 const SYMPTOMS: [&str; 4] = ["refused", "reset", "tls", "stalled"];
-const REASONS: [&str; 6] = ["startup", "failover", "failback", "recovery", "switchover", "reload"];
-const PHASES: [&str; 3] = ["detect", "switch", "total"];
+const REASONS: [&str; 8] =
+    ["startup", "failover", "failback", "recovery", "switchover", "reload", "return", "drill"];
+const PHASES: [&str; 4] = ["detect", "switch", "total", "answer"];
 const VERDICTS: [&str; 3] = ["pass", "fail", "inconclusive"];
 const HEALTHS: [&str; 3] = ["unknown", "up", "down"];
 const ADMINS: [&str; 3] = ["ready", "drain", "maintenance"];
@@ -195,7 +200,8 @@ impl Metrics {
     }
 
     /// Records how long one phase of a failover took: `detect` (first sign to decision), `switch`
-    /// (decision to the last worker's acknowledgement), `total`.
+    /// (decision to the last worker's acknowledgement), `total`, `answer` (first sign to the first good
+    /// answer of the new active).
     pub fn failover(&self, service: &str, phase: &str, took: Duration) {
         let mut state = self.lock();
         let failovers = &mut state.service(service).failovers;
@@ -334,6 +340,11 @@ impl Service {
         let timeouts = all.count(|cells| &cells.hold_timeouts);
         to.counter(Id::RequestsRejected, &[name, "timeout"], timeouts);
         to.counter(Id::RequestsReplayed, &[name], all.count(|cells| &cells.replayed));
+        for (class, label) in CLASSES.iter().enumerate() {
+            let drills = all.count(|cells| &cells.drill_requests[class]);
+            to.counter(Id::DrillRequests, &[name, label], drills);
+        }
+        to.counter(Id::RequestsCut, &[name], all.count(|cells| &cells.cut));
         to.gauge(Id::StreamsOpen, &[name], all.level(|cells| &cells.streams));
         to.counter(Id::StreamsLeft, &[name], all.count(|cells| &cells.streams_left));
         to.counter(Id::StreamsClosed, &[name], all.count(|cells| &cells.streams_closed));

@@ -16,6 +16,7 @@ use crate::downstream::incoming::{BodyError, Incoming};
 use crate::flight::{Flight, Signal, Turn};
 use crate::grpc;
 use crate::service::Service;
+use crate::stamp::Stamp;
 use crate::upstream::backend::Backend;
 use crate::upstream::exchange::{Broken, Exchange};
 use crate::upstream::h1::Framing;
@@ -33,6 +34,8 @@ pub(crate) struct Source {
     moved: Cell<usize>,
     received: Cell<u64>,
     has_trailers: Cell<bool>,
+    /// What its trailers must not claim.
+    stamp: Option<Rc<Stamp>>,
 }
 
 /// What a request body may cost.
@@ -60,8 +63,14 @@ struct Kept {
 // === impl Source ===
 
 impl Source {
-    /// A body that was announced to be of `length`, if it was.
-    pub(crate) fn new(incoming: Incoming, length: Option<u64>, bounds: Bounds) -> Rc<Self> {
+    /// A body that was announced to be of `length`, if it was. Its trailers must not say what `stamp`
+    /// does.
+    pub(crate) fn new(
+        incoming: Incoming,
+        length: Option<u64>,
+        bounds: Bounds,
+        stamp: Option<Rc<Stamp>>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             incoming: RefCell::new(incoming),
             length,
@@ -78,6 +87,7 @@ impl Source {
             moved: Cell::new(0),
             received: Cell::new(0),
             has_trailers: Cell::new(false),
+            stamp,
         })
     }
 
@@ -176,7 +186,10 @@ impl Source {
                     kept.ended = incoming.is_end_stream();
                     Poll::Ready(Some(Ok(Frame::data(chunk))))
                 }
-                Err(frame) => {
+                Err(mut frame) => {
+                    if let (Some(stamp), Some(trailers)) = (&self.stamp, frame.trailers_mut()) {
+                        stamp.strip(trailers);
+                    }
                     self.moved.set(self.moved.get() + 1);
                     // hyper takes lines without CR for part of the trailers, and what follows them,
                     // too (RFC 9112 7.1.2): no request behind them can be trusted.
@@ -304,7 +317,10 @@ impl Relay {
 
     fn poll_relay(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-        let frame = match exchange.poll_body(context) {
+        // A backend that always has more would never let it end.
+        let polled =
+            if self.flight.is_closing() { Poll::Pending } else { exchange.poll_body(context) };
+        let frame = match polled {
             Poll::Pending => match self.heed_signal() {
                 Poll::Ready(cut) => Some(Err(cut)),
                 Poll::Pending => {

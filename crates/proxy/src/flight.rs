@@ -3,14 +3,16 @@
 //! It is the one mechanism behind timeouts, stall suspicion, abandoning requests at a failover, and
 //! knowing when a worker is drained. There is no timer per request: a sweep every [`SWEEP`] looks
 //! at every entry. An entry says what its request waits for; the sweep and the orders of control
-//! leave a [`Signal`] in it and wake the connection that owns it.
+//! leave a [`Signal`] in it and wake the connection that owns it. `flight/leave.rs` is about moves.
+
+mod leave;
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use config::model::StreamPolicy;
 use slab::Slab;
 
 use crate::downstream::client::{Client, Protocol, Watched};
@@ -79,6 +81,10 @@ struct Entry {
     uploading: Cell<bool>,
     /// When it must have left the backend that the traffic has left.
     close_at: Cell<Option<Instant>>,
+    /// It is at a standby on purpose: no move concerns it.
+    is_tagged: Cell<bool>,
+    /// It ends without a goodbye.
+    is_cut: Cell<bool>,
 }
 
 /// All requests of a worker.
@@ -128,6 +134,8 @@ impl Flights {
             deadline: Cell::new(None),
             uploading: Cell::new(false),
             close_at: Cell::new(None),
+            is_tagged: Cell::new(false),
+            is_cut: Cell::new(false),
         });
         Flight { flights: Rc::clone(self), key }
     }
@@ -148,60 +156,6 @@ impl Flights {
             if Rc::ptr_eq(&entry.service, service) && entry.phase.get() == Phase::Held {
                 entry.wake();
             }
-        }
-    }
-
-    /// Tells requests of `service` that are at a backend other than `active` that it has been left.
-    /// Those still connecting always turn away; those that wait for a response head do so when
-    /// their backend was given up on. Without an active, they are held. What is under way ends as
-    /// `policy` says, one after the other. Returns how many responses and tunnels were under way.
-    pub(crate) fn abandon_others(
-        &self,
-        service: &Rc<Service>,
-        active: Option<&Rc<Backend>>,
-        policy: StreamPolicy,
-    ) -> usize {
-        let mut under_way = Vec::new();
-        let mut streams = 0;
-        for (key, entry) in self.entries.borrow().iter() {
-            if !Rc::ptr_eq(&entry.service, service) {
-                continue;
-            }
-            let backend = entry.backend.borrow();
-            let is_left = |at: &&Rc<Backend>| active.is_none_or(|active| !Rc::ptr_eq(at, active));
-            let Some(backend) = backend.as_ref().filter(is_left) else {
-                // The traffic may be back where it left: then there is nothing to end.
-                entry.close_at.set(None);
-                continue;
-            };
-            match entry.phase.get() {
-                Phase::Connecting => entry.leave_signal(Signal::Abandon),
-                Phase::Awaiting if backend.abandoned.get() => entry.leave_signal(Signal::Abandon),
-                Phase::Awaiting => {
-                    // Has it sent anything? If not, it turns away.
-                    entry.wake();
-                    streams += usize::from(entry.uploading.get());
-                    under_way.push(key);
-                }
-                Phase::Relaying | Phase::Tunnel => {
-                    streams += 1;
-                    under_way.push(key);
-                }
-                Phase::Held | Phase::Settling => {}
-            }
-        }
-        self.close_later(&under_way, policy);
-        streams
-    }
-
-    /// Spreads the ends of requests as `policy` says.
-    fn close_later(&self, keys: &[usize], policy: StreamPolicy) {
-        let StreamPolicy::Close { deadline, window } = policy else { return };
-        let entries = self.entries.borrow();
-        let from = Instant::now() + deadline;
-        let count = keys.len() as f64;
-        for (place, key) in keys.iter().enumerate() {
-            entries[*key].close_at.set(Some(from + window.mul_f64(place as f64 / count)));
         }
     }
 
@@ -236,24 +190,6 @@ impl Entry {
         match self.client.protocol() {
             Protocol::Http1 => self.client.cut(),
             Protocol::Http2 => self.leave_signal(Signal::Expired),
-        }
-    }
-
-    /// The traffic has left its backend long enough.
-    fn close(&self) {
-        match (self.phase.get(), self.turn.get()) {
-            (Phase::Awaiting, _) => {
-                if self.uploading.get() {
-                    self.service.cells.streams_closed.inc();
-                }
-                self.leave_signal(Signal::Close);
-            }
-            (Phase::Relaying, Turn::Downstream) if self.client.protocol() == Protocol::Http1 => {
-                self.service.cells.streams_closed.inc();
-                self.client.cut();
-            }
-            (Phase::Relaying | Phase::Tunnel, _) => self.leave_signal(Signal::Close),
-            (Phase::Held | Phase::Connecting | Phase::Settling, _) => {}
         }
     }
 
@@ -350,6 +286,9 @@ impl Flight {
                 (Some(old), Some(new)) if Rc::ptr_eq(old, new) => {}
                 (_, new) => *at = new.cloned(),
             }
+            if phase == Phase::Held {
+                entry.service.drains.look();
+            }
         });
     }
 
@@ -359,7 +298,9 @@ impl Flight {
         self.with(|entry| {
             entry.phase.set(phase);
             entry.since.set(now);
-            entry.signal.set(Signal::None);
+            // One that begins while its backend is being emptied would not end by itself.
+            let is_late = phase == Phase::Tunnel && entry.service.drains.any();
+            entry.signal.set(if is_late { Signal::Close } else { Signal::None });
         });
     }
 
@@ -381,7 +322,31 @@ impl Flight {
 
     /// It may be silent for long.
     pub(crate) fn is_stream(&self) {
-        self.with(|entry| entry.is_stream.set(true));
+        self.with(|entry| {
+            entry.is_stream.set(true);
+            if entry.phase.get() == Phase::Relaying && entry.service.drains.any() {
+                entry.signal.set(Signal::Close);
+            }
+        });
+    }
+
+    /// Whether it is to end although its backend has more for it.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.with(|entry| entry.signal.get() == Signal::Close)
+    }
+
+    /// Waits until it is to end without a goodbye.
+    pub(crate) async fn is_cut(&self) {
+        poll_fn(|_| match self.with(|entry| entry.is_cut.get()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    /// It goes to a standby on purpose.
+    pub(crate) fn is_tagged(&self) {
+        self.with(|entry| entry.is_tagged.set(true));
     }
 
     /// Its client is better off with a new connection.
@@ -452,6 +417,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let entry = self.flights.entries.borrow_mut().remove(self.key);
         entry.service.cells.in_flight.dec();
+        entry.service.drains.look();
         entry.client.idle();
     }
 }

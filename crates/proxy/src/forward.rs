@@ -5,13 +5,11 @@
 //! the next active. Never twice: what may have been carried out and is not safe to repeat is not
 //! sent again; its client is told so.
 
-use std::future::poll_fn;
-use std::pin::pin;
+mod attempt;
+
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Instant;
 
-use connect::{ConnectError, Origin};
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
@@ -23,17 +21,17 @@ use crate::downstream::client::Client;
 use crate::downstream::incoming::Incoming;
 use crate::downstream::reply::{Reply, Upgrade};
 use crate::edge::{admit, finish};
-use crate::flight::{Flight, Phase, Signal};
+use crate::flight::{Flight, Phase};
 use crate::head::{Head, goes_on};
 use crate::hold::{Hold, Refused};
-use crate::lost::{Lost, MOST_STALE, REFUSED_PAUSE, symptom};
+use crate::lost::{Lost, MOST_STALE, REFUSED_PAUSE};
 use crate::service::Service;
 use crate::spec::{ServiceSpec, Symptom};
 use crate::switch::Switch;
 use crate::tunnel;
 use crate::upstream::ResponseHead;
-use crate::upstream::backend::{Backend, Wanted};
-use crate::upstream::exchange::{Broken, Exchange};
+use crate::upstream::backend::Backend;
+use crate::upstream::exchange::Exchange;
 use crate::worker::Worker;
 
 /// Answers one request of `client`: `parts` and `body` as they came, `reply` the way back.
@@ -70,12 +68,17 @@ pub(crate) async fn forward(
         most: listener.limits.body_bytes,
         progress: if is_call { 0 } else { listener.limits.body_progress },
     };
-    let source = body.map(|body| Source::new(body, head.length(), bounds));
+    let source = body.map(|body| Source::new(body, head.length(), bounds, service.stamp()));
     let mut unanswered = Unanswered { service: Rc::clone(&service), is_answered: false };
     let is_grpc = head.is_grpc();
     let upgrade = reply.take_upgrade();
     let asked_by = Rc::clone(&client);
-    let job = Job { head, source, service, spec, client, flight, reply, begun };
+    let tagged = service.tags.backend_for(&head);
+    let is_tagged = tagged.is_some();
+    if is_tagged {
+        flight.is_tagged();
+    }
+    let job = Job { head, tagged, source, service, spec, client, flight, reply, begun };
 
     let response = match job.deliver().await {
         Ok(delivered) => job.relay(delivered, upgrade),
@@ -91,8 +94,12 @@ pub(crate) async fn forward(
         failure.response(Kind::new(is_grpc, deadline))
     });
     let class = usize::from(response.status().as_u16() / 100).clamp(1, 5) - 1;
-    cells.requests[class].inc();
-    cells.latency.observe(begun.elapsed());
+    if is_tagged {
+        cells.drill_requests[class].inc();
+    } else {
+        cells.requests[class].inc();
+        cells.latency.observe(begun.elapsed());
+    }
     finish(response, &asked_by, &listener)
 }
 
@@ -113,6 +120,8 @@ impl Drop for Unanswered {
 /// One request and all that belongs to it.
 struct Job {
     head: Head,
+    /// The standby that it goes to on purpose.
+    tagged: Option<Rc<Backend>>,
     /// The request body; `None` when there is none.
     source: Option<Rc<Source>>,
     service: Rc<Service>,
@@ -139,7 +148,7 @@ impl Job {
         let mut since = self.begun;
         loop {
             let moment = self.service.moment();
-            let Some(backend) = self.service.active() else {
+            let Some(backend) = self.whom()? else {
                 self.wait(hold.wait(&self.service, &self.flight, None, self.kept_bytes())).await?;
                 since = Instant::now();
                 continue;
@@ -199,157 +208,21 @@ impl Job {
                     return Err(Failure::BadRequest("the body is malformed or broke off"));
                 }
             }
+            if self.tagged.is_some() {
+                return Err(Failure::NobodyActive);
+            }
             let failed = Some((&backend, moment));
             self.wait(hold.wait(&self.service, &self.flight, failed, self.kept_bytes())).await?;
             since = Instant::now();
         }
     }
 
-    /// What connection this request needs.
-    fn wanted(&self, backend: &Backend) -> Wanted {
-        let (is_tls, is_private) = backend.kind_of_way();
-        let offer = Wanted::offer(self.spec.protocol, is_tls, self.head.switch.is_some());
-        Wanted {
-            offer,
-            origin: if is_private { self.client.known.origin } else { Origin::Local },
-            is_private,
-            most_streams: self.spec.connections.streams,
-            limit: self.spec.timeouts.connect,
-        }
-    }
-
-    /// A new connection to `backend`. When it takes none, that is a reason for suspicion, and no
-    /// more.
-    async fn connect(
-        &self,
-        backend: &Rc<Backend>,
-        wanted: &Wanted,
-        since: Instant,
-    ) -> Result<Result<Exchange, Lost>, Failure> {
-        self.flight.enter(Phase::Connecting, Some(backend), since);
-        // Boxed: a rare path should not make every request's future larger.
-        let mut opening = pin!(Box::pin(backend.open(wanted)));
-        let opened = poll_fn(|context| match opening.as_mut().poll(context) {
-            Poll::Ready(opened) => Poll::Ready(Ok(opened)),
-            Poll::Pending => match self.flight.signal() {
-                Signal::Abandon => Poll::Ready(Err(Lost::Unsent)),
-                Signal::Expired => Poll::Ready(Err(Lost::Expired)),
-                Signal::None | Signal::Close => Poll::Pending,
-            },
-        })
-        .await;
-        match opened {
-            Err(lost) => Ok(Err(lost)),
-            Ok(Ok(Some(exchange))) => {
-                backend.cells.connects.inc();
-                Ok(Ok(exchange))
-            }
-            Ok(Ok(None)) => Ok(Err(Lost::Joined)),
-            Ok(Err(ConnectError::Exhausted(_))) => Err(Failure::Exhausted),
-            Ok(Err(error)) => {
-                backend.cells.connect_failures.inc();
-                if let Some(symptom) = symptom(&error) {
-                    self.service.suspect(backend, symptom);
-                }
-                Ok(Err(Lost::Unsent))
-            }
-        }
-    }
-
-    /// Sends the request, if `backend` is still active, and awaits the response head.
-    async fn attempt(
-        &self,
-        exchange: &mut Exchange,
-        backend: &Rc<Backend>,
-        since: Instant,
-        repeats: u32,
-    ) -> Result<ResponseHead, Lost> {
-        self.flight.enter(Phase::Awaiting, Some(backend), since);
-        if !exchange.may_switch(&self.head) {
-            return Err(Lost::Unable);
-        }
-        let (client, source) = (&self.client.known, self.source.as_ref());
-        if !backend.with_url(|url| exchange.begin(&self.head, client, url, source)) {
-            return Err(Lost::Unable);
-        }
-        let outcome = poll_fn(|context| {
-            // Until the first byte has left, the traffic may move elsewhere: opening a connection
-            // takes time, and so may a full socket.
-            if exchange.has_sent_nothing() && !self.service.is_active(backend) {
-                exchange.turn_away();
-                return Poll::Ready(Err(Lost::Again));
-            }
-            let head = exchange.poll_head(context, &self.head, |interim| {
-                self.reply.send_interim(interim, &self.client, &self.head);
-            });
-            if let Some(source) = &self.source {
-                source.report(&self.flight);
-            }
-            match head {
-                Poll::Pending => match self.body_lost() {
-                    Some(lost) => Poll::Ready(Err(lost)),
-                    None => self.heed_signal(),
-                },
-                Poll::Ready(outcome) => {
-                    Poll::Ready(outcome.map_err(|broken| self.lost(&broken, backend)))
-                }
-            }
-        })
-        .await;
-        match &outcome {
-            Err(Lost::Again) => return outcome,
-            Err(Lost::Unsent | Lost::Refused) => {}
-            _ => {
-                backend.cells.attempts.inc();
-                if exchange.is_used() {
-                    backend.cells.reuses.inc();
-                }
-                if repeats > 0 {
-                    self.service.cells.replayed.inc();
-                }
-            }
-        }
-        if matches!(outcome, Err(Lost::Unsent | Lost::Broken)) {
-            // The other idle connections are likely to go the same way, one attempt each.
-            backend.purge();
-            self.service.suspect(backend, Symptom::Reset);
-        }
-        outcome
-    }
-
-    /// What a broken exchange means for the request.
-    fn lost(&self, broken: &Broken, backend: &Backend) -> Lost {
-        tracing::debug!(backend = %backend.spec().name, %broken, "exchange broke");
-        if let Some(lost) = self.body_lost() {
-            return lost;
-        }
-        match broken {
-            Broken::Stale => Lost::Again,
-            Broken::Unsent => Lost::Unsent,
-            Broken::Refused => Lost::Refused,
-            Broken::Io(_) | Broken::Reset(_) => Lost::Broken,
-            Broken::Malformed(malformed) => {
-                self.service.complain(backend, malformed);
-                Lost::Malformed
-            }
-        }
-    }
-
-    /// What the sweep or an order of control has to say to a request that awaits its response head.
-    fn heed_signal(&self) -> Poll<Result<ResponseHead, Lost>> {
-        match self.flight.signal() {
-            Signal::None => Poll::Pending,
-            // The time it had at a backend that has been left is over.
-            Signal::Close if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
-            Signal::Close => Poll::Ready(Err(Lost::Expired)),
-            Signal::Expired if self.flight.awaits_client() => Poll::Ready(Err(Lost::ClientStalled)),
-            Signal::Expired => Poll::Ready(Err(Lost::Expired)),
-            Signal::Abandon if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
-            Signal::Abandon => {
-                // It may be carried out over there even now. All that is left is to wait a little.
-                self.flight.proceed(Phase::Settling);
-                Poll::Pending
-            }
+    /// Who is to be asked now; `None` while there is nobody. A tagged request waits for nobody.
+    fn whom(&self) -> Result<Option<Rc<Backend>>, Failure> {
+        match &self.tagged {
+            None => Ok(self.service.active()),
+            Some(tagged) if self.service.may_send_tagged(tagged) => Ok(Some(Rc::clone(tagged))),
+            Some(_) => Err(Failure::NobodyActive),
         }
     }
 
@@ -434,23 +307,9 @@ impl Job {
         })
     }
 
-    /// Whether the request can be sent again without doing anything twice, and is still complete.
-    fn may_repeat(&self) -> bool {
-        self.head.repeatable && self.source.as_ref().is_none_or(|source| source.is_whole())
-    }
-
     /// Whether part of the body is gone, so that nobody can be given all of it any more.
     fn is_spent(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.is_spent())
-    }
-
-    /// What is wrong with the client's body, if anything.
-    fn body_lost(&self) -> Option<Lost> {
-        let source = self.source.as_ref()?;
-        if source.is_too_large() {
-            return Some(Lost::BodyTooLarge);
-        }
-        source.is_broken().then_some(Lost::BodyBroken)
     }
 
     fn kept_bytes(&self) -> usize {

@@ -21,6 +21,7 @@ use crate::answer::{self, Failure, Kind};
 use crate::body::ResponseBody;
 use crate::downstream::client::Known;
 use crate::grpc;
+use crate::stamp::Stamp;
 use crate::switch::Switch;
 use crate::upstream::h1::Framing;
 
@@ -145,6 +146,12 @@ impl Head {
         self.switch.as_ref().filter(|switch| switch.is_websocket() && self.method == Method::GET)
     }
 
+    /// Whether it has a field of this name, with this value if one is given.
+    pub(crate) fn carries(&self, name: &HeaderName, value: Option<&HeaderValue>) -> bool {
+        let mut values = self.headers.get_all(name).iter();
+        values.any(|found| value.is_none_or(|value| found == value))
+    }
+
     /// Whether the client understands interim responses and chunks.
     pub(crate) fn is_http_11(&self) -> bool {
         self.version != Version::HTTP_10
@@ -206,10 +213,11 @@ impl Head {
         client: &Known,
         url: &BackendUrl,
         framing: Framing,
+        stamp: Option<&Stamp>,
     ) -> Option<Request<()>> {
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 6);
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 7);
         for (name, value) in &self.headers {
-            if !self.is_withheld(name, framing) {
+            if !self.is_withheld(name, framing, stamp) {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -218,6 +226,9 @@ impl Head {
         client.identity.insert(&mut headers, &host, claims.as_ref());
         if let Some(certificate) = &client.certificate {
             certificate.insert(&mut headers);
+        }
+        if let Some(stamp) = stamp {
+            stamp.insert(&mut headers);
         }
         if self.wants_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -254,13 +265,14 @@ impl Head {
     }
 
     /// Writes the head as a backend of HTTP/1.1 gets it (RFC 9112 section 3). `client` says who asks,
-    /// `url` what to call a backend when the client named no host.
+    /// `url` what to call a backend when the client named no host, `stamp` under which epoch.
     pub(crate) fn write(
         &self,
         out: &mut Vec<u8>,
         framing: Framing,
         client: &Known,
         url: &BackendUrl,
+        stamp: Option<&Stamp>,
     ) {
         let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
         for part in [self.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
@@ -275,7 +287,7 @@ impl Head {
         };
         write_field(out, b"host: ", host.as_bytes());
         for (name, value) in &self.headers {
-            if !self.is_withheld(name, framing) {
+            if !self.is_withheld(name, framing, stamp) {
                 out.extend_from_slice(name.as_str().as_bytes());
                 write_field(out, b": ", value.as_bytes());
             }
@@ -283,6 +295,9 @@ impl Head {
         client.identity.write(out, host.as_bytes(), client.claims(&self.headers).as_ref());
         if let Some(certificate) = &client.certificate {
             certificate.write(out);
+        }
+        if let Some(stamp) = stamp {
+            stamp.write(out);
         }
         if self.wants_trailers {
             write_field(out, b"te: ", b"trailers");
@@ -302,12 +317,13 @@ impl Head {
     }
 
     /// Whether a field of the client is not for the backend.
-    fn is_withheld(&self, name: &HeaderName, framing: Framing) -> bool {
+    fn is_withheld(&self, name: &HeaderName, framing: Framing, stamp: Option<&Stamp>) -> bool {
         // Without a body, the client's own word (a POST of length 0) stands.
         (framing != Framing::None && name == CONTENT_LENGTH)
             || is_withheld(name)
             || self.dropped.contains(name)
             || self.switch.as_ref().is_some_and(|switch| switch.is_withheld(name))
+            || stamp.is_some_and(|stamp| stamp.is_claimed_by(name))
     }
 }
 

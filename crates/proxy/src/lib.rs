@@ -8,26 +8,32 @@
 mod answer;
 mod body;
 mod downstream;
+mod drain;
 mod edge;
 mod flight;
 mod forward;
 mod grpc;
 mod head;
 mod hold;
+mod leaving;
 mod lost;
 #[cfg(test)]
 mod mutate;
+mod order;
 mod service;
 mod spec;
+mod stamp;
 mod switch;
+mod tags;
 mod tunnel;
 mod upstream;
 mod websocket;
 mod worker;
 mod workers;
 
-pub use downstream::listener::{Bound, bind};
+pub use downstream::bound::{Bound, bind};
 pub use spec::{
-    BackendSpec, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Symptom,
+    Answered, BackendSpec, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
+    Snapshot, Suspicion, Symptom, Tag,
 };
 pub use workers::{Lost, Workers};

@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::model::{StreamPolicy, UpstreamProtocol};
+use http::StatusCode;
 use metrics::Metrics;
 use metrics::cells::ServiceCells;
 use routing::failover::BackendId;
 use tokio::sync::mpsc;
 
+use crate::drain::Drains;
 use crate::flight::Flights;
-use crate::spec::{Leave, ServiceId, ServiceSpec, Suspicion, Symptom};
+use crate::spec::{Answered, Leave, Notice, ServiceId, ServiceSpec, Suspicion, Symptom, Tag};
+use crate::stamp::Stamp;
+use crate::tags::Tags;
 use crate::upstream::backend::Backend;
 use crate::upstream::h1::Malformed;
 
@@ -25,12 +29,26 @@ pub(crate) struct Service {
     pub(crate) cells: Arc<ServiceCells>,
     spec: RefCell<Rc<ServiceSpec>>,
     backends: RefCell<Vec<Rc<Backend>>>,
+    /// Nobody during a hold.
     active: RefCell<Option<Rc<Backend>>>,
     epoch: Cell<u64>,
+    holding: Cell<bool>,
+    /// Who is active again when a hold is released.
+    kept: RefCell<Option<Rc<Backend>>>,
+    /// Holds that have ended.
+    hold_number: Cell<u64>,
+    pub(crate) drains: Drains,
+    pub(crate) tags: Tags,
+    /// What requests say of the epoch.
+    stamp: RefCell<Option<Rc<Stamp>>>,
+    /// Nobody has answered well since the last move.
+    unanswered: Cell<bool>,
+    /// What control could not be told yet.
+    untold: Cell<Option<Answered>>,
     verdicts: Cell<u64>,
     pub(crate) held: Cell<usize>,
     pub(crate) held_bytes: Cell<usize>,
-    suspicions: mpsc::Sender<Suspicion>,
+    notices: mpsc::Sender<Notice>,
     /// This worker's share of what bounds all of them.
     share: Share,
 }
@@ -61,7 +79,7 @@ impl Service {
         metrics: &Metrics,
         worker: usize,
         share: Share,
-        suspicions: mpsc::Sender<Suspicion>,
+        notices: mpsc::Sender<Notice>,
     ) -> Rc<Self> {
         let service = Rc::new(Self {
             id: spec.id,
@@ -70,10 +88,18 @@ impl Service {
             backends: RefCell::default(),
             active: RefCell::default(),
             epoch: Cell::new(0),
+            holding: Cell::new(false),
+            kept: RefCell::default(),
+            hold_number: Cell::new(0),
+            drains: Drains::default(),
+            tags: Tags::default(),
+            stamp: RefCell::default(),
+            unanswered: Cell::new(false),
+            untold: Cell::new(None),
             verdicts: Cell::new(0),
             held: Cell::new(0),
             held_bytes: Cell::new(0),
-            suspicions,
+            notices,
             share,
         });
         service.configure(spec, metrics, worker);
@@ -98,7 +124,15 @@ impl Service {
                 ),
             })
             .collect();
+        self.tags.retain(|tagged| self.backends.borrow().iter().any(|b| Rc::ptr_eq(b, tagged)));
         *self.spec.borrow_mut() = Rc::new(spec.clone());
+        self.stamp_epoch();
+    }
+
+    fn stamp_epoch(&self) {
+        let spec = self.spec.borrow();
+        let stamp = spec.epoch_header.as_ref().map(|name| Stamp::new(name, self.epoch.get()));
+        *self.stamp.borrow_mut() = stamp;
     }
 
     pub(crate) fn spec(&self) -> Rc<ServiceSpec> {
@@ -120,13 +154,103 @@ impl Service {
         self.active.borrow().clone()
     }
 
-    /// Whether `backend` is the one that gets the traffic now. Asked right before sending.
+    /// Whether `backend` is the one that gets the traffic now.
     pub(crate) fn is_active(&self, backend: &Rc<Backend>) -> bool {
         self.active.borrow().as_ref().is_some_and(|active| Rc::ptr_eq(active, backend))
     }
 
+    /// Whether what was begun for `backend` under `epoch` may be sent. Asked right before sending.
+    pub(crate) fn may_send(&self, backend: &Rc<Backend>, epoch: u64) -> bool {
+        self.is_active(backend) && self.epoch.get() == epoch
+    }
+
+    /// The same for a tagged request.
+    pub(crate) fn may_send_tagged(&self, backend: &Rc<Backend>) -> bool {
+        !self.holding.get() && (self.tags.is_at(backend) || self.is_active(backend))
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.get()
+    }
+
+    /// What a request says of the present epoch, if anything.
+    pub(crate) fn stamp(&self) -> Option<Rc<Stamp>> {
+        self.stamp.borrow().clone()
+    }
+
     pub(crate) fn moment(&self) -> Moment {
         Moment { epoch: self.epoch.get(), verdicts: self.verdicts.get() }
+    }
+
+    /// Carries out control's order; see [`crate::Workers::hold`]. Returns how many responses and tunnels
+    /// are under way.
+    pub(crate) fn hold(self: &Rc<Self>, leave: Leave, flights: &Flights) -> usize {
+        if !self.holding.replace(true) {
+            *self.kept.borrow_mut() = self.active.take();
+        }
+        if let Some(kept) = self.kept.borrow().as_ref()
+            && leave == Leave::Abandon
+        {
+            kept.abandoned.set(true);
+            kept.purge();
+        }
+        for backend in self.backends.borrow().iter().chain(self.kept.borrow().iter()) {
+            backend.abandon_waiting();
+        }
+        flights.abandon_others(self, None, StreamPolicy::Keep)
+    }
+
+    /// Carries out control's order; see [`crate::Workers::release`].
+    pub(crate) fn release(self: &Rc<Self>, flights: &Flights) {
+        if !self.holding.get() {
+            return;
+        }
+        let active = self.kept.take();
+        if let Some(active) = &active {
+            active.abandoned.set(false);
+        }
+        *self.active.borrow_mut() = active;
+        self.end_hold();
+        flights.wake_held(self);
+    }
+
+    /// Carries out control's order; see [`crate::Workers::tag`].
+    pub(crate) fn tag(&self, tag: Option<Tag>) {
+        let tag = tag.and_then(|tag| {
+            let backends = self.backends.borrow();
+            let backend = backends.iter().find(|backend| backend.id == tag.backend)?;
+            Some((tag, Rc::clone(backend)))
+        });
+        self.tags.set(tag);
+        let kept = self.kept.borrow();
+        self.tags.retain(|tagged| {
+            let is_kept = kept.as_ref().is_some_and(|kept| Rc::ptr_eq(kept, tagged));
+            !is_kept && !self.is_active(tagged)
+        });
+    }
+
+    /// Whether it is held: nothing is begun.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding.get()
+    }
+
+    fn end_hold(&self) {
+        if self.holding.replace(false) {
+            self.hold_number.set(self.hold_number.get() + 1);
+            self.drains.look();
+        }
+    }
+
+    /// Names the hold that goes on, or the next.
+    pub(crate) fn hold_number(&self) -> u64 {
+        self.hold_number.get()
+    }
+
+    /// No request is at a backend: what could still leave belongs to none.
+    pub(crate) fn cut_unsent(&self) {
+        for backend in self.backends.borrow().iter().chain(self.kept.borrow().iter()) {
+            backend.abandon_unsent();
+        }
     }
 
     /// Carries out control's order; see [`crate::Workers::activate`].
@@ -140,8 +264,13 @@ impl Service {
     ) -> usize {
         let next = id
             .and_then(|id| self.backends.borrow().iter().find(|backend| backend.id == id).cloned());
-        let previous = self.active.replace(next.clone());
-        self.epoch.set(epoch);
+        let active = self.active.replace(next.clone());
+        let previous = self.kept.take().or(active);
+        if self.epoch.replace(epoch) != epoch {
+            self.stamp_epoch();
+            self.unanswered.set(next.is_some());
+            self.untold.set(None);
+        }
         if let Some(previous) =
             previous.filter(|previous| next.as_ref().is_none_or(|next| !Rc::ptr_eq(previous, next)))
         {
@@ -153,6 +282,8 @@ impl Service {
             next.abandoned.set(false);
             next.suspected.set(false);
         }
+        self.end_hold();
+        self.tags.retain(|tagged| !self.is_active(tagged));
         let streams = flights.abandon_others(self, next.as_ref(), policy);
         self.cells.streams_left.add(streams as u64);
         if next.is_some() {
@@ -210,11 +341,36 @@ impl Service {
 
     fn tell(&self, backend: &Backend, symptom: Symptom) {
         let suspicion = Suspicion { service: self.id, backend: backend.id, symptom };
-        backend.suspected.set(self.suspicions.try_send(suspicion).is_ok());
+        let notice = Notice::Suspicion(suspicion);
+        backend.suspected.set(self.notices.try_send(notice).is_ok());
     }
 
+    /// `backend` has answered a request that was begun under `epoch`. Tells control of the first good
+    /// one since a move.
+    pub(crate) fn answered(&self, backend: &Rc<Backend>, epoch: u64, status: StatusCode) {
+        if self.unanswered.get() && !status.is_server_error() && self.may_send(backend, epoch) {
+            self.unanswered.set(false);
+            self.untold.set(Some(Answered { service: self.id, epoch, at: Instant::now() }));
+            self.tell_untold();
+        }
+    }
+
+    fn tell_untold(&self) {
+        if let Some(answered) = self.untold.take()
+            && let Err(mpsc::error::TrySendError::Full(_)) =
+                self.notices.try_send(Notice::Answered(answered))
+        {
+            self.untold.set(Some(answered));
+        }
+    }
+
+    /// Whether a request may wait with `bytes` of its body. A hold that waits for nothing is over in a
+    /// moment: whoever comes in it must not be turned away.
     pub(crate) fn may_hold(&self, bytes: usize) -> bool {
         let limits = &self.spec.borrow().hold;
+        if self.holding.get() && self.kept.borrow().is_some() && !self.drains.any() {
+            return true;
+        }
         self.held.get() < self.share.of(limits.requests)
             && self.held_bytes.get() + bytes <= self.share.of(limits.bytes)
     }
@@ -224,6 +380,7 @@ impl Service {
         for backend in self.backends.borrow().iter() {
             backend.sweep(now, idle_timeout);
         }
+        self.tell_untold();
     }
 }
 

@@ -1,14 +1,14 @@
 //! What control hands to the workers and hears from them: plain data.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::model::{
     DownstreamLimits, Hold, ListenAddress, RedirectHttps, Replay, UpstreamConnections,
     UpstreamProtocol, UpstreamTimeouts,
 };
 use connect::Destination;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use routing::failover::BackendId;
 use routing::table::Table;
@@ -70,6 +70,9 @@ pub struct ServiceSpec {
     pub protocol: UpstreamProtocol,
     /// When waiting for a response head becomes suspicious.
     pub stall_after: Duration,
+    /// Says in every request to a backend under which epoch the worker believes that one to be active;
+    /// what clients say in a field of this name (`_` for `-` included) is dropped. `None`: neither.
+    pub epoch_header: Option<HeaderName>,
 }
 
 /// A backend.
@@ -91,6 +94,55 @@ pub enum Leave {
     /// It does not answer: those that may be repeated go to the new active, the others wait for it
     /// up to `settle`.
     Abandon,
+}
+
+/// How a backend is emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long what is under way may take; then it is cut.
+    pub within: Duration,
+    /// As at a move.
+    pub leave: Leave,
+}
+
+/// What a hold has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Requests, responses and tunnels that were taken from their backend at the deadline of a drain.
+    /// Requests that may be repeated among them go to the next active.
+    pub cut: usize,
+}
+
+/// Which requests go to a standby, so that it can be tried by requests made for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// The field that they carry.
+    pub header: HeaderName,
+    /// With this value; `None`: with any.
+    pub value: Option<HeaderValue>,
+    /// Where they go.
+    pub backend: BackendId,
+}
+
+/// What workers tell control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Live traffic meets trouble.
+    Suspicion(Suspicion),
+    /// Live traffic is served.
+    Answered(Answered),
+}
+
+/// The first response head of the active with a status below 500, to a request begun under this
+/// epoch. Each worker says so at most once per epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Which service.
+    pub service: ServiceId,
+    /// Under which epoch.
+    pub epoch: u64,
+    /// When.
+    pub at: Instant,
 }
 
 /// A sign of trouble from live traffic: a request for probes, never a vote.

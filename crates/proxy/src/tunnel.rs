@@ -54,23 +54,35 @@ pub(crate) fn start(
             Poll::Ready(())
         })
         .await;
-        let Some((backend, early)) = backend_side(exchange) else { return };
-        let Ok(Some(mut client)) = timeout(FOLLOW_WITHIN, client_side(client)).await else {
-            return;
+        let left = tokio::select! {
+            biased;
+            () = flight.is_cut() => Some(Leaving::Left),
+            left = relay(client, exchange, is_websocket, &flight) => left,
         };
-        // What the backend sent right behind its head.
-        if !matches!(timeout(FOLLOW_WITHIN, client.write_all(&early)).await, Ok(Ok(()))) {
-            return;
-        }
-        let mut frames = is_websocket.then(Frames::default);
-        if let Some(frames) = &mut frames {
-            frames.feed(&early);
-        }
-        let tunnel = Tunnel { flight: &flight, leaving: Cell::new(None) };
-        if tunnel.relay(client, backend, frames).await == Some(Leaving::Left) {
+        if left == Some(Leaving::Left) {
             open.0.cells.streams_closed.inc();
         }
     });
+}
+
+/// Relays from the beginning to the end. Says why if it was us who ended it.
+async fn relay(
+    client: Upgrade,
+    exchange: Exchange,
+    is_websocket: bool,
+    flight: &Flight,
+) -> Option<Leaving> {
+    let (backend, early) = backend_side(exchange)?;
+    let mut client = timeout(FOLLOW_WITHIN, client_side(client)).await.ok()??;
+    // What the backend sent right behind its head.
+    if !matches!(timeout(FOLLOW_WITHIN, client.write_all(&early)).await, Ok(Ok(()))) {
+        return None;
+    }
+    let mut frames = is_websocket.then(Frames::default);
+    if let Some(frames) = &mut frames {
+        frames.feed(&early);
+    }
+    Tunnel { flight, leaving: Cell::new(None) }.relay(client, backend, frames).await
 }
 
 fn backend_side(exchange: Exchange) -> Option<(Box<dyn Io>, BytesMut)> {

@@ -4,12 +4,11 @@
 //! between two steps of any request, so when it is acknowledged no request acts on what was before.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::model::{ListenAddress, StreamPolicy};
@@ -17,64 +16,17 @@ use connect::Socket;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use slab::Slab;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use crate::downstream::bound::BoundSocket;
 use crate::downstream::client::{Client, Clock};
 use crate::downstream::converse;
 use crate::downstream::handover::StdSocket;
-use crate::downstream::listener::{Accepting, BoundSocket, Listener, Seat, accept};
+use crate::downstream::listener::{Accepting, Listener, Seat, accept};
 use crate::flight::{Flights, SWEEP};
+use crate::order::{Mail, Order, Team, acknowledge};
 use crate::service::{Service, Share};
-use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
-
-/// What a worker is told. Each is answered through `done` after it has been carried out.
-#[derive(Debug)]
-pub(crate) enum Order {
-    Configure {
-        snapshot: Arc<Snapshot>,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
-    },
-    Activate {
-        service: ServiceId,
-        epoch: u64,
-        active: Option<BackendId>,
-        leave: Leave,
-        streams: StreamPolicy,
-    },
-    Cleared {
-        service: ServiceId,
-        backend: BackendId,
-    },
-    Drain {
-        timeout: Duration,
-    },
-    /// End, with whatever is still being served.
-    Stop,
-    /// From another worker: a connection that it has no need of.
-    Adopt {
-        listener: ListenAddress,
-        socket: StdSocket,
-        peer: Option<SocketAddr>,
-    },
-}
-
-/// An order and where to acknowledge it: with how many requests were cut off by [`Order::Drain`], or
-/// how many streams were left behind by [`Order::Activate`]; else 0.
-#[derive(Debug)]
-pub(crate) struct Mail {
-    pub(crate) order: Order,
-    pub(crate) done: Option<oneshot::Sender<usize>>,
-}
-
-/// What all workers have in common: how to reach each other, and how busy each is.
-#[derive(Debug)]
-pub(crate) struct Team {
-    pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
-    /// Open client connections; written only by the worker itself, at accept and close.
-    pub(crate) connections: Vec<AtomicUsize>,
-    /// Open connections by listener and client address, over all workers; written at accept and close.
-    pub(crate) by_client: Mutex<HashMap<(ListenAddress, IpAddr), usize>>,
-}
+use crate::spec::{Leave, Notice, ServiceId, Snapshot, Tag};
 
 /// Hand over a connection only when the difference is worth it.
 const HAND_OVER_MARGIN: usize = 8;
@@ -85,16 +37,16 @@ pub(crate) struct Worker {
     index: usize,
     team: Arc<Team>,
     metrics: Arc<Metrics>,
-    suspicions: mpsc::Sender<Suspicion>,
+    notices: mpsc::Sender<Notice>,
     clock: Arc<Clock>,
     pub(crate) flights: Rc<Flights>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     services: RefCell<Vec<Rc<Service>>>,
-    listeners: RefCell<Vec<Rc<Listener>>>,
-    clients: RefCell<Slab<Rc<Client>>>,
+    pub(crate) listeners: RefCell<Vec<Rc<Listener>>>,
+    pub(crate) clients: RefCell<Slab<Rc<Client>>>,
     /// Connections, also those whose clients have not said who they are.
-    open: Cell<usize>,
-    draining: Cell<bool>,
+    pub(crate) open: Cell<usize>,
+    pub(crate) draining: Cell<bool>,
 }
 
 /// Runs worker `index` on the current thread until it has been drained or nobody is left to order
@@ -103,7 +55,7 @@ pub(crate) fn run(
     index: usize,
     team: Arc<Team>,
     metrics: Arc<Metrics>,
-    suspicions: mpsc::Sender<Suspicion>,
+    notices: mpsc::Sender<Notice>,
     mut mailbox: mpsc::Receiver<Mail>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -114,7 +66,7 @@ pub(crate) fn run(
             index,
             team,
             metrics,
-            suspicions,
+            notices,
             clock: Clock::new(),
             flights: Flights::new(),
             snapshot: RefCell::default(),
@@ -140,6 +92,10 @@ pub(crate) fn run(
                     tokio::task::spawn_local(Rc::clone(&worker).drain(timeout, done));
                     continue;
                 }
+                Order::Retire { linger, timeout } => {
+                    tokio::task::spawn_local(Rc::clone(&worker).retire(linger, timeout, done));
+                    continue;
+                }
                 Order::Stop => {
                     acknowledge(done, 0);
                     return;
@@ -150,6 +106,12 @@ pub(crate) fn run(
                     acknowledge(done, left);
                     continue;
                 }
+                Order::Hold { service, drain } => {
+                    worker.hold(service, drain, done);
+                    continue;
+                }
+                Order::Release { service } => worker.release(service),
+                Order::Tag { service, tag } => worker.tag(service, tag),
                 Order::Cleared { service, backend } => worker.cleared(service, backend),
                 Order::Adopt { listener, socket, peer } => worker.adopt(&listener, socket, peer),
             }
@@ -161,13 +123,6 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn acknowledge(done: Option<oneshot::Sender<usize>>, count: usize) {
-    if let Some(done) = done {
-        // Control may have stopped waiting.
-        let _ = done.send(count);
-    }
-}
-
 impl Worker {
     /// The service for a host and path, if any.
     pub(crate) fn route(&self, host: &str, path: &str) -> Option<Rc<Service>> {
@@ -176,7 +131,7 @@ impl Worker {
         self.services.borrow().get(index).cloned()
     }
 
-    fn service(&self, id: ServiceId) -> Option<Rc<Service>> {
+    pub(crate) fn service(&self, id: ServiceId) -> Option<Rc<Service>> {
         self.services.borrow().iter().find(|service| service.id == id).cloned()
     }
 
@@ -198,6 +153,18 @@ impl Worker {
             .map_or(0, |service| service.activate(epoch, active, leave, streams, &self.flights))
     }
 
+    fn release(&self, id: ServiceId) {
+        if let Some(service) = self.service(id) {
+            service.release(&self.flights);
+        }
+    }
+
+    fn tag(&self, id: ServiceId, tag: Option<Tag>) {
+        if let Some(service) = self.service(id) {
+            service.tag(tag);
+        }
+    }
+
     fn cleared(&self, id: ServiceId, backend: BackendId) {
         if let Some(service) = self.service(id) {
             service.cleared(backend, &self.flights);
@@ -207,7 +174,7 @@ impl Worker {
     fn configure(
         self: &Rc<Self>,
         snapshot: Arc<Snapshot>,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
+        sockets: Vec<(ListenAddress, Vec<BoundSocket>)>,
     ) {
         let services = snapshot
             .services
@@ -222,7 +189,7 @@ impl Worker {
                     &self.metrics,
                     self.index,
                     self.share(),
-                    self.suspicions.clone(),
+                    self.notices.clone(),
                 ),
             })
             .collect();
@@ -234,7 +201,7 @@ impl Worker {
     fn configure_listeners(
         self: &Rc<Self>,
         snapshot: &Snapshot,
-        sockets: Vec<(ListenAddress, BoundSocket)>,
+        sockets: Vec<(ListenAddress, Vec<BoundSocket>)>,
     ) {
         let mut listeners = self.listeners.borrow_mut();
         listeners.retain(|listener| {
@@ -248,11 +215,11 @@ impl Worker {
             }
             spec.is_some()
         });
-        for (address, socket) in sockets {
+        for (address, sockets) in sockets {
             let Some(spec) = snapshot.listeners.iter().find(|spec| spec.address == address) else {
                 continue;
             };
-            match Accepting::new(socket) {
+            match Accepting::new(sockets) {
                 Ok(socket) => {
                     let cells = self.metrics.listener(self.index, &address.to_string());
                     let listener = Listener::new(spec.clone(), cells, self.share());
@@ -262,21 +229,6 @@ impl Worker {
                 Err(error) => tracing::error!(%address, %error, "cannot listen"),
             }
         }
-    }
-
-    /// Stops accepting and waits for running requests.
-    async fn drain(self: Rc<Self>, timeout: Duration, done: Option<oneshot::Sender<usize>>) {
-        self.draining.set(true);
-        for listener in self.listeners.borrow().iter() {
-            listener.close();
-        }
-        self.wake_clients();
-        let deadline = Instant::now() + timeout;
-        let is_done = || self.clients.borrow().is_empty() && self.flights.len() == 0;
-        while !is_done() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        acknowledge(done, self.flights.len());
     }
 
     // --- connections ---
@@ -297,7 +249,7 @@ impl Worker {
             .min_by_key(|(_, count)| *count)
             .unwrap_or((self.index, mine));
         // A listener that closes may have been closed there already.
-        if mine <= 2 * theirs + HAND_OVER_MARGIN || listener.is_closing() {
+        if mine <= 2 * theirs + HAND_OVER_MARGIN || !listener.is_open() {
             return self.serve(listener, socket, peer);
         }
         let Ok(socket) = StdSocket::from_tokio(socket) else { return };
@@ -375,7 +327,7 @@ impl Worker {
         self.draining.get()
     }
 
-    fn wake_clients(&self) {
+    pub(crate) fn wake_clients(&self) {
         for (_, client) in self.clients.borrow().iter() {
             client.wake();
         }

@@ -12,9 +12,10 @@ use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::downstream::listener::Bound;
-use crate::spec::{Leave, ServiceId, Snapshot, Suspicion};
-use crate::worker::{Mail, Order, Team, run};
+use crate::downstream::bound::Bound;
+use crate::order::{Mail, Order, Team};
+use crate::spec::{Drain, Held, Leave, Notice, ServiceId, Snapshot, Tag};
+use crate::worker::run;
 
 /// Orders a worker may have outstanding. Control awaits every answer, so this is ample.
 const MAILBOX: usize = 256;
@@ -39,15 +40,15 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads (at least 1) that have nothing to do yet. `suspicions` hears what live
-    /// traffic meets; when it is full, a suspicion is dropped.
+    /// Starts `count` threads (at least 1) that have nothing to do yet. `notices` hears what live
+    /// traffic meets; when it is full, a suspicion is dropped, and a first answer is told later.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(
         count: usize,
         metrics: Arc<Metrics>,
-        suspicions: mpsc::Sender<Suspicion>,
+        notices: mpsc::Sender<Notice>,
     ) -> io::Result<Self> {
         let (mailboxes, receivers): (Vec<_>, Vec<_>) =
             (0..count.max(1)).map(|_| mpsc::channel(MAILBOX)).unzip();
@@ -57,10 +58,10 @@ impl Workers {
             .into_iter()
             .enumerate()
             .map(|(index, mailbox)| {
-                let (team, metrics, suspicions) =
-                    (Arc::clone(&team), Arc::clone(&metrics), suspicions.clone());
+                let (team, metrics, notices) =
+                    (Arc::clone(&team), Arc::clone(&metrics), notices.clone());
                 std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                    if let Err(error) = run(index, team, metrics, suspicions, mailbox) {
+                    if let Err(error) = run(index, team, metrics, notices, mailbox) {
                         tracing::error!(worker = index, %error, "worker cannot start");
                     }
                 })
@@ -83,8 +84,8 @@ impl Workers {
     pub async fn configure(&self, snapshot: Arc<Snapshot>, bound: Vec<Bound>) -> Result<(), Lost> {
         let mut sockets: Vec<Vec<_>> = self.threads.iter().map(|_| Vec::new()).collect();
         for listener in bound {
-            for (mine, socket) in sockets.iter_mut().zip(listener.sockets) {
-                mine.push((listener.configured.clone(), socket));
+            for (mine, sockets) in sockets.iter_mut().zip(listener.sockets) {
+                mine.push((listener.configured.clone(), sockets));
             }
         }
         let orders = sockets
@@ -93,8 +94,32 @@ impl Workers {
         self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
-    /// Moves a service to `active`, or holds its requests when `None`. After the answer, no request
-    /// is sent to any other backend of the service. `leave` is about requests in flight on the old
+    /// Has every worker start no more requests of the service (they are held) until
+    /// [`activate`](Self::activate) or [`release`](Self::release). With `drain`, answers only when no
+    /// request, response or tunnel of the service is at any backend any more, or those left at the
+    /// deadline were cut, or the hold has ended. At the beginning of a drain WebSockets get their
+    /// goodbye, and what would never end by itself is closed: other tunnels, server-sent events and
+    /// responses of gRPC.
+    ///
+    /// # Errors
+    /// When a worker is lost, or could not cut everything.
+    pub async fn hold(&self, service: ServiceId, drain: Option<Drain>) -> Result<Held, Lost> {
+        let orders = self.threads.iter().map(|_| Order::Hold { service, drain });
+        let within = drain.map_or(Duration::ZERO, |drain| drain.within) + ACKNOWLEDGE_WITHIN;
+        self.tell(orders, within).await.map(|cut| Held { cut })
+    }
+
+    /// Undoes [`hold`](Self::hold): the active is who it was. Without a hold it does nothing.
+    ///
+    /// # Errors
+    /// When a worker is lost.
+    pub async fn release(&self, service: ServiceId) -> Result<(), Lost> {
+        let orders = self.threads.iter().map(|_| Order::Release { service });
+        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+    }
+
+    /// Moves a service to `active`, or holds its requests when `None`; ends a hold. After the answer,
+    /// no request is sent to any other backend of the service. `leave` is about requests in flight on the old
     /// one, `streams` about responses and tunnels under way there; returns how many of those there
     /// were.
     ///
@@ -112,6 +137,17 @@ impl Workers {
         self.tell(self.threads.iter().map(|_| order()), ACKNOWLEDGE_WITHIN).await
     }
 
+    /// Sends requests that carry a field to a standby instead of the active, or with `None` no more. They
+    /// are never held and never sent elsewhere: what cannot be answered there fails. It also ends when
+    /// that backend becomes active or leaves the service; nothing begins where it is so already.
+    ///
+    /// # Errors
+    /// When a worker is lost.
+    pub async fn tag(&self, service: ServiceId, tag: Option<Tag>) -> Result<(), Lost> {
+        let orders = self.threads.iter().map(|_| Order::Tag { service, tag: tag.clone() });
+        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+    }
+
     /// A suspected backend has answered a probe: requests that wait for the verdict may try it again.
     ///
     /// # Errors
@@ -126,6 +162,19 @@ impl Workers {
     /// requests were not finished.
     pub async fn drain(&self, timeout: Duration) -> usize {
         let orders = self.threads.iter().map(|_| Order::Drain { timeout });
+        self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
+            tracing::error!(%lost, "not waiting for it");
+            0
+        })
+    }
+
+    /// For a process whose successor accepts from the same sockets: stops accepting at once, and leaves
+    /// those who wait in the sockets to the successor. Every further request is answered, and is the
+    /// last of its connection (HTTP/2: GOAWAY, streams finish). Connections that stay idle are closed
+    /// only after `linger`: a client that is about to send loses no request. Otherwise as
+    /// [`drain`](Self::drain); `timeout` includes `linger`.
+    pub async fn retire(&self, linger: Duration, timeout: Duration) -> usize {
+        let orders = self.threads.iter().map(|_| Order::Retire { linger, timeout });
         self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
             tracing::error!(%lost, "not waiting for it");
             0

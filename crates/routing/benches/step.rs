@@ -5,20 +5,25 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use routing::failover::{AllDown, BackendId, Damping, Failback, Failover, Input, Policy, Verdict};
+use routing::failover::{
+    AllDown, BackendId, Conditions, Damping, Failback, Failover, Input, LockRule, Policy, Verdict,
+};
 
 fn policy() -> Policy {
     Policy {
         rise: 2,
         fall: 3,
-        failback: Failback::Auto { hold_down: Duration::from_secs(30) },
+        failback: Failback::Auto(Conditions {
+            hold_down: Duration::from_secs(30),
+            passes: 3,
+            in_flight_below: Some(10),
+            windowed: true,
+        }),
         all_down: AllDown::Reject,
         startup_grace: Duration::from_secs(5),
-        damping: Damping {
-            window: Duration::from_secs(300),
-            cap: Duration::from_secs(3600),
-            lock_after: 5,
-        },
+        damping: Damping { window: Duration::from_secs(300), cap: Duration::from_secs(3600) },
+        lock: Some(LockRule { switches: 6, within: Duration::from_secs(3600) }),
+        exclusive: None,
     }
 }
 

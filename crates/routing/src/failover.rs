@@ -4,150 +4,65 @@
 //!
 //! The caller feeds everything that happens into [`Failover::step`], carries out the effects, and
 //! sends [`Input::Tick`] at [`Failover::wake_at`]. Backends are in priority order; one is *eligible*
-//! while the probes say up and the operator says ready. After every input these rules hold:
+//! while the probes say up and the operator says ready. After every input the first of these rules
+//! that applies holds, or a move to where it leads is under way (see `switch.rs`):
 //!
 //! | # | when | then |
 //! |---|---|---|
-//! | 1 | active eligible; pinned, locked, or failback is manual | stay |
-//! | 2 | active eligible; a higher-priority one has been eligible for the hold-down | fail back |
-//! | 3 | active eligible otherwise | stay |
-//! | 4 | active not eligible, another is | fail over to the first eligible |
-//! | 5 | never served yet, within the start-up grace, a higher-priority one still unknown | wait |
-//! | 6 | none eligible | no active; or keep the last one, if configured |
+//! | 1 | an order is under way, and its backend eligible | go there |
+//! | 2 | an ordered move is watched, and its backend failed; where it came from is eligible | return (`verify.rs`) |
+//! | 3 | a drill is over; neither pinned nor locked; its backend eligible | return (`drill.rs`) |
+//! | 4 | active eligible; a higher-priority one meets every condition for a failback | fail back (`failback.rs`) |
+//! | 5 | active eligible otherwise | stay |
+//! | 6 | restarted: the last active is eligible, or within the start-up grace still unknown | that one, or wait (`resume.rs`) |
+//! | 7 | never served yet, within the start-up grace, a higher-priority one still unknown | wait |
+//! | 8 | active not eligible, another is | fail over to the first eligible |
+//! | 9 | none eligible | no active; or keep the last one, if configured |
 //!
-//! **A lock freezes the choice, not the service.** To rules 4 to 6 every backend but the last active
+//! To all of them a backend whose failure is being drilled is not eligible.
+//!
+//! **A lock freezes the choice, not the service.** To rules 6 to 9 every backend but the last active
 //! is absent while locked. So when the active fails, nobody takes over; when it comes back, it
 //! serves again, for no traffic went elsewhere meanwhile. A service locked before anyone served has
-//! no active. What the operator orders (switchover, failback) happens all the same.
+//! no active. What the operator orders (switchover, failback) happens all the same, and so does the
+//! return of rule 2, which belongs to the order; a lock given later calls that off.
 //!
-//! **A flap** is a backend that goes down, and is left, within the damping window after a failback to
-//! it. Each one in a row doubles the hold-down. A failback that outlives the window ends the row; so
-//! does an unlock.
+//! What repeated failovers do is in `damping.rs`.
 
 mod backend;
+mod damping;
+mod drill;
+mod failback;
 #[cfg(debug_assertions)]
 mod invariants;
+mod messages;
 mod policy;
+mod preview;
+mod resume;
 mod status;
+mod switch;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::mem;
 use std::time::{Duration, Instant};
 
 use backend::Backend;
 pub use backend::{AdminState, BackendId, Health, Verdict};
-pub use policy::{AllDown, Damping, Failback, Policy};
+use drill::Drill;
+pub use drill::DrillStatus;
+pub use failback::{Blocker, PendingFailback};
+pub use messages::{Abort, Command, Effect, Input, Reason, Refusal};
+pub use policy::{AllDown, Conditions, Damping, Exclusive, Failback, LockRule, Policy};
+pub use preview::{Preview, PreviewedMove};
+use resume::Resuming;
+pub use resume::Saved;
 pub use status::{BackendStatus, Status};
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A probe ended. One of a backend that is no longer here is ignored.
-    Probe {
-        /// Whose.
-        backend: BackendId,
-        /// How.
-        verdict: Verdict,
-    },
-    /// The operator asks for something.
-    Command(Command),
-    /// The backends (in priority order) or the policy changed. Known ids keep their health.
-    Reconfigure {
-        /// All backends, in priority order. Of an id given twice the first place counts.
-        backends: Vec<BackendId>,
-        /// The new policy.
-        policy: Policy,
-    },
-    /// Time passed.
-    Tick,
-}
-
-/// What an operator may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Move to this backend now, and stay there.
-    Switchover(BackendId),
-    /// Move to the first eligible backend now, and unpin.
-    Failback,
-    /// Stay on the active while it is eligible.
-    Pin,
-    /// End the pin.
-    Unpin,
-    /// No automatic move until unlocked, not even a failover.
-    Lock,
-    /// Allow automatic moves again, and forget the flaps.
-    Unlock,
-    /// Set what is wished for a backend.
-    SetAdmin(BackendId, AdminState),
-}
-
-/// What the caller has to carry out or record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// The traffic moves. At most one per step.
-    ActiveChanged {
-        /// Who had it.
-        from: Option<BackendId>,
-        /// Who gets it; `None`: requests are held.
-        to: Option<BackendId>,
-        /// Why.
-        reason: Reason,
-        /// The number of this change; one more than the last.
-        epoch: u64,
-    },
-    /// A backend came up or went down.
-    HealthChanged {
-        /// Which.
-        backend: BackendId,
-        /// Its health now.
-        health: Health,
-    },
-    /// An operator's wish took effect.
-    AdminChanged {
-        /// Which.
-        backend: BackendId,
-        /// Its admin state now.
-        admin: AdminState,
-    },
-    /// Automatic moves are off until the operator unlocks.
-    Locked,
-    /// Automatic moves are on again.
-    Unlocked,
-    /// A command was not carried out.
-    Rejected {
-        /// Why not.
-        why: Refusal,
-    },
-}
-
-/// Why the active changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The first active since the start.
-    Startup,
-    /// The active was no longer eligible.
-    Failover,
-    /// A higher-priority backend had been eligible for the hold-down, or the operator said so.
-    Failback,
-    /// A backend could be used after nobody could.
-    Recovery,
-    /// The operator moved the service.
-    Switchover,
-    /// A reload removed the active, changed the order or changed the policy.
-    Reload,
-}
-
-/// Why a command was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// No such backend in this service.
-    UnknownBackend,
-    /// The backend is not eligible.
-    NotEligible,
-    /// There is no active to pin.
-    NothingActive,
-}
+pub use switch::SwitchStatus;
+use switch::Switching;
+use verify::Verifying;
+pub use verify::VerifyingStatus;
 
 /// The decision of one service.
 #[derive(Clone, Debug)]
@@ -155,17 +70,43 @@ pub struct Failover {
     policy: Policy,
     /// In priority order.
     backends: Vec<Backend>,
+    started: Instant,
+    /// When the last input came.
+    now: Instant,
     active: Option<BackendId>,
     /// The active, or the one before there was none; forgotten when a reload removes it.
     last: Option<BackendId>,
+    /// Whether anybody was active since the start.
+    served: bool,
     epoch: u64,
-    started: Instant,
     pinned: bool,
     locked: bool,
     /// Flaps in a row.
     flaps: u32,
-    /// When the active was failed back to, until that failback has outlived the damping window.
-    failed_back: Option<Instant>,
+    /// Who was failed back to, and when, until that failback has outlived the damping window.
+    failed_back: Option<(BackendId, Instant)>,
+    /// The automatic moves that the lock rule counts, oldest first.
+    recent: Vec<Instant>,
+    window_open: bool,
+    /// Requests in flight; known in the step that brings it only.
+    in_flight: Option<usize>,
+    /// The move that an operator ordered, until it is done or off.
+    order: Option<Order>,
+    switching: Switching,
+    verifying: Option<Verifying>,
+    drill: Option<Drill>,
+    /// Whose drill is over, until the service is back there or need not go.
+    drilled: Option<BackendId>,
+    resuming: Option<Resuming>,
+}
+
+/// A move that an operator ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Order {
+    to: BackendId,
+    reason: Reason,
+    /// How long it is watched afterwards.
+    verify: Duration,
 }
 
 impl Failover {
@@ -175,14 +116,25 @@ impl Failover {
         let mut failover = Self {
             policy: policy.clone(),
             backends: Vec::new(),
+            started: now,
+            now,
             active: None,
             last: None,
+            served: false,
             epoch: 0,
-            started: now,
             pinned: false,
             locked: false,
             flaps: 0,
             failed_back: None,
+            recent: Vec::new(),
+            window_open: false,
+            in_flight: None,
+            order: None,
+            switching: Switching::default(),
+            verifying: None,
+            drill: None,
+            drilled: None,
+            resuming: None,
         };
         failover.reconfigure(backends, policy);
         failover
@@ -192,100 +144,122 @@ impl Failover {
     #[must_use]
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         #[cfg(debug_assertions)]
-        let before = self.epoch;
+        let before = self.clone();
+        self.now = now.max(self.now);
         let mut effects = Vec::new();
+        let out = &mut effects;
         let reloaded = matches!(input, Input::Reconfigure { .. });
+        let mut acknowledged = None;
 
-        let ordered = match input {
-            Input::Probe { backend, verdict } => {
-                self.observe(now, backend, verdict, &mut effects);
-                None
-            }
+        match input {
+            Input::Probe { backend, verdict } => self.observe(backend, verdict, out),
             Input::Command(command) => {
-                self.obey(now, command, &mut effects).unwrap_or_else(|why| {
-                    effects.push(Effect::Rejected { why });
-                    None
-                })
+                if let Err(why) = self.obey(command, out) {
+                    out.push(Effect::Rejected { why });
+                }
             }
-            Input::Reconfigure { backends, policy } => {
-                self.reconfigure(&backends, policy);
-                None
-            }
-            Input::Tick => None,
-        };
-
-        self.settle(now);
-        let (to, reason) = match ordered {
-            Some((to, reason)) => (Some(to), reason),
-            None => (self.choose(now), self.reason(reloaded)),
-        };
-        if to != self.active {
-            self.activate(now, to, reason, &mut effects);
+            Input::Reconfigure { backends, policy } => self.reconfigure(&backends, policy),
+            Input::Window { open } => self.window_open = open,
+            Input::InFlight(requests) => self.in_flight = Some(requests),
+            Input::Held { switch, all } => acknowledged = self.acknowledged(switch, all),
+            Input::Answered { epoch } => self.answered(epoch, out),
+            Input::Tick => {}
         }
+
+        self.let_go(out);
+        let (to, reason) = self.target(reloaded);
+        self.proceed(to, reason, acknowledged, out);
+        self.in_flight = None;
         self.pinned &= self.active_is_eligible();
 
         #[cfg(debug_assertions)]
-        self.check_invariants(now, before, &effects);
+        self.check_invariants(&before, &effects);
         effects
     }
 
     /// When to send [`Input::Tick`], derived from the state; later than the last `now`.
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
-        let failback = self.failback_due().map(|(_, due)| due);
-        [self.waits_until(), failback, self.settles_at()].into_iter().flatten().min()
+        let times = [
+            self.grace_matters().then(|| self.grace_end()),
+            self.failback_nears(),
+            self.settles_at(),
+            self.switching.wake_at(),
+            self.verifying.as_ref().map(|v| v.until),
+            self.drill.as_ref().map(|d| d.until),
+        ];
+        times.into_iter().flatten().filter(|&at| at > self.now).min()
     }
 
     // === The rules ===
 
-    /// Who should be active now.
-    fn choose(&self, now: Instant) -> Option<BackendId> {
-        if self.active_is_eligible() {
-            // Rules 1 to 3. Of several that are due the highest priority wins, not the earliest.
-            let due = self.failbacks().find(|&(_, due)| now >= due);
-            return due.map(|(id, _)| id).or(self.active);
+    /// Who should be active now, and why if that is a move.
+    fn target(&self, reloaded: bool) -> (Option<BackendId>, Reason) {
+        if let Some(order) = self.order {
+            return (Some(order.to), order.reason); // rule 1
         }
-        match self.first_eligible() {
-            Some(first) if self.awaits_better(first, now) => None, // rule 5
-            Some(first) => Some(first),                            // rule 4
+        if let Some(origin) = self.returns_to() {
+            return (Some(origin), Reason::Return); // rule 2
+        }
+        if let Some(drilled) = self.returns_from_drill() {
+            return (Some(drilled), Reason::Drill); // rule 3
+        }
+        let to = self.choose();
+        (to, self.reason(to, reloaded))
+    }
+
+    /// Who should be active if nobody ordered anything.
+    fn choose(&self) -> Option<BackendId> {
+        if self.active.is_some_and(|id| self.may_serve(id)) {
+            return self.ripe().or(self.active); // rules 4 and 5
+        }
+        if self.resuming.is_some() {
+            return self.last.filter(|&id| self.may_serve(id)); // rule 6
+        }
+        match self.first_free() {
+            Some(first) if self.awaits_better(first) => None, // rule 7
+            Some(first) => Some(first),                       // rule 8
             None => match self.policy.all_down {
-                AllDown::Reject => None, // rule 6
-                // Overrules the probes, but not the operator.
-                AllDown::KeepLast => self.last.filter(|&id| self.is_ready(id)),
+                AllDown::Reject => None, // rule 9
+                // Overrules the probes, but not the operator, and needs a probe to overrule.
+                AllDown::KeepLast => self.last.filter(|&id| self.may_be_kept(id)),
             },
         }
     }
 
-    /// The first backend that rule 4 may take: while locked, none but the last active.
-    fn first_eligible(&self) -> Option<BackendId> {
+    /// The first backend that rule 8 may take: while locked, none but the last active.
+    fn first_free(&self) -> Option<BackendId> {
         let free = |b: &&Backend| !self.locked || Some(b.id) == self.last;
-        self.backends.iter().filter(free).find(|b| b.is_eligible()).map(|b| b.id)
+        self.backends.iter().filter(free).map(|b| b.id).find(|&id| self.may_serve(id))
     }
 
-    /// Rule 5: whether a verdict that is still to come could prefer another over `first`.
-    fn awaits_better(&self, first: BackendId, now: Instant) -> bool {
-        let in_grace = !self.has_served() && self.grace_end().is_none_or(|end| now < end);
-        in_grace && self.above(first).any(Backend::is_awaited)
+    /// Rule 7: whether a verdict that is still to come could prefer another over `first`.
+    fn awaits_better(&self, first: BackendId) -> bool {
+        !self.served && self.above(first).any(|b| self.is_awaited(b.id))
     }
 
-    /// The failbacks that rules 1 and 2 allow, in priority order, with the time each is due.
-    fn failbacks(&self) -> impl Iterator<Item = (BackendId, Instant)> {
-        let free = self.active_is_eligible() && !self.pinned && !self.locked;
-        let hold_down = self.hold_down().filter(|_| free);
-        let due = move |b: &Backend| Some((b.id, b.eligible_since()?.checked_add(hold_down?)?));
-        self.active.into_iter().flat_map(|active| self.above(active)).filter_map(due)
+    /// Rule 9: whether this one, the last active, may serve although nobody is eligible.
+    fn may_be_kept(&self, id: BackendId) -> bool {
+        let awaits = !self.served && self.backends.iter().any(|b| self.is_awaited(b.id));
+        let known = |b: &Backend| b.admin == AdminState::Ready && b.health != Health::Unknown;
+        !awaits && self.backend(id).is_some_and(known)
     }
 
-    /// Why the rules move the service, given who is active.
-    fn reason(&self, reloaded: bool) -> Reason {
-        if !self.has_served() {
+    /// Why the rules move the service there, given who is active.
+    fn reason(&self, to: Option<BackendId>, reloaded: bool) -> Reason {
+        let last = self.last.filter(|_| to != self.last).and_then(|id| self.backend(id));
+        if !self.served && last.is_some_and(|b| b.health == Health::Down) {
+            Reason::Failover
+        } else if !self.served {
             Reason::Startup
-        } else if reloaded {
+        } else if reloaded || self.switching.is_by_reload(self.active_is_eligible()) {
             Reason::Reload
         } else if self.active.is_none() {
             Reason::Recovery
-        } else if self.active_is_eligible() {
+        } else if self.active.is_some_and(|id| self.may_serve(id)) {
             Reason::Failback
+        } else if self.active_is_eligible() {
+            Reason::Drill
         } else {
             Reason::Failover
         }
@@ -293,54 +267,64 @@ impl Failover {
 
     // === Inputs ===
 
-    fn observe(&mut self, now: Instant, id: BackendId, verdict: Verdict, out: &mut Vec<Effect>) {
-        let (rise, fall) = (self.policy.rise, self.policy.fall);
+    fn observe(&mut self, id: BackendId, verdict: Verdict, out: &mut Vec<Effect>) {
+        let (now, rise, fall) = (self.now, self.policy.rise, self.policy.fall);
         let Some(backend) = self.backends.iter_mut().find(|b| b.id == id) else { return };
         if backend.observe(now, verdict, rise, fall) {
             out.push(Effect::HealthChanged { backend: id, health: backend.health });
         }
     }
 
-    /// Does what the operator asks; returns the move, if that is a move.
-    fn obey(
-        &mut self,
-        now: Instant,
-        command: Command,
-        out: &mut Vec<Effect>,
-    ) -> Result<Option<(BackendId, Reason)>, Refusal> {
+    /// Does what the operator asks; a move is only noted.
+    fn obey(&mut self, command: Command, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         match command {
-            Command::Switchover(id) => {
-                self.eligible(id)?;
-                self.pinned = true;
-                return Ok(Some((id, Reason::Switchover)));
+            Command::Switchover { to, verify } => {
+                self.eligible(to)?;
+                self.give_order(Order { to, reason: Reason::Switchover, verify }, out);
             }
-            Command::Failback => {
-                // Not `first_eligible`: an order may leave the backend of a lock.
-                let first = self.backends.iter().find(|b| b.is_eligible());
-                let to = first.ok_or(Refusal::NotEligible)?.id;
-                self.pinned = false;
-                return Ok(Some((to, Reason::Failback)));
+            Command::Failback { verify } => {
+                let to = self.failback_target()?;
+                self.give_order(Order { to, reason: Reason::Failback, verify }, out);
             }
             Command::Pin => {
+                if self.switching.under_way.is_some() {
+                    return Err(Refusal::Switching);
+                }
                 self.eligible(self.active.ok_or(Refusal::NothingActive)?)?;
                 self.pinned = true;
             }
-            Command::Unpin => self.pinned = false,
-            Command::Lock => self.lock(out),
-            Command::Unlock => {
-                if mem::take(&mut self.locked) {
-                    self.flaps = 0;
-                    out.push(Effect::Unlocked);
-                }
+            Command::Unpin => {
+                self.pinned = false;
+                self.resuming = self.resuming.map(Resuming::unpinned);
             }
+            Command::Lock => {
+                self.verifying = None;
+                self.lock(out);
+            }
+            Command::Unlock => self.unlock(out),
             Command::SetAdmin(id, admin) => {
                 let backend = self.backends.iter_mut().find(|b| b.id == id);
-                if backend.ok_or(Refusal::UnknownBackend)?.set_admin(now, admin) {
+                if backend.ok_or(Refusal::UnknownBackend)?.set_admin(self.now, admin) {
                     out.push(Effect::AdminChanged { backend: id, admin });
                 }
             }
+            Command::Drill { length } => self.begin_drill(length, out)?,
+            Command::EndDrill if self.drill.is_none() => return Err(Refusal::NoDrill),
+            Command::EndDrill => self.end_drill(true, out),
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// Takes the place of an earlier order and of a drill. One to stay ends whatever would move the
+    /// service.
+    fn give_order(&mut self, order: Order, out: &mut Vec<Effect>) {
+        self.end_drill(true, out);
+        self.drilled = None;
+        self.order = Some(order).filter(|order| Some(order.to) != self.active);
+        if self.order.is_none() {
+            self.verifying = None;
+            self.pinned = order.reason == Reason::Switchover;
+        }
     }
 
     fn reconfigure(&mut self, backends: &[BackendId], policy: Policy) {
@@ -358,32 +342,38 @@ impl Failover {
         }
     }
 
-    // === The move, and what it does to the damping ===
+    /// Lets go of what is over or has lost its object.
+    fn let_go(&mut self, out: &mut Vec<Effect>) {
+        self.settle();
+        self.switching.let_go(self.now);
+        self.end_drill_if_over(out);
+        self.order = self.order.filter(|order| self.may_serve(order.to));
+        self.let_go_of_verification();
+        self.let_go_of_resumption();
+    }
 
-    fn activate(
-        &mut self,
-        now: Instant,
-        to: Option<BackendId>,
-        reason: Reason,
-        out: &mut Vec<Effect>,
-    ) {
+    // === The move ===
+
+    fn activate(&mut self, to: Option<BackendId>, reason: Reason, out: &mut Vec<Effect>) {
+        // After a restart the last active is the one that is left.
+        let left = self.active.or(self.last.filter(|_| !self.served));
         let from = mem::replace(&mut self.active, to);
+        let order = self.order.take();
+        self.drilled = self.drilled.filter(|&id| Some(id) != to);
+        let resumes = self.resuming.take().filter(|_| to == self.last);
         self.last = to.or(self.last);
+        self.served = true;
         self.epoch += 1;
-        self.pinned = reason == Reason::Switchover;
+        self.pinned = matches!(reason, Reason::Switchover | Reason::Return)
+            || resumes.is_some_and(|resumes| resumes.pinned);
         out.push(Effect::ActiveChanged { from, to, reason, epoch: self.epoch });
 
-        // Leaving because the operator drains it is no flap.
-        let fell = from.and_then(|id| self.backend(id)).is_some_and(|b| b.health == Health::Down);
-        if self.failed_back.take().is_some() && fell {
-            self.flaps = self.flaps.saturating_add(1);
-            let limit = self.policy.damping.lock_after;
-            // Not while nobody serves: the first to come back is then needed, whoever it is.
-            if limit > 0 && self.flaps >= limit && to.is_some() {
-                self.lock(out);
-            }
+        self.watch(from, order);
+        self.count_flap(left, to, reason);
+        let by_itself = order.is_none() && matches!(reason, Reason::Failover | Reason::Failback);
+        if by_itself && to.is_some() {
+            self.count_switch(out);
         }
-        self.failed_back = (reason == Reason::Failback).then_some(now);
     }
 
     fn lock(&mut self, out: &mut Vec<Effect>) {
@@ -392,57 +382,36 @@ impl Failover {
         }
     }
 
-    /// Ends the row of flaps once a failback has outlived the damping window.
-    fn settle(&mut self, now: Instant) {
-        let outlived = |at: Instant| {
-            at.checked_add(self.policy.damping.window).is_some_and(|settled| now >= settled)
-        };
-        if self.failed_back.is_some_and(outlived) {
-            self.failed_back = None;
+    fn unlock(&mut self, out: &mut Vec<Effect>) {
+        if mem::take(&mut self.locked) {
             self.flaps = 0;
+            self.recent.clear();
+            out.push(Effect::Unlocked);
         }
-    }
-
-    /// The hold-down in force; `None` when failback is manual.
-    fn hold_down(&self) -> Option<Duration> {
-        let Failback::Auto { hold_down } = self.policy.failback else { return None };
-        let factor = 1_u32.checked_shl(self.flaps).unwrap_or(u32::MAX);
-        // A cap below the hold-down turns the doubling off; it never shortens anything.
-        Some(hold_down.saturating_mul(factor).min(self.policy.damping.cap.max(hold_down)))
     }
 
     // === Times that matter ===
 
-    /// The earliest failback, if nothing else happens.
-    fn failback_due(&self) -> Option<(BackendId, Instant)> {
-        self.failbacks().min_by_key(|&(_, due)| due)
+    /// Whether the end of the start-up grace could change anything.
+    fn grace_matters(&self) -> bool {
+        let undecided = self.resuming.is_some() || self.drill.is_some() || self.last.is_some();
+        self.drilled.is_some() || (!self.served && (undecided || self.first_free().is_some()))
     }
 
-    /// When rule 5 stops waiting, if it is why nobody serves.
-    fn waits_until(&self) -> Option<Instant> {
-        let waits = !self.has_served() && self.first_eligible().is_some();
-        self.grace_end().filter(|_| waits)
-    }
-
-    /// When the hold-down falls back to its base.
-    fn settles_at(&self) -> Option<Instant> {
-        let since = self.failed_back.filter(|_| self.flaps > 0)?;
-        since.checked_add(self.policy.damping.window)
-    }
-
-    /// `None` when it lies beyond what the clock can express.
-    fn grace_end(&self) -> Option<Instant> {
-        self.started.checked_add(self.policy.startup_grace)
+    fn grace_end(&self) -> Instant {
+        after(self.started, self.policy.startup_grace)
     }
 
     // === Small questions ===
 
-    fn has_served(&self) -> bool {
-        self.epoch > 0
+    /// Whether the active is up and ready; also while its failure is being drilled.
+    fn active_is_eligible(&self) -> bool {
+        self.active.and_then(|id| self.backend(id)).is_some_and(Backend::is_eligible)
     }
 
-    fn active_is_eligible(&self) -> bool {
-        self.active.is_some_and(|id| self.eligible(id).is_ok())
+    /// Whether the rules may let this one serve.
+    fn may_serve(&self, id: BackendId) -> bool {
+        self.eligible(id).is_ok() && !self.is_drilled(id)
     }
 
     fn eligible(&self, id: BackendId) -> Result<(), Refusal> {
@@ -450,16 +419,24 @@ impl Failover {
         if backend.is_eligible() { Ok(()) } else { Err(Refusal::NotEligible) }
     }
 
-    fn is_ready(&self, id: BackendId) -> bool {
-        self.backend(id).is_some_and(|b| b.admin == AdminState::Ready)
+    /// Whether its first verdict, due within the start-up grace, could let it serve.
+    fn is_awaited(&self, id: BackendId) -> bool {
+        let in_grace = self.now < self.grace_end();
+        in_grace && !self.is_drilled(id) && self.backend(id).is_some_and(Backend::is_awaited)
     }
 
     fn backend(&self, id: BackendId) -> Option<&Backend> {
         self.backends.iter().find(|b| b.id == id)
     }
 
-    /// The backends of higher priority than this one.
+    /// The backends of higher priority than this one; all, if it is not here.
     fn above(&self, id: BackendId) -> impl Iterator<Item = &Backend> {
         self.backends.iter().take_while(move |b| b.id != id)
     }
+}
+
+/// The end of a time; a hundred years stand in for what the clock cannot express.
+fn after(start: Instant, length: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    start + length.min(CENTURY)
 }

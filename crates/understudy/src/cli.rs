@@ -1,11 +1,24 @@
 //! The command line.
 
+mod orders;
+mod place;
+mod values;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+pub(crate) use orders::{
+    Active, Change, Drill, Events, Failback, Incidents, Order, Probe, Reload, SetAdmin, Status,
+    Switchover, Wait, WaitFor,
+};
+pub(crate) use place::Place;
+pub(crate) use values::When;
+
+use values::duration;
 
 /// An active-passive HTTP load balancer: all traffic to the primary, to a standby when the primary
 /// fails, and back when it has recovered.
@@ -25,11 +38,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Say in words what a config file makes the load balancer do.
-    Explain {
-        #[command(flatten)]
-        config: ConfigFile,
-    },
+    /// Say in words what a config file makes the load balancer do, or when the running one fails back.
+    Explain(Explain),
     /// Print the JSON Schema of config files, for editors.
     Schema,
     /// Start two backends, the load balancer and a load, to watch and to break.
@@ -38,6 +48,10 @@ pub(crate) enum Command {
         #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
         play_for: Option<Duration>,
     },
+    /// Make a token for the admin API, and the lines of the config that let it in.
+    Token(Token),
+    #[command(flatten)]
+    Order(Order),
 }
 
 impl Cli {
@@ -51,11 +65,14 @@ impl Cli {
         let cli = Self::try_parse_from(args)?;
         match &cli.command {
             Command::Run(run) if !run.says_what() => Err(nothing_to_run()),
+            Command::Explain(explain) if explain.what().is_none() => Err(nothing_to_explain()),
             Command::Run(_)
             | Command::Check { .. }
-            | Command::Explain { .. }
+            | Command::Explain(_)
             | Command::Schema
-            | Command::Demo { .. } => Ok(cli),
+            | Command::Demo { .. }
+            | Command::Token(_)
+            | Command::Order(_) => Ok(cli),
         }
     }
 }
@@ -76,6 +93,68 @@ impl ConfigFile {
     pub(crate) fn path(&self) -> &Path {
         self.alone.as_ref().or(self.flag.as_ref()).expect("one of them is required")
     }
+}
+
+/// A config file, or with `--live` a service of the running load balancer.
+#[derive(Debug, Args)]
+#[command(override_usage = EXPLAIN_USAGE)]
+pub(crate) struct Explain {
+    /// The config file; `-` reads standard input. With --live, the service [default: all of them].
+    #[arg(value_name = "FILE|SERVICE")]
+    alone: Option<String>,
+    /// Ask the running load balancer when each service would fail back, and why not now.
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+const EXPLAIN_USAGE: &str = "understudy explain FILE
+       understudy explain --live [SERVICE] [OPTIONS]";
+
+/// What `explain` is about.
+#[derive(Debug)]
+pub(crate) enum Explained<'a> {
+    File(&'a Path),
+    Live { service: Option<&'a str>, place: &'a Place },
+}
+
+impl Explain {
+    /// `None`: nothing, or two files.
+    pub(crate) fn what(&self) -> Option<Explained<'_>> {
+        if self.live {
+            return Some(Explained::Live { service: self.alone.as_deref(), place: &self.place });
+        }
+        match (&self.alone, self.place.only_config()) {
+            (Some(file), None) if self.place.is_default() => Some(Explained::File(Path::new(file))),
+            (None, Some(file)) => Some(Explained::File(file)),
+            (Some(_) | None, Some(_) | None) => None,
+        }
+    }
+}
+
+fn nothing_to_explain() -> clap::Error {
+    complain("explain", "one config file, by itself or after -c; or --live")
+}
+
+/// What a new token is for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Token {
+    /// What it is called in the config and in the audit.
+    #[arg(long, value_name = "NAME", default_value = "ops")]
+    pub(crate) name: String,
+    /// What it may do.
+    #[arg(long, value_enum, default_value_t = Access::Write)]
+    pub(crate) access: Access,
+}
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Access {
+    /// See everything, change nothing.
+    Read,
+    /// Everything.
+    Write,
 }
 
 /// What to run: a file, or what the flags say.
@@ -107,10 +186,13 @@ impl Run {
 
 /// clap would name the two flags only, as if there were no files.
 fn nothing_to_run() -> clap::Error {
-    let message = "nothing to run: give -c FILE, or --listen and --primary";
+    complain("run", "nothing to run: give -c FILE, or --listen and --primary")
+}
+
+fn complain(command: &str, message: &str) -> clap::Error {
     let mut cli = Cli::command();
-    match cli.find_subcommand_mut("run") {
-        Some(run) => run.error(ErrorKind::MissingRequiredArgument, message),
+    match cli.find_subcommand_mut(command) {
+        Some(command) => command.error(ErrorKind::MissingRequiredArgument, message),
         None => cli.error(ErrorKind::MissingRequiredArgument, message),
     }
 }
@@ -151,15 +233,11 @@ impl Flags {
             health_path: self.health_path.clone(),
             failback_after: self.failback_after.clone(),
             admin: self.admin.clone(),
+            state_dir: None,
             workers: self.workers.clone(),
         };
         flags.to_yaml()
     }
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok();
-    parsed.and_then(|parsed| parsed.try_into().ok()).ok_or("write `20s` or `1m30s`")
 }
 
 #[cfg(test)]
@@ -201,16 +279,36 @@ mod tests {
     fn a_file_is_named_with_or_without_the_flag_but_once() {
         for command in ["check", "explain"] {
             for file in ["a.yaml", "-c a.yaml", "--config a.yaml", "--config=a.yaml"] {
-                let parsed = parse(&format!("{command} {file}")).expect(file).command;
-                let (Command::Check { config } | Command::Explain { config }) = parsed else {
-                    panic!("{command} {file} is {parsed:?}")
-                };
-                assert_eq!(config.path(), Path::new("a.yaml"));
+                match parse(&format!("{command} {file}")).expect(file).command {
+                    Command::Check { config } => assert_eq!(config.path(), Path::new("a.yaml")),
+                    Command::Explain(explain) => match explain.what() {
+                        Some(Explained::File(path)) => assert_eq!(path, Path::new("a.yaml")),
+                        other => panic!("{other:?}"),
+                    },
+                    parsed => panic!("{command} {file} is {parsed:?}"),
+                }
             }
             for wrong in ["", "a.yaml b.yaml", "a.yaml -c b.yaml", "-c a.yaml -c b.yaml"] {
                 assert!(parse(&format!("{command} {wrong}")).is_err(), "{command} {wrong}");
             }
         }
+    }
+
+    #[test]
+    fn what_runs_is_explained_with_or_without_a_service() {
+        for (args, expected) in [("", None), (" web", Some("web")), (" web -c a.yaml", Some("web"))]
+        {
+            let parsed = parse(&format!("explain --live{args}")).expect(args).command;
+            let Command::Explain(explain) = parsed else { panic!("{parsed:?}") };
+            match explain.what() {
+                Some(Explained::Live { service, .. }) => assert_eq!(service, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(
+            parse("explain a.yaml --socket /x").is_err(),
+            "a file is not asked for at a socket"
+        );
     }
 
     #[test]

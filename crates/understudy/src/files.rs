@@ -11,12 +11,15 @@ use config::{Loaded, Problems};
 use control::{BuildError, Certificate, TlsProblem};
 
 use crate::cli::ConfigFile;
+use crate::socket::default_socket;
 
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The config is wrong, or cannot be read: exit code 2. The text is for the operator as it is.
     Config(String),
+    /// The running load balancer would not, or what it did came to nothing: exit code 3.
+    Refused(String),
     /// Anything else: exit code 1.
     Other(anyhow::Error),
 }
@@ -25,6 +28,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(2),
+            Self::Refused(_) => ExitCode::from(3),
             Self::Other(_) => ExitCode::FAILURE,
         }
     }
@@ -34,6 +38,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(text) => f.write_str(text),
+            Self::Refused(why) => write!(f, "understudy: {why}"),
             // With its causes, on one line.
             Self::Other(error) => write!(f, "understudy: {error:#}"),
         }
@@ -98,6 +103,14 @@ impl Text {
     }
 }
 
+/// The Unix socket that a load balancer with this config answers on.
+pub(crate) fn admin_socket(file: &Path) -> Result<PathBuf, Failure> {
+    let text = Text::read(file)?;
+    // Its warnings are for who checks it.
+    let Loaded { config: _, warnings: _ } = config::load(&text.name, &text.text, &text.base)?;
+    Ok(default_socket())
+}
+
 /// `check`: says everything that is wrong, also what the text alone does not show.
 pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
     let text = Text::read(file.path())?;
@@ -114,8 +127,8 @@ pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
 }
 
 /// `explain`: the policy in words.
-pub(crate) fn explain(file: &ConfigFile) -> Result<ExitCode, Failure> {
-    let config = Text::read(file.path())?.load()?;
+pub(crate) fn explain(file: &Path) -> Result<ExitCode, Failure> {
+    let config = Text::read(file)?.load()?;
     print(&config::explain(&config))
 }
 
@@ -126,9 +139,15 @@ pub(crate) fn schema() -> Result<ExitCode, Failure> {
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
 pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
+    print_on(text).map(|_| ExitCode::SUCCESS)
+}
+
+/// The same for what has no end: says whether somebody still reads.
+pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
     match writeln!(io::stdout(), "{}", text.trim_end()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

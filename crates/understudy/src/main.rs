@@ -1,17 +1,22 @@
 //! `understudy`: an active-passive HTTP load balancer.
 //!
-//! Parses the arguments and hands over. Exit codes: 0; 2 for a wrong use or a wrong config; 1 for
-//! everything else.
+//! Parses the arguments and hands over. Exit codes: 0; 2 for a wrong use or a wrong config; 3 for what
+//! the running load balancer refused; 1 for everything else. `status` and `active` also have 10, on a
+//! standby, and 20, nobody active.
 
 mod cli;
+mod client;
 mod demo;
 mod files;
 mod logs;
+mod operate;
 mod run;
+mod show;
+mod socket;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Explained};
 use crate::files::Failure;
 
 /// Every request allocates a handful of small, short-lived pieces on one thread, which is what this
@@ -24,9 +29,15 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check { config } => files::check(&config),
-        Command::Explain { config } => files::explain(&config),
+        Command::Explain(explain) => match explain.what() {
+            Some(Explained::File(file)) => files::explain(file),
+            Some(Explained::Live { service, place }) => operate::explain(service, place),
+            None => unreachable!("the arguments were checked"),
+        },
         Command::Schema => files::schema(),
         Command::Demo { play_for } => demo::run(play_for).map_err(Failure::Other),
+        Command::Token(token) => operate::token(&token),
+        Command::Order(order) => operate::run(&order),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{failure}");

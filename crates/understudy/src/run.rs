@@ -42,7 +42,7 @@ async fn serve(
 ) -> Result<ExitCode, Failure> {
     let mut stops = Stops::new()?;
     let reloads = Reloads::new(file)?;
-    let admin = config.admin.as_ref().map(|admin| bind_admin(admin.address)).transpose()?;
+    let admin = config.admin.address.map(bind_admin).transpose()?;
     let control = Control::start(config, source).await?;
     announce(&control, admin.as_ref())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");

@@ -125,7 +125,7 @@ async fn incidents_that_are_not_kept_are_not_found() {
 }
 
 #[tokio::test]
-#[ignore = "waits for control to keep incidents"]
+
 async fn a_move_becomes_an_incident() {
     let lab = open().await;
     lab.settle().await;

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use proxy::{BackendSpec, ListenerSpec, ServiceId, ServiceSpec};
 use rustls::pki_types::ServerName;
 
-use super::{BackendPlan, Plan};
+use super::{BackendPlan, Plan, Settings};
 use crate::ids::{Identity, Ids};
 use crate::tls::{TlsBuilder, TlsError};
 
@@ -30,9 +30,14 @@ impl Shared<'_> {
         let plans: Vec<_> =
             service.backends.iter().map(|backend| self.backend(id, service, backend)).collect();
         let backends = plans.into_iter().collect::<Option<Vec<_>>>()?;
-        let (name, policy, streams) =
-            (service.name.clone(), service.policy.clone(), service.streams);
-        Some(Plan { id, name, backends, policy, streams })
+        let settings = Settings {
+            streams: service.streams,
+            failback_window: service.failback_window.clone(),
+            verify: service.verify,
+            is_exclusive: service.policy.exclusive.is_some(),
+        };
+        let (name, policy) = (service.name.clone(), service.policy.clone());
+        Some(Plan { id, name, backends, policy, settings })
     }
 
     fn backend(
@@ -57,6 +62,7 @@ impl Shared<'_> {
             destination: to(probe_tls?),
             protocol: service.protocol,
             health: service.health.clone(),
+            epoch_header: service.epoch_header.clone(),
         };
         let url = backend.url.to_string().into();
         let destination = to(tls?);
@@ -132,6 +138,7 @@ pub(super) fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
         connections: service.connections.clone(),
         protocol: service.protocol,
         stall_after: service.health.stall_after,
+        epoch_header: service.epoch_header.clone(),
     }
 }
 

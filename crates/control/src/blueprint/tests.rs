@@ -174,7 +174,10 @@ fn what_cannot_be_bound_leaves_nothing_bound() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listeners = format!(r#"{{ address: "{free}" }}, {{ address: "{taken}" }}"#);
     let text = TWO.replace(r#"{ address: "127.0.0.1:0" }"#, &listeners);
-    let error = Blueprint::build(config(&text), None).unwrap().bind(1, None).unwrap_err();
+    let error = Blueprint::build(config(&text), None)
+        .unwrap()
+        .bind(1, None, &mut Inherited::default())
+        .unwrap_err();
     let said = error.to_string();
     assert!(said.starts_with(&format!("cannot listen on {taken}: ")), "{said}");
     assert!(said.contains("ss -ltnp"), "{said}");

@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::handle::Command;
+use crate::command::{Command, Operator};
+use crate::state::Store;
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,8 +37,10 @@ fn config(backends: &str) -> String {
 
 async fn start(text: &str) -> Supervisor {
     let config = config::load("test.yaml", text, "".as_ref()).unwrap().config;
-    let board = Arc::new(Board::new(Metrics::new()));
-    let mut supervisor = Supervisor::start(config, Source::default(), board).await.unwrap();
+    let board = Arc::new(Board::new(Metrics::new(), Store::in_memory()));
+    let (saved, inherited) = (BTreeMap::new(), Inherited::default());
+    let started = Supervisor::start(config, Source::default(), board, saved, inherited);
+    let mut supervisor = started.await.unwrap();
     // Longer than a driver that does what it is told takes, with all its probes.
     supervisor.driven_within = Duration::from_secs(3);
     supervisor
@@ -91,8 +94,9 @@ async fn what_a_driver_has_not_left_stays_until_it_has() {
 async fn switch_over(driver: &mpsc::Sender<Order>, backend: &str) {
     loop {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Switchover(backend.to_owned());
-        driver.send(Order::Command { command, reply }).await.unwrap();
+        let command = Command::Switchover { to: backend.to_owned(), verify: None };
+        let by = Operator::local("test");
+        driver.send(Order::Command { command, by, reply }).await.unwrap();
         if answer.await.unwrap().is_ok() {
             return;
         }
@@ -105,7 +109,7 @@ async fn a_driver_that_does_not_end_lets_go_of_the_workers_all_the_same() {
     let mut supervisor = start(&config(&backend("a").await)).await;
     supervisor.driven_within = Duration::from_millis(50);
     let id = *supervisor.tasks.keys().next().unwrap();
-    let workers = supervisor.workers.clone();
+    let workers = supervisor.forwarders.clone();
     let stuck = tokio::spawn(async move {
         let _workers = workers;
         std::future::pending::<()>().await;
@@ -114,5 +118,5 @@ async fn a_driver_that_does_not_end_lets_go_of_the_workers_all_the_same() {
     supervisor.drivers.store(Arc::default());
     timeout(PATIENCE, obedient).await.unwrap().unwrap();
     supervisor.retire(vec![id]).await;
-    assert_eq!(Arc::strong_count(&supervisor.workers), 1);
+    assert_eq!(Arc::strong_count(&supervisor.forwarders), 1);
 }

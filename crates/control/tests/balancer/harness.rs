@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use config::model::ListenAddress;
-use control::{Control, Kind, Source, Status};
+use control::{Command, CommandError, Control, Done, Inherited, Kind, Operator, Source, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -129,8 +129,8 @@ pub(crate) fn config_on(listeners: &[String], backends: &[&Backend], more: &str)
 pub(crate) async fn start(text: &str) -> Control {
     let loaded = config::load("test.yaml", text, &PathBuf::new());
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
-    let source = Source { file: "test.yaml".into(), base: PathBuf::new() };
-    Control::start(loaded.config, source).await.expect("it starts")
+    let source = Source { file: "test.yaml".into(), ..Source::default() };
+    Control::start(loaded.config, source, Inherited::default()).await.expect("it starts")
 }
 
 /// Starts a balancer and waits until `active` has the traffic.
@@ -186,7 +186,13 @@ pub(crate) fn moves(control: &Control) -> Vec<String> {
         Kind::ActiveChanged { from, to, reason, .. } => {
             Some(format!("{}->{} {reason:?}", name(&from), name(&to)))
         }
-        Kind::StreamsSettled { .. }
+        Kind::CalledOff { .. }
+        | Kind::Verified { .. }
+        | Kind::DrillBegan { .. }
+        | Kind::DrillEnded { .. }
+        | Kind::Ordered { .. }
+        | Kind::State { .. }
+        | Kind::StreamsSettled { .. }
         | Kind::HealthChanged { .. }
         | Kind::AdminChanged { .. }
         | Kind::Locked
@@ -197,4 +203,13 @@ pub(crate) fn moves(control: &Control) -> Vec<String> {
         | Kind::ReloadFailed { .. } => None,
     });
     events.collect()
+}
+
+/// Has an operator ask for something.
+pub(crate) async fn order(control: &Control, command: Command) -> Result<Done, CommandError> {
+    control.command("web", command, Operator::local("test")).await
+}
+
+pub(crate) fn switchover(to: &str) -> Command {
+    Command::Switchover { to: to.to_owned(), verify: None }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use control::{Command, Control, Kind};
+use control::{Control, Kind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{Backend, PATIENCE, config, start_on, wait_for_active};
+use crate::harness::{Backend, PATIENCE, config, order, start_on, switchover, wait_for_active};
 
 /// From one byte of a slow response to the next.
 const PACE: Duration = Duration::from_millis(10);
@@ -100,7 +100,7 @@ impl Download {
 /// Moves the service back to `a`; refused until its probes have passed.
 async fn move_back(control: &Control) {
     let ordered = async {
-        while control.command("web", Command::Switchover("a".to_owned())).await.is_err() {
+        while order(control, switchover("a")).await.is_err() {
             sleep(PACE).await;
         }
     };
@@ -168,7 +168,7 @@ async fn what_is_kept_goes_on_after_a_failover_and_an_ordered_move_closes_it() {
     a.sick.store(false, Relaxed);
     move_back(&control).await;
     let mut closed = Download::start(&control).await;
-    control.command("web", Command::Switchover("b".to_owned())).await.unwrap();
+    order(&control, switchover("b")).await.unwrap();
     closed.end().await;
     let (epoch, left, closed) = settled(&control).await;
     assert_eq!((epoch, left, closed), (4, 2, 2), "the one that was kept is at `a`, too");

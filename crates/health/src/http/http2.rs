@@ -7,15 +7,16 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use config::model::{BackendUrl, HttpProbe, Scheme};
+use config::model::Scheme;
 use connect::Stream;
 use h2::RecvStream;
 use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Uri, uri};
 
-use super::{MOST_BODY_BYTES, broken, host, wrong_host};
+use super::{MOST_BODY_BYTES, Question, broken, host, wrong_host};
 use crate::report::Cause;
+use crate::transcript::Transcript;
 
 /// Most bytes of fields in an answer.
 const MOST_HEADER_BYTES: u32 = 64 * 1024;
@@ -23,21 +24,26 @@ const MOST_HEADER_BYTES: u32 = 64 * 1024;
 /// The status of a complete answer.
 pub(super) async fn status(
     stream: Stream,
-    url: &BackendUrl,
-    probe: &HttpProbe,
+    question: Question<'_>,
+    transcript: &mut Transcript,
 ) -> Result<u16, Cause> {
-    let mut request = super::request(probe, ());
-    *request.uri_mut() = address(url, probe)?;
+    let mut request = super::request(question, ());
+    *request.uri_mut() = address(question)?;
     drop_fields_of_connections(request.headers_mut());
     // Servers of gRPC reset requests without it.
     request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
-    exchange(stream, request).await.map_err(|error| match error.get_io() {
+    transcript.sent(&request, "HTTP/2");
+    exchange(stream, request, transcript).await.map_err(|error| match error.get_io() {
         Some(error) => broken(error),
         None => broken(&error),
     })
 }
 
-async fn exchange(stream: Stream, request: Request<()>) -> Result<u16, h2::Error> {
+async fn exchange(
+    stream: Stream,
+    request: Request<()>,
+    transcript: &mut Transcript,
+) -> Result<u16, h2::Error> {
     let mut settings = h2::client::Builder::new();
     settings.enable_push(false).max_header_list_size(MOST_HEADER_BYTES);
     let (sender, connection) = settings.handshake::<_, Bytes>(stream).await?;
@@ -46,7 +52,8 @@ async fn exchange(stream: Stream, request: Request<()>) -> Result<u16, h2::Error
         let (response, _) = sender.ready().await?.send_request(request, true)?;
         let response = response.await?;
         let status = response.status().as_u16();
-        read(response.into_body()).await?;
+        transcript.received(&response);
+        read(response.into_body(), transcript).await?;
         Ok(status)
     });
     let status = tokio::select! {
@@ -62,10 +69,12 @@ async fn exchange(stream: Stream, request: Request<()>) -> Result<u16, h2::Error
 }
 
 /// Reads a body to its end or its limit.
-async fn read(mut body: RecvStream) -> Result<(), h2::Error> {
+async fn read(mut body: RecvStream, transcript: &mut Transcript) -> Result<(), h2::Error> {
     let mut room = MOST_BODY_BYTES;
     while let Some(data) = body.data().await {
-        let length = data?.len();
+        let data = data?;
+        transcript.body(&data);
+        let length = data.len();
         if length > room {
             break;
         }
@@ -76,14 +85,14 @@ async fn read(mut body: RecvStream) -> Result<(), h2::Error> {
 }
 
 /// The pseudo-fields (RFC 9113 section 8.3.1).
-fn address(url: &BackendUrl, probe: &HttpProbe) -> Result<Uri, Cause> {
-    let scheme = match url.scheme {
+fn address(question: Question<'_>) -> Result<Uri, Cause> {
+    let scheme = match question.url.scheme {
         Scheme::Http => uri::Scheme::HTTP,
         Scheme::Https => uri::Scheme::HTTPS,
     };
-    let authority = Authority::try_from(host(url, probe)?.as_bytes()).map_err(wrong_host)?;
+    let authority = Authority::try_from(host(question)?.as_bytes()).map_err(wrong_host)?;
     let parts = Uri::builder().scheme(scheme).authority(authority);
-    parts.path_and_query(probe.path.clone()).build().map_err(wrong_host)
+    parts.path_and_query(question.probe.path.clone()).build().map_err(wrong_host)
 }
 
 /// HTTP/2 has no such fields (RFC 9113 section 8.2.2), whatever was configured for both versions.

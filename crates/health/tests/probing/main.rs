@@ -7,6 +7,7 @@
 
 mod http;
 mod http2;
+mod shown;
 mod support;
 mod tasks;
 mod tls;

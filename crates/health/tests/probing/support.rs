@@ -105,6 +105,7 @@ pub(crate) fn subject(address: SocketAddr) -> Subject {
             confirm_interval: Duration::from_millis(20),
             stall_after: NEVER,
         },
+        epoch_header: None,
     }
 }
 

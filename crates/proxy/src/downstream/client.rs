@@ -216,7 +216,7 @@ impl Client {
 
     /// Whether it serves nothing further.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.get() || self.listener.is_closing()
+        self.leaving.get() || !self.listener.is_open()
     }
 
     /// Whether the client has left: it has closed its sending side, and is not one that may do so

@@ -185,7 +185,8 @@ async fn sniff(worker: &Worker, client: &Client, socket: &mut ClientSocket) -> O
         let mut reading = pin!(socket.read(&mut rest[..PREFACE.len() - early.len()]));
         let read = poll_fn(|context| {
             client.woken_by(context.waker());
-            if worker.is_draining() || client.is_leaving() {
+            // One that is only to leave is heard once more.
+            if worker.is_draining() || client.listener.is_closing() {
                 return Poll::Ready(None);
             }
             reading.as_mut().poll(context).map(Result::ok)

@@ -1,160 +1,97 @@
-//! Listeners: bind, accept, and share out new connections among the workers.
+//! Listeners: accept, limit, and share out new connections among the workers.
 //!
-//! Every worker has its own socket for every TCP listener (SO_REUSEPORT), so accepting needs no
-//! lock. The kernel spreads connections blindly; a worker that has many more than another hands new
-//! ones over. A Unix socket is one for all workers; whoever is first takes the connection.
+//! The kernel spreads connections blindly; a worker that has many more than another hands new ones
+//! over.
 
 use std::cell::{Cell, RefCell};
-use std::fs;
+use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use config::model::{DownstreamLimits, ListenAddress};
 use connect::Socket as ClientStream;
 use metrics::cells::ListenerCells;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
+use crate::downstream::bound::{BoundSocket, SocketFile};
 use crate::service::Share;
 use crate::spec::ListenerSpec;
 use crate::worker::Worker;
-
-/// Connections the kernel keeps for us until we accept them.
-const BACKLOG: i32 = 4096;
 
 /// How long to pause when accepting fails, for example for want of file descriptors: long enough
 /// not to spin, short enough to be back before a client gives up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener's sockets, one per worker, bound and listening; nobody accepts yet.
+/// The listening sockets of a worker for one listener, usually one.
 #[derive(Debug)]
-pub struct Bound {
-    /// As asked for.
-    pub configured: ListenAddress,
-    /// As bound: the port is never 0.
-    pub local: ListenAddress,
-    pub(crate) sockets: Vec<BoundSocket>,
+pub(crate) struct Accepting {
+    sockets: Vec<Listening>,
+    /// Whose turn it is to be asked first.
+    turn: Cell<usize>,
 }
 
-/// One worker's socket of a listener.
 #[derive(Debug)]
-pub(crate) enum BoundSocket {
-    Tcp(StdTcpListener),
-    Unix(StdUnixListener, Arc<SocketFile>),
-}
-
-/// Binds one socket per worker to `address`.
-///
-/// # Errors
-/// As the system says, for example when the address is in use.
-pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<Bound> {
-    let workers = workers.max(1);
-    let (local, sockets) = match address {
-        ListenAddress::Tcp(address) => bind_tcp(*address, workers)?,
-        ListenAddress::Unix(path) => (address.clone(), bind_unix(path, workers)?),
-    };
-    Ok(Bound { configured: address.clone(), local, sockets })
-}
-
-fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(ListenAddress, Vec<BoundSocket>)> {
-    // SO_REUSEPORT would let us share a port with another process of the same user without a word.
-    // So ask for it exclusively first.
-    let exclusive = tcp_socket(address)?;
-    exclusive.bind(&address.into())?;
-    let local = exclusive.local_addr()?.as_socket().unwrap_or(address);
-    exclusive.listen(1)?;
-    drop(exclusive);
-    let sockets = (0..workers)
-        .map(|_| {
-            let socket = tcp_socket(local)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&local.into())?;
-            socket.listen(BACKLOG)?;
-            socket.set_nonblocking(true)?;
-            Ok(BoundSocket::Tcp(socket.into()))
-        })
-        .collect::<io::Result<Vec<_>>>()?;
-    Ok((local.into(), sockets))
-}
-
-fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // `[::]` means IPv6 only, so that it and `0.0.0.0` can be two listeners.
-        socket.set_only_v6(true)?;
-    }
-    Ok(socket)
-}
-
-fn bind_unix(path: &Arc<Path>, workers: usize) -> io::Result<Vec<BoundSocket>> {
-    // A process that was killed leaves its socket behind. One that somebody listens on is theirs.
-    // What is no socket is somebody's file.
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && StdUnixStream::connect(path).is_err_and(is_refused) {
-        fs::remove_file(path)?;
-    }
-    let first = StdUnixListener::bind(path)?;
-    first.set_nonblocking(true)?;
-    let file = Arc::new(SocketFile::of(path)?);
-    (0..workers).map(|_| Ok(BoundSocket::Unix(first.try_clone()?, Arc::clone(&file)))).collect()
-}
-
-/// The file of a Unix socket; removed with its last user, if it is still the same one.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: Arc<Path>,
-    inode: u64,
-}
-
-impl SocketFile {
-    fn of(path: &Arc<Path>) -> io::Result<Self> {
-        Ok(Self { path: Arc::clone(path), inode: fs::metadata(path)?.ino() })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if fs::metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
-            // Nobody is left to tell; the next start removes it.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// A listening socket of this worker.
-#[derive(Debug)]
-pub(crate) enum Accepting {
+enum Listening {
     Tcp(TcpListener),
-    Unix { socket: UnixListener, _file: Arc<SocketFile> },
+    Unix { socket: UnixListener, file: Option<Arc<SocketFile>> },
 }
 
 impl Accepting {
-    pub(crate) fn new(socket: BoundSocket) -> io::Result<Self> {
-        Ok(match socket {
-            BoundSocket::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
-            BoundSocket::Unix(socket, file) => {
-                Self::Unix { socket: UnixListener::from_std(socket)?, _file: file }
-            }
-        })
+    pub(crate) fn new(sockets: Vec<BoundSocket>) -> io::Result<Self> {
+        let sockets = sockets.into_iter().map(Listening::new).collect::<io::Result<_>>()?;
+        Ok(Self { sockets, turn: Cell::new(0) })
     }
 
     /// The next connection, and its client's address if it has one.
     async fn accept(&self) -> io::Result<(ClientStream, Option<SocketAddr>)> {
+        poll_fn(|context| {
+            let first = self.turn.get() % self.sockets.len().max(1);
+            self.turn.set(first + 1);
+            let (later, sooner) = self.sockets.split_at(first);
+            let accepted = sooner.iter().chain(later).map(|socket| socket.poll_accept(context));
+            accepted.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
+        })
+        .await
+    }
+
+    /// A successor accepts from the same sockets: their files are no longer ours to remove.
+    fn hand_over(&self) {
+        for socket in &self.sockets {
+            if let Listening::Unix { file: Some(file), .. } = socket {
+                file.hand_over();
+            }
+        }
+    }
+}
+
+impl Listening {
+    fn new(socket: BoundSocket) -> io::Result<Self> {
+        Ok(match socket {
+            BoundSocket::Tcp(socket) => Self::Tcp(TcpListener::from_std(socket)?),
+            BoundSocket::Unix(socket, file) => {
+                Self::Unix { socket: UnixListener::from_std(socket)?, file }
+            }
+        })
+    }
+
+    fn poll_accept(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(ClientStream, Option<SocketAddr>)>> {
         match self {
             Self::Tcp(socket) => {
-                let (stream, peer) = socket.accept().await?;
-                Ok((ClientStream::Tcp(stream), Some(peer)))
+                let accepted = ready!(socket.poll_accept(context));
+                Poll::Ready(accepted.map(|(stream, peer)| (ClientStream::Tcp(stream), Some(peer))))
             }
-            Self::Unix { socket, .. } => Ok((ClientStream::Unix(socket.accept().await?.0), None)),
+            Self::Unix { socket, .. } => {
+                let accepted = ready!(socket.poll_accept(context));
+                Poll::Ready(accepted.map(|(stream, _)| (ClientStream::Unix(stream), None)))
+            }
         }
     }
 }
@@ -167,8 +104,18 @@ pub(crate) struct Listener {
     spec: RefCell<Rc<ListenerSpec>>,
     share: Share,
     open: Cell<usize>,
-    closing: Cell<bool>,
+    stage: Cell<Stage>,
     changed: Notify,
+}
+
+/// Whether a listener accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// It ends once what the kernel has taken in is accepted, and so does what it has accepted.
+    Closing,
+    /// A successor accepts from its sockets. Its connections end with their next answer.
+    Retired,
 }
 
 /// Counts an open connection of a listener.
@@ -183,7 +130,7 @@ impl Listener {
             spec: RefCell::new(Rc::new(spec)),
             share,
             open: Cell::new(0),
-            closing: Cell::new(false),
+            stage: Cell::new(Stage::Open),
             changed: Notify::new(),
         })
     }
@@ -205,12 +152,24 @@ impl Listener {
 
     /// Stops accepting, once what the kernel has already taken in is accepted.
     pub(crate) fn close(&self) {
-        self.closing.set(true);
+        self.stage.set(Stage::Closing);
         self.changed.notify_one();
     }
 
+    /// Stops accepting at once: what the kernel has already taken in is the successor's.
+    pub(crate) fn retire(&self) {
+        self.stage.set(Stage::Retired);
+        self.changed.notify_one();
+    }
+
+    /// Whether it ends, and its idle connections with it.
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.get()
+        self.stage.get() == Stage::Closing
+    }
+
+    /// Whether it takes connections for longer than a moment.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage.get() == Stage::Open
     }
 
     fn is_full(&self) -> bool {
@@ -238,6 +197,9 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: A
     let mut was_full = false;
     let mut was_failing = false;
     loop {
+        if listener.stage.get() == Stage::Retired {
+            return socket.hand_over();
+        }
         // At the limit, clients wait in the kernel's queue instead of being turned away.
         if listener.is_full() && !listener.is_closing() {
             if !was_full {

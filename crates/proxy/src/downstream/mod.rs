@@ -1,5 +1,6 @@
 //! The client side: listeners, client connections, and who the clients are.
 
+pub(crate) mod bound;
 mod certificate;
 mod claims;
 pub(crate) mod client;

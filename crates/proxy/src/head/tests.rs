@@ -172,7 +172,7 @@ fn upgrades() {
 fn written(parts: Parts, framing: Framing) -> String {
     let mut out = Vec::new();
     let head = admitted(parts).expect("admitted");
-    head.write(&mut out, framing, &client(), &own_url());
+    head.write(&mut out, framing, &client(), &own_url(), None);
     String::from_utf8(out).expect("text")
 }
 

@@ -222,11 +222,21 @@ impl Backend {
     /// Drops every idle connection; shared ones take no more exchanges, and end with their last.
     pub(crate) fn purge(&self) {
         for connection in self.shared.take() {
-            connection.abandon_stuck();
+            connection.abandon_waiting();
         }
         for _ in self.idle.borrow_mut().drain(..) {
             self.cells.idle.dec();
         }
+    }
+
+    /// The traffic has left: a request that still waits for a full socket must not leave any more.
+    pub(crate) fn abandon_waiting(&self) {
+        self.shared.borrow().iter().for_each(|connection| connection.abandon_waiting());
+    }
+
+    /// No request is here: nothing that still waits for a full socket may leave any more.
+    pub(crate) fn abandon_unsent(&self) {
+        self.shared.borrow().iter().for_each(|connection| connection.abandon_unsent());
     }
 
     /// Drops idle connections that are too old.

@@ -21,7 +21,6 @@ pub(crate) struct Counting {
 pub(crate) struct Outgoing {
     written: Cell<u64>,
     blocked: Cell<bool>,
-    stuck: Cell<bool>,
 }
 
 impl Outgoing {
@@ -35,26 +34,10 @@ impl Outgoing {
         self.blocked.get()
     }
 
-    /// A request that was given up waits for the socket, with whatever else does.
-    pub(crate) fn note_stuck(&self) {
-        self.stuck.set(true);
-    }
-
-    /// Whether a request that was given up may still be waiting for the socket.
-    pub(crate) fn has_stuck(&self) -> bool {
-        self.stuck.get()
-    }
-
     fn note<T>(&self, outcome: &Poll<T>) {
         if outcome.is_pending() {
             self.blocked.set(true);
         }
-    }
-
-    /// Everything has left.
-    fn clear(&self) {
-        self.blocked.set(false);
-        self.stuck.set(false);
     }
 }
 
@@ -110,7 +93,7 @@ impl AsyncWrite for Counting {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         self.outgoing.note(&flushed);
         if flushed.is_ready() {
-            self.outgoing.clear();
+            self.outgoing.blocked.set(false);
         }
         flushed
     }

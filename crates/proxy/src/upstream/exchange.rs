@@ -11,6 +11,7 @@ use http_body::Frame;
 use crate::body::Source;
 use crate::downstream::client::Known;
 use crate::head::Head;
+use crate::stamp::Stamp;
 use crate::upstream::ResponseHead;
 use crate::upstream::h1::{self, Framing, Malformed};
 use crate::upstream::http2;
@@ -56,19 +57,20 @@ impl Exchange {
         client: &Known,
         url: &BackendUrl,
         source: Option<&Rc<Source>>,
+        stamp: Option<&Stamp>,
     ) -> bool {
         match self {
             Self::Http1(connection) => {
                 let framing = source.map_or(Framing::None, |source| source.framing());
                 connection.begin(
-                    |out| head.write(out, framing, client, url),
+                    |out| head.write(out, framing, client, url, stamp),
                     source.cloned(),
                     framing,
                 );
             }
             Self::Http2(stream) => {
                 let framing = source.map_or(Framing::None, |source| source.framing());
-                let Some(request) = head.request(client, url, framing) else { return false };
+                let Some(request) = head.request(client, url, framing, stamp) else { return false };
                 stream.begin(request, source.cloned());
             }
         }

@@ -159,6 +159,7 @@ impl Stream {
         }
         let Some(request) = self.request.take() else { return Poll::Ready(Ok(())) };
         self.written_before = Some(driver.outgoing.written());
+        connection.last_head.set(self.written_before);
         let is_end = self.upload.is_none() && request.method() != Method::CONNECT;
         let sent = sender.send_request(request, is_end);
         drop(sender);
@@ -172,6 +173,7 @@ impl Stream {
             }
             Err(error) => {
                 self.written_before = None;
+                connection.last_head.set(None);
                 // A request that cannot be said says nothing of the connection.
                 let is_ours = !error.is_io() && !error.is_go_away();
                 Poll::Ready(Err(if is_ours {
@@ -277,9 +279,6 @@ pub(crate) struct Tunnelled(#[expect(dead_code, reason = "held for its drop")] S
 impl Drop for Stream {
     fn drop(&mut self) {
         let connection = Rc::clone(&self.connection);
-        if self.written_before.is_some() && self.has_sent_nothing() {
-            connection.driver.outgoing.note_stuck();
-        }
         // What resets the stream leaves now, if it can: then h2 counts as we do.
         self.upload = None;
         (self.send, self.response, self.receive) = (None, None, None);

@@ -48,6 +48,8 @@ pub(crate) struct Connection {
     pub(super) open: Cell<usize>,
     pub(super) served: Cell<u64>,
     pub(super) idle_since: Cell<Instant>,
+    /// What had left before the last request, in bytes.
+    pub(super) last_head: Cell<Option<u64>>,
 }
 
 /// What moves a connection's bytes.
@@ -96,6 +98,7 @@ impl Connection {
             open: Cell::new(0),
             served: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
+            last_head: Cell::new(None),
         });
         // The first answer to anything comes behind the backend's settings (RFC 9113 3.4): how many
         // streams it takes, and whether WebSockets. One that does not answer is found out by use.
@@ -120,9 +123,18 @@ impl Connection {
         self.sender.borrow().current_max_send_streams()
     }
 
-    /// The traffic has left the backend: nothing that still waits may leave.
-    pub(crate) fn abandon_stuck(&self) {
-        if self.driver.outgoing.has_stuck() {
+    /// The traffic has left the backend: a request that still waits for a full socket, also one that
+    /// was given up, must not leave. There is one at most, see [`has_room`](Self::has_room).
+    pub(crate) fn abandon_waiting(&self) {
+        let outgoing = &self.driver.outgoing;
+        if outgoing.is_blocked() && self.last_head.get() == Some(outgoing.written()) {
+            self.driver.end();
+        }
+    }
+
+    /// Nobody asks anything of the backend: whatever still waits for a full socket must not leave.
+    pub(crate) fn abandon_unsent(&self) {
+        if self.driver.outgoing.is_blocked() {
             self.driver.end();
         }
     }

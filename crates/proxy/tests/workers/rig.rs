@@ -1,6 +1,8 @@
 //! Workers on a loopback listener.
 
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,10 +12,11 @@ use config::model::{
     UpstreamProtocol, UpstreamTimeouts,
 };
 use connect::Destination;
+use http::{HeaderName, HeaderValue};
 use metrics::Metrics;
 use proxy::{
-    BackendSpec, Bound, Leave, ListenerSpec, ServiceId, ServiceSpec, Snapshot, Suspicion, Workers,
-    bind,
+    Answered, BackendSpec, Bound, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
+    Snapshot, Suspicion, Tag, Workers, bind,
 };
 use routing::failover::BackendId;
 use routing::table::Table;
@@ -46,6 +49,9 @@ pub(crate) struct Plan {
     pub(crate) protocol: UpstreamProtocol,
     pub(crate) streams: StreamPolicy,
     pub(crate) connections: UpstreamConnections,
+    pub(crate) epoch_header: Option<HeaderName>,
+    /// How many notices wait for control.
+    pub(crate) notices: usize,
 }
 
 impl Default for Plan {
@@ -83,6 +89,8 @@ impl Default for Plan {
             protocol: UpstreamProtocol::Auto,
             streams: StreamPolicy::Keep,
             connections: UpstreamConnections { idle: 100, idle_timeout: far, streams: 100 },
+            epoch_header: None,
+            notices: 1024,
         }
     }
 }
@@ -106,7 +114,7 @@ const SERVICE: ServiceId = ServiceId(7);
 pub(crate) struct Rig {
     runtime: Runtime,
     workers: Option<Arc<Workers>>,
-    pub(crate) suspicions: mpsc::Receiver<Suspicion>,
+    pub(crate) notices: mpsc::Receiver<Notice>,
     metrics: Arc<Metrics>,
     pub(crate) snapshot: Snapshot,
     /// Where clients connect.
@@ -119,13 +127,19 @@ pub(crate) struct Rig {
 impl Rig {
     /// Nobody is active yet.
     pub(crate) fn start(plan: Plan, backends: &[SocketAddr]) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
+        let bound = bind(&any, plan.workers).unwrap();
+        Self::start_on(bound, plan, backends)
+    }
+
+    /// The same on sockets that are bound already.
+    pub(crate) fn start_on(bound: Bound, plan: Plan, backends: &[SocketAddr]) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let metrics = Metrics::new();
-        let (sender, suspicions) = mpsc::channel(1024);
+        let (sender, notices) = mpsc::channel(plan.notices);
         let workers = Workers::start(plan.workers, Arc::clone(&metrics), sender).unwrap();
-        let bound =
-            bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(), workers.count()).unwrap();
-        let (configured, address) = (bound.configured.clone(), bound.local.tcp().unwrap());
+        let configured = bound.configured.clone();
+        let address = bound.local.tcp().unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let backends = (1..).zip(backends).map(|(id, address)| BackendSpec {
             id: BackendId(id),
             name: format!("b{id}").into(),
@@ -141,6 +155,7 @@ impl Rig {
             connections: plan.connections,
             protocol: plan.protocol,
             stall_after: plan.stall_after,
+            epoch_header: plan.epoch_header,
         };
         let snapshot = Snapshot {
             table: Table::new([], Some(0)),
@@ -160,7 +175,7 @@ impl Rig {
         let rig = Self {
             runtime,
             workers,
-            suspicions,
+            notices,
             metrics,
             snapshot,
             address,
@@ -211,13 +226,89 @@ impl Rig {
         self.runtime.block_on(self.workers().cleared(SERVICE, BackendId(backend))).unwrap();
     }
 
+    fn notice(&mut self) -> Notice {
+        let next = async { tokio::time::timeout(PATIENCE, self.notices.recv()).await };
+        self.runtime.block_on(next).expect("a notice in time").unwrap()
+    }
+
     /// The next suspicion.
     #[track_caller]
     pub(crate) fn suspicion(&mut self) -> Suspicion {
-        let next = async { tokio::time::timeout(PATIENCE, self.suspicions.recv()).await };
-        let suspicion = self.runtime.block_on(next).expect("a suspicion in time").unwrap();
-        assert_eq!(suspicion.service, SERVICE);
-        suspicion
+        loop {
+            if let Notice::Suspicion(suspicion) = self.notice() {
+                assert_eq!(suspicion.service, SERVICE);
+                return suspicion;
+            }
+        }
+    }
+
+    /// The next word of a first good answer.
+    #[track_caller]
+    pub(crate) fn answered(&mut self) -> Answered {
+        loop {
+            if let Notice::Answered(answered) = self.notice() {
+                assert_eq!(answered.service, SERVICE);
+                return answered;
+            }
+        }
+    }
+
+    /// Suspicions that are there already.
+    pub(crate) fn suspicions(&mut self) -> usize {
+        let notices = std::iter::from_fn(|| self.notices.try_recv().ok());
+        notices.filter(|notice| matches!(notice, Notice::Suspicion(_))).count()
+    }
+
+    /// Words of first good answers that are there already.
+    pub(crate) fn answers(&mut self) -> Vec<Answered> {
+        let notices = std::iter::from_fn(|| self.notices.try_recv().ok());
+        let answers = notices.filter_map(|notice| match notice {
+            Notice::Answered(answered) => Some(answered),
+            Notice::Suspicion(_) => None,
+        });
+        answers.collect()
+    }
+
+    /// Holds on another thread. Whatever is ordered after this comes after it.
+    pub(crate) fn start_hold(&self, drain: Option<Drain>) -> thread::JoinHandle<Held> {
+        let workers = Arc::clone(self.workers.as_ref().expect("not shut down"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let holding = thread::spawn(move || {
+            let mut holding = pin!(workers.hold(SERVICE, drain));
+            let held = poll_fn(|context| {
+                let polled = holding.as_mut().poll(context);
+                let _ = tell.send(());
+                polled
+            });
+            runtime.block_on(held).unwrap()
+        });
+        told.recv().unwrap();
+        // An order without effect, acknowledged after it.
+        self.clear(0);
+        holding
+    }
+
+    pub(crate) fn hold(&self, drain: Option<Drain>) -> Held {
+        self.runtime.block_on(self.workers().hold(SERVICE, drain)).unwrap()
+    }
+
+    /// Requests with this field go to `backend`; an empty value stands for any.
+    pub(crate) fn tag(&self, name: &'static str, value: &'static str, backend: u32) {
+        let tag = Tag {
+            header: HeaderName::from_static(name),
+            value: (!value.is_empty()).then(|| HeaderValue::from_static(value)),
+            backend: BackendId(backend),
+        };
+        self.runtime.block_on(self.workers().tag(SERVICE, Some(tag))).unwrap();
+    }
+
+    pub(crate) fn untag(&self) {
+        self.runtime.block_on(self.workers().tag(SERVICE, None)).unwrap();
+    }
+
+    pub(crate) fn release(&self) {
+        self.runtime.block_on(self.workers().release(SERVICE)).unwrap();
     }
 
     /// Drains on another thread; the result is how many requests were not finished.
@@ -225,6 +316,16 @@ impl Rig {
         let workers = Arc::clone(self.workers.as_ref().expect("not shut down"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         thread::spawn(move || runtime.block_on(workers.drain(timeout)))
+    }
+
+    /// Leaves the sockets to a successor, and ends: how many requests were not finished.
+    pub(crate) fn retire(mut self, linger: Duration, timeout: Duration) -> usize {
+        let workers = self.workers.take().and_then(Arc::into_inner).expect("nobody else");
+        self.runtime.block_on(async {
+            let unfinished = workers.retire(linger, timeout).await;
+            workers.stop().await;
+            unfinished
+        })
     }
 
     pub(crate) fn shut_down(&mut self, timeout: Duration) -> usize {

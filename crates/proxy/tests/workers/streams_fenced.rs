@@ -53,9 +53,16 @@ fn until_full(port: u16) {
     });
 }
 
+/// What keeps requests from a backend.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Move,
+    Hold,
+}
+
 /// A backend that reads nothing, and `some` bytes before the move: its sockets are full, and requests wait for room. What
-/// the system has not got when the move is acknowledged never leaves.
-fn full_until_moved(some: usize) {
+/// the system has not got when the move, or the hold before it, is acknowledged never leaves.
+fn full_until_moved(some: usize, by: By) {
     let (read_some, has_read) = (Gate::default(), Gate::default());
     let (acknowledged, fence) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let gates = (read_some.clone(), has_read.clone(), acknowledged.clone(), Arc::clone(&fence));
@@ -103,21 +110,26 @@ fn full_until_moved(some: usize) {
     rig.await_metric("requests_in_flight", 500.0);
     read_some.open();
     has_read.pass();
-    rig.activate(2, Leave::Finish);
+    match by {
+        By::Move => rig.activate(2, Leave::Finish),
+        By::Hold => assert_eq!(rig.hold(None).cut, 0),
+    }
     fence.store(on_the_way(a.address.port()), SeqCst);
     acknowledged.open();
+    rig.activate(2, Leave::Finish);
     drop(uploads);
     drop(posts);
     drop(client);
     until("the backend to be rid of us", || a.journal.closed() == a.journal.accepted());
-    assert_eq!(*late.lock().unwrap(), [0; 0], "after {some} bytes");
+    assert_eq!(*late.lock().unwrap(), [0; 0], "after {some} bytes, by {by:?}");
     rig.at_rest();
 }
 
 #[test]
 fn what_waits_before_a_full_socket_turns_away() {
     for some in [0, 60_000] {
-        full_until_moved(some);
+        full_until_moved(some, By::Move);
+        full_until_moved(some, By::Hold);
     }
 }
 
@@ -154,7 +166,11 @@ fn a_hammered_service_moves_at_once() {
         fenced[at].store(false, SeqCst);
         rig.activate(1 + u32::from(at == 1), Leave::Finish);
         until("requests at the new active", || backends[at].journal.count() > before + 16);
-        rig.deactivate(Leave::Finish);
+        if round % 4 < 2 {
+            rig.deactivate(Leave::Finish);
+        } else {
+            rig.hold(None);
+        }
         // Everything that was sent before the answer has been answered when all of them wait.
         rig.await_metric("requests_held", hammers.len() as f64);
         fenced[at].store(true, SeqCst);
@@ -176,7 +192,10 @@ fn a_hammered_service_moves_at_once() {
 #[test]
 fn what_waits_for_room_leaves_only_before_the_acknowledgement() {
     for some in [500_000, 800_000, 1_000_000, 1_200_000, 1_500_000] {
-        full_until_moved(some);
+        full_until_moved(some, By::Move);
+    }
+    for some in [500_000, 1_200_000] {
+        full_until_moved(some, By::Hold);
     }
 }
 

@@ -48,13 +48,15 @@ pub(super) struct Backend {
     pub(super) admin: AdminState,
     /// Consecutive verdicts against the present health.
     pub(super) streak: u32,
+    /// Passes in a row since it became eligible, with the one that made it so.
+    pub(super) passes: u32,
     eligible_since: Option<Instant>,
 }
 
 impl Backend {
     pub(super) fn new(id: BackendId) -> Self {
         let (health, admin) = (Health::Unknown, AdminState::Ready);
-        Self { id, health, admin, streak: 0, eligible_since: None }
+        Self { id, health, admin, streak: 0, passes: 0, eligible_since: None }
     }
 
     pub(super) fn is_eligible(&self) -> bool {
@@ -72,6 +74,16 @@ impl Backend {
 
     /// Counts a verdict; true when it changed the health. The first one decides.
     pub(super) fn observe(&mut self, now: Instant, verdict: Verdict, rise: u32, fall: u32) -> bool {
+        let changed = self.weigh(now, verdict, rise, fall);
+        self.passes = match verdict {
+            Verdict::Inconclusive => self.passes,
+            Verdict::Pass if self.is_eligible() => self.passes.saturating_add(1),
+            Verdict::Pass | Verdict::Fail => 0,
+        };
+        changed
+    }
+
+    fn weigh(&mut self, now: Instant, verdict: Verdict, rise: u32, fall: u32) -> bool {
         let (health, needed) = match (self.health, verdict) {
             (_, Verdict::Inconclusive) => return false,
             (Health::Unknown, Verdict::Pass) => (Health::Up, 1),
@@ -104,5 +116,8 @@ impl Backend {
     /// Any break, however short, starts the hold-down anew.
     fn refresh(&mut self, now: Instant) {
         self.eligible_since = self.is_eligible().then(|| self.eligible_since.unwrap_or(now));
+        if !self.is_eligible() {
+            self.passes = 0;
+        }
     }
 }

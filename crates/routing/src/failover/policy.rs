@@ -14,22 +14,39 @@ pub struct Policy {
     /// What to do when nobody is eligible.
     pub all_down: AllDown,
     /// How long, from the start, a lower-priority backend waits for the first verdict on a
-    /// higher-priority one.
+    /// higher-priority one, and everybody for that on the last active of the time before a restart.
     pub startup_grace: Duration,
     /// What repeated failovers do to the hold-down.
     pub damping: Damping,
+    /// When the service locks itself; `None`: never.
+    pub lock: Option<LockRule>,
+    /// Strict moves; `None`: moves are overlap-free for new requests only.
+    pub exclusive: Option<Exclusive>,
 }
 
 /// How a recovered higher-priority backend gets the service back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failback {
-    /// By itself, after being eligible without a break for `hold_down`.
-    Auto {
-        /// How long it must have been eligible.
-        hold_down: Duration,
-    },
+    /// By itself, once all of this holds.
+    Auto(Conditions),
     /// When the operator says so.
     Manual,
+    /// Not at all: the order is no preference once somebody serves. The order to fail back is
+    /// refused as well; only a switchover moves the service.
+    Never,
+}
+
+/// What must hold, all of it, before the service fails back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Eligible without a break for this long (doubled by the damping).
+    pub hold_down: Duration,
+    /// At least this many probes have passed in a row since it became eligible; 0 and 1: no matter.
+    pub passes: u32,
+    /// Fewer than this many requests of the service are in flight.
+    pub in_flight_below: Option<usize>,
+    /// The failback window is open; the caller says when. False: always open.
+    pub windowed: bool,
 }
 
 /// What to do when nobody is eligible.
@@ -49,6 +66,21 @@ pub struct Damping {
     pub window: Duration,
     /// The hold-down never grows beyond this.
     pub cap: Duration,
-    /// After this many flaps in a row the service locks itself; 0 never locks.
-    pub lock_after: u32,
+}
+
+/// After this many automatic moves within this time the service locks itself (not while nobody
+/// serves).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockRule {
+    /// So many failovers and failbacks (at least 1; 0 is taken as 1).
+    pub switches: u32,
+    /// Within this time; one that is exactly as old does not count any more.
+    pub within: Duration,
+}
+
+/// Strict moves: no two backends ever work on requests at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exclusive {
+    /// How long requests at the old active may take; then they are cut.
+    pub drain: Duration,
 }

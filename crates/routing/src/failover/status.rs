@@ -2,23 +2,36 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AdminState, BackendId, Failover, Health};
+use super::{
+    AdminState, BackendId, DrillStatus, Failover, Health, PendingFailback, SwitchStatus,
+    VerifyingStatus,
+};
 
-/// Everything an operator may ask.
+/// Everything an operator may ask, as of the last input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The active, if any.
     pub active: Option<BackendId>,
-    /// Changes of the active so far.
+    /// The number of the last change of the active.
     pub epoch: u64,
     /// Whether the operator asked to stay here.
     pub pinned: bool,
     /// Whether automatic moves are off.
     pub locked: bool,
-    /// The hold-down in force, with damping; `None` when failback is manual.
+    /// The hold-down in force, with damping; `None` when the service does not fail back by itself.
     pub hold_down: Option<Duration>,
-    /// The failback that would happen if nothing else did.
-    pub failback_due: Option<(BackendId, Instant)>,
+    /// Flaps in a row.
+    pub flaps: u32,
+    /// Automatic moves that count against the lock rule.
+    pub recent_switches: usize,
+    /// The failback to the first backend; `None` when that is the active, or nobody is.
+    pub failback: Option<PendingFailback>,
+    /// The move under way.
+    pub switch: Option<SwitchStatus>,
+    /// The ordered move that is being watched.
+    pub verifying: Option<VerifyingStatus>,
+    /// The drill that runs.
+    pub drill: Option<DrillStatus>,
     /// In priority order.
     pub backends: Vec<BackendStatus>,
 }
@@ -34,7 +47,9 @@ pub struct BackendStatus {
     pub admin: AdminState,
     /// Consecutive verdicts against the present health.
     pub streak: u32,
-    /// Since when it may be active.
+    /// Passed probes in a row since it became eligible.
+    pub passes: u32,
+    /// Since when it is eligible.
     pub eligible_since: Option<Instant>,
 }
 
@@ -55,6 +70,7 @@ impl Failover {
             health: b.health,
             admin: b.admin,
             streak: b.streak,
+            passes: b.passes,
             eligible_since: b.eligible_since(),
         });
         Status {
@@ -63,7 +79,12 @@ impl Failover {
             pinned: self.pinned,
             locked: self.locked,
             hold_down: self.hold_down(),
-            failback_due: self.failback_due(),
+            flaps: self.flaps,
+            recent_switches: self.recent_switches(),
+            failback: self.pending_failback(),
+            switch: self.switch_status(),
+            verifying: self.verifying_status(),
+            drill: self.drill_status(),
             backends: backends.collect(),
         }
     }

@@ -145,7 +145,7 @@ async fn serve_admin(listener: TcpListener, control: Control) {
 
 async fn start(text: &str, admin: &TcpListener) -> anyhow::Result<Running> {
     let loaded = config::load(FILE, text, Path::new(""))?;
-    let source = Source { file: FILE.to_owned(), base: PathBuf::new() };
+    let source = Source { file: FILE.to_owned(), base: PathBuf::new(), path: None };
     let control = Control::start(loaded.config, source).await?;
     let listening = control.listening();
     let local = listening.first().and_then(|listening| listening.local.tcp());

@@ -136,7 +136,7 @@ impl Stage {
                 Some(Active { backend, since: status.since.ago() })
             }),
             epoch: status.map_or(0, |status| status.epoch),
-            failback_in: status.and_then(|status| Some(status.failback_due?.left())),
+            failback_in: status.and_then(|status| Some(status.failback.as_ref()?.due?.left())),
             backends: [0, 1].map(|index| self.backend_line(index, status)),
             figures: self.load.figures(),
             held: cells.held.get(),

@@ -3,18 +3,21 @@
 //! ```text
 //! backends a b c                      first line, optional (default: a b); letters in priority order
 //! policy fall 1 hold_down 30s manual  next line, optional; see `policy` for the words
+//! by hand                             next line, optional: holds are shown, and answered by `held`
 //! at 1.2s probe a fail                one input; several are joined by `;`
 //! late 9s tick                        the same, but no tick came since the line before
 //! ```
 //!
-//! Like the real driver, a script sends a tick whenever `wake_at` says so.
+//! Like the real driver, a script sends a tick whenever `wake_at` says so. Unless it is by hand, all
+//! workers acknowledge every hold at once, and nothing is said of it.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Command, Damping, Effect, Failback, Failover, Health, Input,
-    Policy, Reason, Refusal, Verdict,
+    Abort, AdminState, AllDown, BackendId, Blocker, Command, Conditions, Damping, Effect,
+    Exclusive, Failback, Failover, Health, Input, LockRule, Policy, PreviewedMove, Reason, Refusal,
+    Verdict,
 };
 
 /// Runs the script and compares what it says, line by line.
@@ -30,14 +33,21 @@ pub(super) fn default_policy() -> Policy {
     Policy {
         rise: 2,
         fall: 3,
-        failback: Failback::Auto { hold_down: Duration::from_secs(10) },
+        failback: Failback::Auto(default_conditions()),
         all_down: AllDown::Reject,
         startup_grace: Duration::from_secs(2),
-        damping: Damping {
-            window: Duration::from_secs(60),
-            cap: Duration::from_secs(300),
-            lock_after: 0,
-        },
+        damping: Damping { window: Duration::from_secs(60), cap: Duration::from_secs(300) },
+        lock: None,
+        exclusive: None,
+    }
+}
+
+fn default_conditions() -> Conditions {
+    Conditions {
+        hold_down: Duration::from_secs(10),
+        passes: 0,
+        in_flight_below: None,
+        windowed: false,
     }
 }
 
@@ -46,6 +56,8 @@ struct Run {
     now: Duration,
     failover: Failover,
     policy: Policy,
+    backends: Vec<BackendId>,
+    by_hand: bool,
     said: Vec<String>,
 }
 
@@ -55,10 +67,12 @@ impl Run {
         let backends = lines.next_if(|l| l.starts_with("backends "));
         let words = lines.next_if(|l| l.starts_with("policy "));
         let policy = policy(default_policy(), &words.map_or(vec![], |l| words_of(l, "policy ")));
+        let by_hand = lines.next_if_eq(&"by hand").is_some();
         let start = Instant::now();
         let ids = ids(&words_of(backends.unwrap_or("backends a b"), "backends "));
         let failover = Failover::new(start, &ids, policy.clone());
-        let mut run = Self { start, now: Duration::ZERO, failover, policy, said: vec![] };
+        let (now, said) = (Duration::ZERO, vec![]);
+        let mut run = Self { start, now, failover, policy, backends: ids, by_hand, said };
         for line in lines {
             run.line(line);
         }
@@ -104,19 +118,54 @@ impl Run {
             ["reload", rest @ ..] => {
                 let with = rest.iter().position(|w| *w == "with").unwrap_or(rest.len());
                 self.policy = policy(self.policy.clone(), rest.get(with + 1..).unwrap_or(&[]));
-                Input::Reconfigure { backends: ids(&rest[..with]), policy: self.policy.clone() }
+                self.backends = ids(&rest[..with]);
+                let (backends, policy) = (self.backends.clone(), self.policy.clone());
+                Input::Reconfigure { backends, policy }
             }
+            ["window", "opens"] => Input::Window { open: true },
+            ["window", "closes"] => Input::Window { open: false },
+            ["requests", requests] => Input::InFlight(requests.parse().expect("a number")),
+            ["held", number, "all"] => held(number, true),
+            ["held", number, "lost"] => held(number, false),
+            ["answered", epoch] => Input::Answered { epoch: epoch.parse().expect("a number") },
+            ["restart", backends @ ..] => return self.restart(backends),
             ["show"] => return self.show(),
+            ["show", "failback"] => return self.show_failback(),
+            ["show", "switch"] => return self.show_switch(),
+            ["show", "counts"] => return self.show_counts(),
             ["show", backend] => return self.show_backend(id(backend)),
+            ["preview", command @ ..] => return self.preview(self::command(command)),
             _ => panic!("no such statement: {words:?}"),
         };
         self.step(input);
     }
 
     fn step(&mut self, input: Input) {
-        for effect in self.failover.step(self.start + self.now, input) {
-            self.say(&effect_text(effect));
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            for effect in self.failover.step(self.start + self.now, input) {
+                match effect {
+                    Effect::Hold { switch, .. } if !self.by_hand => {
+                        next = Some(Input::Held { switch, all: true });
+                    }
+                    effect => self.say(&self.effect_text(effect)),
+                }
+            }
         }
+    }
+
+    /// With nothing but what had to be saved, and these backends or those there are.
+    fn restart(&mut self, backends: &[&str]) {
+        let now = self.start + self.now;
+        let saved = self.failover.saved(now);
+        let same = backends.is_empty();
+        if !same {
+            self.backends = ids(backends);
+        }
+        let (policy, copy) = (self.policy.clone(), saved.clone());
+        self.failover = Failover::resume(now, &self.backends, policy, copy);
+        let again = self.failover.saved(now);
+        assert!(!same || again == saved, "one restart right after another: {saved:?} {again:?}");
     }
 
     fn show(&mut self) {
@@ -130,11 +179,90 @@ impl Run {
         if let Some(hold_down) = status.hold_down {
             let _ = write!(text, " hold_down {}", seconds(hold_down));
         }
-        if let Some((backend, at)) = status.failback_due {
-            let at = seconds(at - self.start);
-            let _ = write!(text, " failback {} at {at}", name(Some(backend)));
+        if let Some(failback) = status.failback
+            && let Some(due) = failback.due
+        {
+            let _ = write!(text, " failback {} at {}", name(Some(failback.to)), self.time(due));
+        }
+        if let Some(verifying) = status.verifying {
+            let _ = write!(text, " verifying until {}", self.time(verifying.until));
+            let _ = write!(text, " or back to {}", name(verifying.origin));
+            if verifying.answered {
+                text.push_str(", answered");
+            }
+        }
+        if let Some(drill) = status.drill {
+            let until = self.time(drill.until);
+            let _ = write!(text, " drill {} until {until}", name(Some(drill.backend)));
         }
         self.say(&text);
+    }
+
+    fn show_failback(&mut self) {
+        let asks = if self.failover.wants_in_flight() { ", asks for requests" } else { "" };
+        let Some(failback) = self.failover.status().failback else {
+            return self.say(&format!("failback none{asks}"));
+        };
+        let blockers: Vec<_> = failback.blockers.iter().map(|b| self.blocker_text(b)).collect();
+        let due = failback.due.map(|due| format!(" at {}", self.time(due))).unwrap_or_default();
+        let to = name(Some(failback.to));
+        self.say(&format!("failback {to}{due}: {}{asks}", blockers.join(", ")));
+    }
+
+    fn show_switch(&mut self) {
+        let text = self.failover.status().switch.map_or("no switch".to_owned(), |switch| {
+            let (from, to) = (name(switch.from), name(Some(switch.to)));
+            let planned = if switch.planned { " planned" } else { "" };
+            let (reason, since) = (reason_text(switch.reason), self.time(switch.since));
+            format!("switch {from} -> {to} {reason}{planned} since {since}")
+        });
+        self.say(&text);
+    }
+
+    fn show_counts(&mut self) {
+        let status = self.failover.status();
+        self.say(&format!("{} flaps, {} switches", status.flaps, status.recent_switches));
+    }
+
+    fn preview(&mut self, command: Command) {
+        let now = self.start + self.now;
+        let text = match self.failover.preview(now, &command) {
+            Err(why) => refusal_text(why).to_owned(),
+            Ok(preview) => match preview.moves {
+                None => "no move".to_owned(),
+                Some(PreviewedMove { from, to, reason, planned, drain }) => {
+                    let planned = if planned { " planned" } else { "" };
+                    let drain = drain.map(|d| format!(" drain {}", seconds(d)));
+                    let (from, to, reason) = (name(from), name(to), reason_text(reason));
+                    format!("{from} -> {to} {reason}{planned}{}", drain.unwrap_or_default())
+                }
+            },
+        };
+        self.say(&format!("would: {text}"));
+    }
+
+    fn time(&self, at: Instant) -> String {
+        seconds(at - self.start)
+    }
+
+    fn blocker_text(&self, blocker: &Blocker) -> String {
+        match *blocker {
+            Blocker::NotEligible { health, admin } => {
+                format!("{} {}", health_text(health), admin_text(admin))
+            }
+            Blocker::HoldDown { until } => format!("hold-down until {}", self.time(until)),
+            Blocker::Passes { have, need } => format!("passes {have} of {need}"),
+            Blocker::InFlight { below } => format!("requests below {below}"),
+            Blocker::WindowClosed => "window closed".to_owned(),
+            Blocker::Pinned => "pinned".to_owned(),
+            Blocker::Locked => "locked".to_owned(),
+            Blocker::Manual => "manual".to_owned(),
+            Blocker::Never => "never".to_owned(),
+            Blocker::Switching => "switching".to_owned(),
+            Blocker::Verifying { until } => format!("verifying until {}", self.time(until)),
+            Blocker::Drill { until } => format!("drill until {}", self.time(until)),
+            Blocker::CalledOff { until } => format!("called off until {}", self.time(until)),
+        }
     }
 
     fn show_backend(&mut self, id: BackendId) {
@@ -147,6 +275,44 @@ impl Run {
         let (health, streak) = (health_text(backend.health), backend.streak);
         let admin = admin_text(backend.admin);
         self.say(&format!("{} {health} {admin} streak {streak} {since}{doubt}", name(Some(id))));
+    }
+
+    fn effect_text(&self, effect: Effect) -> String {
+        match effect {
+            Effect::ActiveChanged { from, to, reason, epoch } => {
+                format!("{} -> {} {} {epoch}", name(from), name(to), reason_text(reason))
+            }
+            Effect::Hold { switch, planned, drain } => {
+                let planned = if planned { " planned" } else { "" };
+                let drain = drain.map(|drain| format!(" drain {}", seconds(drain)));
+                format!("hold {switch}{planned}{}", drain.unwrap_or_default())
+            }
+            Effect::Release { switch, why } => {
+                let why = match why {
+                    Abort::TargetLost => "target lost",
+                    Abort::Overruled => "overruled",
+                    Abort::Unacknowledged => "unacknowledged",
+                };
+                format!("release {switch} {why}")
+            }
+            Effect::Verified { epoch } => format!("verified {epoch}"),
+            Effect::HealthChanged { backend, health } => {
+                format!("{} {}", name(Some(backend)), health_text(health))
+            }
+            Effect::AdminChanged { backend, admin } => {
+                format!("{} {}", name(Some(backend)), admin_text(admin))
+            }
+            Effect::Locked => "locked".to_owned(),
+            Effect::Unlocked => "unlocked".to_owned(),
+            Effect::DrillBegan { backend, until } => {
+                format!("drill {} until {}", name(Some(backend)), self.time(until))
+            }
+            Effect::DrillEnded { backend, early } => {
+                let early = if early { " early" } else { "" };
+                format!("drill {} ended{early}", name(Some(backend)))
+            }
+            Effect::Rejected { why } => refusal_text(why).to_owned(),
+        }
     }
 
     fn say(&mut self, text: &str) {
@@ -163,24 +329,57 @@ fn policy(base: Policy, words: &[&str]) -> Policy {
         match word {
             "rise" => policy.rise = value().parse().expect("a number"),
             "fall" => policy.fall = value().parse().expect("a number"),
-            "hold_down" => policy.failback = Failback::Auto { hold_down: duration(value()) },
+            "hold_down" => conditions(&mut policy).hold_down = duration(value()),
+            "passes" => conditions(&mut policy).passes = value().parse().expect("a number"),
+            "below" => {
+                let below = value().parse().expect("a number");
+                conditions(&mut policy).in_flight_below = Some(below);
+            }
+            "windowed" => conditions(&mut policy).windowed = true,
             "manual" => policy.failback = Failback::Manual,
+            "never" => policy.failback = Failback::Never,
             "reject" => policy.all_down = AllDown::Reject,
             "keep_last" => policy.all_down = AllDown::KeepLast,
             "grace" => policy.startup_grace = duration(value()),
             "window" => policy.damping.window = duration(value()),
             "cap" => policy.damping.cap = duration(value()),
-            "lock_after" => policy.damping.lock_after = value().parse().expect("a number"),
+            "lock_after" => {
+                let switches = value().parse().expect("a number");
+                policy.lock = Some(LockRule { switches, within: duration(value()) });
+            }
+            "never_lock" => policy.lock = None,
+            "exclusive" => policy.exclusive = Some(Exclusive { drain: duration(value()) }),
+            "shared" => policy.exclusive = None,
             _ => panic!("no such policy: {word}"),
         }
     }
     policy
 }
 
+/// Those of the policy, which becomes auto if it was not.
+fn conditions(policy: &mut Policy) -> &mut Conditions {
+    if !matches!(policy.failback, Failback::Auto(_)) {
+        policy.failback = Failback::Auto(default_conditions());
+    }
+    let Failback::Auto(conditions) = &mut policy.failback else { unreachable!("it is auto") };
+    conditions
+}
+
+fn held(number: &str, all: bool) -> Input {
+    Input::Held { switch: number.parse().expect("a number"), all }
+}
+
 fn command(words: &[&str]) -> Command {
+    let none = Duration::ZERO;
     match words {
-        ["switchover", backend] => Command::Switchover(id(backend)),
-        ["failback"] => Command::Failback,
+        ["switchover", backend] => Command::Switchover { to: id(backend), verify: none },
+        ["switchover", backend, "verify", verify] => {
+            Command::Switchover { to: id(backend), verify: duration(verify) }
+        }
+        ["failback"] => Command::Failback { verify: none },
+        ["failback", "verify", verify] => Command::Failback { verify: duration(verify) },
+        ["drill", length] => Command::Drill { length: duration(length) },
+        ["end_drill"] => Command::EndDrill,
         ["pin"] => Command::Pin,
         ["unpin"] => Command::Unpin,
         ["lock"] => Command::Lock,
@@ -192,32 +391,32 @@ fn command(words: &[&str]) -> Command {
     }
 }
 
-fn effect_text(effect: Effect) -> String {
-    match effect {
-        Effect::ActiveChanged { from, to, reason, epoch } => {
-            let reason = match reason {
-                Reason::Startup => "startup",
-                Reason::Failover => "failover",
-                Reason::Failback => "failback",
-                Reason::Recovery => "recovery",
-                Reason::Switchover => "switchover",
-                Reason::Reload => "reload",
-            };
-            format!("{} -> {} {reason} {epoch}", name(from), name(to))
-        }
-        Effect::HealthChanged { backend, health } => {
-            format!("{} {}", name(Some(backend)), health_text(health))
-        }
-        Effect::AdminChanged { backend, admin } => {
-            format!("{} {}", name(Some(backend)), admin_text(admin))
-        }
-        Effect::Locked => "locked".to_owned(),
-        Effect::Unlocked => "unlocked".to_owned(),
-        Effect::Rejected { why } => match why {
-            Refusal::UnknownBackend => "rejected unknown backend".to_owned(),
-            Refusal::NotEligible => "rejected not eligible".to_owned(),
-            Refusal::NothingActive => "rejected nothing active".to_owned(),
-        },
+fn reason_text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Startup => "startup",
+        Reason::Failover => "failover",
+        Reason::Failback => "failback",
+        Reason::Recovery => "recovery",
+        Reason::Switchover => "switchover",
+        Reason::Reload => "reload",
+        Reason::Return => "return",
+        Reason::Drill => "drill",
+    }
+}
+
+fn refusal_text(why: Refusal) -> &'static str {
+    match why {
+        Refusal::UnknownBackend => "rejected unknown backend",
+        Refusal::NotEligible => "rejected not eligible",
+        Refusal::NothingActive => "rejected nothing active",
+        Refusal::Switching => "rejected switching",
+        Refusal::NeverFailsBack => "rejected never fails back",
+        Refusal::NoStandby => "rejected no standby",
+        Refusal::Pinned => "rejected pinned",
+        Refusal::Locked => "rejected locked",
+        Refusal::Verifying => "rejected verifying",
+        Refusal::Drilling => "rejected drilling",
+        Refusal::NoDrill => "rejected no drill",
     }
 }
 

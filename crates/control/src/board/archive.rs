@@ -1,0 +1,175 @@
+//! What the board keeps for longer than the process runs, and finds again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use super::Board;
+use crate::events::{Event, Kind};
+use crate::handle::HistoryQuery;
+use crate::incident::Counts;
+use crate::state::{Entry, Opened, StateError, Store, Write};
+use crate::status::{Load, ProcessStatus, Status};
+
+/// The most incidents and events that one question is answered with.
+const MOST: usize = 1_000;
+
+/// How long another process may take to let go of the state.
+const REOPENED_WITHIN: Duration = Duration::from_secs(5);
+
+impl Board {
+    fn store(&self) -> Arc<Store> {
+        self.store.load_full()
+    }
+
+    /// Lets go of the state: another process keeps the books, or this one ends.
+    pub(crate) async fn close_state(&self) {
+        if let Err(error) = self.store().close().await {
+            tracing::error!("state: {error}");
+        }
+    }
+
+    /// Takes the state back; what was decided meanwhile is written by the drivers.
+    pub(crate) async fn reopen_state(&self, folder: Option<PathBuf>) {
+        let opened = tokio::task::spawn_blocking(move || {
+            Store::open_within(folder.as_deref(), REOPENED_WITHIN)
+        });
+        match opened.await {
+            Ok(Ok(Opened { store, notes, .. })) => {
+                self.store.store(Arc::new(store));
+                self.note_state(notes);
+            }
+            Ok(Err(error)) => tracing::error!("state: {error}"),
+            Err(panicked) => tracing::error!("state: {panicked}"),
+        }
+        self.look_at_state();
+    }
+
+    /// Returns once every service has an active, or all its backends have been checked; after `within`
+    /// whatever is known.
+    pub(crate) async fn await_first_verdicts(&self, within: Duration) {
+        let mut status = self.subscribe();
+        let settled =
+            |status: &Arc<Status>| status.services.iter().all(|service| service.settled());
+        // Whoever is late then is held for.
+        let _ = tokio::time::timeout(within, status.wait_for(settled)).await;
+    }
+
+    /// Keeps something before it is acted upon. What cannot be kept is said, and stops nobody.
+    pub(crate) async fn keep(&self, write: Write) {
+        match self.store().commit(vec![write]).await {
+            // Closed: another process keeps the books now.
+            Ok(()) | Err(StateError::Closed) => {}
+            Err(error @ (StateError::Behind(_) | StateError::InUse(_))) => {
+                tracing::debug!(%error, "not kept yet");
+            }
+        }
+        self.look_at_state();
+    }
+
+    /// Keeps the record of a move. Nobody waits for it.
+    pub(crate) fn keep_incident(&self, id: u64, record: Value) {
+        self.store().post(Write::Incident(id, record.to_string().into()));
+    }
+
+    pub(crate) fn next_incident(&self) -> u64 {
+        self.store().next_incident()
+    }
+
+    /// What a service has counted since the start.
+    pub(crate) fn counts(&self, service: &str) -> Counts {
+        self.metrics.counted(service).into()
+    }
+
+    /// Keeps an event, and tells whoever follows.
+    pub(super) fn note(&self, service: Option<Arc<str>>, kind: Kind) {
+        let event = {
+            let mut books = self.books();
+            // Numbered where it is entered: the log is in order.
+            let number = self.store().next_event();
+            Arc::new(books.log.record(number, service, kind))
+        };
+        self.store().post(Write::Event(event.number, event.to_json().to_string().into()));
+        // Nobody needs to follow.
+        let _ = self.events.send(event);
+    }
+
+    /// What an operator should know of the state, once.
+    pub(crate) fn note_state(&self, notes: Vec<String>) {
+        for note in notes {
+            tracing::warn!("{note}");
+            self.note(None, Kind::State { note: note.into() });
+        }
+    }
+
+    /// Shows whether what is decided is kept.
+    pub(crate) fn look_at_state(&self) {
+        let problem = self.store().health();
+        let before = self.status.borrow().process.state_problem.clone();
+        if before.is_some() == problem.is_some() {
+            return;
+        }
+        match &problem {
+            Some(problem) => tracing::error!("state: {problem}"),
+            None => tracing::info!("state: everything is kept again"),
+        }
+        self.change_process(|process| process.state_problem = problem);
+    }
+
+    /// Changes what is said of the process as a whole.
+    pub(crate) fn change_process(&self, change: impl FnOnce(&mut ProcessStatus)) {
+        self.status.send_modify(|status| {
+            let mut process = ProcessStatus::clone(&status.process);
+            change(&mut process);
+            let services = status.services.clone();
+            *status = Arc::new(Status { services, process: Arc::new(process) });
+        });
+    }
+
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn history(&self, query: &HistoryQuery) -> Vec<Value> {
+        let HistoryQuery { after, before, service, limit } = query;
+        let (service, limit) = (service.as_deref(), (*limit).min(MOST));
+        let before = before.unwrap_or(u64::MAX);
+        let mut entries = match after {
+            Some(after) => self.store().events_after(*after, service, MOST),
+            None => self.store().events_before(before, service, limit),
+        };
+        entries.retain(|entry| entry.number < before);
+        let surplus = entries.len().saturating_sub(limit);
+        values(entries.into_iter().skip(surplus))
+    }
+
+    pub(crate) fn incidents(&self, service: Option<&str>, limit: usize) -> Vec<Value> {
+        let mut incidents = values(self.store().incidents(MOST).into_iter());
+        incidents.retain(|incident| service.is_none_or(|service| incident["service"] == service));
+        incidents.truncate(limit);
+        incidents
+    }
+
+    pub(crate) fn incident(&self, id: u64) -> Option<Value> {
+        values(self.store().incident(id).into_iter()).pop()
+    }
+
+    pub(crate) fn load(&self, service: &str) -> Option<Load> {
+        self.status().service(service)?;
+        let counted = self.metrics.counted(service);
+        Some(Load { in_flight: counted.in_flight, held: counted.held_now, backends: Vec::new() })
+    }
+
+    /// The latest events, from this process only.
+    pub(crate) fn events(&self, after: u64) -> Vec<Event> {
+        self.books().log.after(after)
+    }
+}
+
+/// What was written is what we wrote: JSON.
+fn values(entries: impl Iterator<Item = Entry>) -> Vec<Value> {
+    entries.filter_map(|entry| serde_json::from_str(&entry.json).ok()).collect()
+}

@@ -1,0 +1,66 @@
+//! Another process takes over: this driver decides nothing more, and does as it is told.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use proxy::{Drain, Leave, Lost};
+use routing::failover::Reason;
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::forwarders::{Activation, Said};
+use crate::state::SavedService;
+use crate::streams;
+
+impl Driver {
+    /// Stops deciding, and says what the other process must know. `None` while a move is under way.
+    pub(super) fn stand_aside(&mut self) -> Option<SavedService> {
+        let status = self.failover.status();
+        if self.succession.is_some() || status.switch.is_some() {
+            return None;
+        }
+        self.aside = true;
+        Some(self.saved())
+    }
+
+    /// The other process did not take over: decide again.
+    pub(super) async fn step_back_in(&mut self) {
+        self.aside = false;
+        self.keep().await;
+        self.step(routing::failover::Input::Tick).await;
+    }
+
+    /// Has our workers do what the other process says, without holding up verdicts: a drain takes its
+    /// time.
+    pub(super) fn obey(&mut self, said: Said, done: oneshot::Sender<Result<usize, Lost>>) {
+        let (forwarders, id) = (Arc::clone(&self.forwarders), self.id);
+        let left = self.failover.status().active.and_then(|active| self.backends.get(&active));
+        let leave = left.map_or(Leave::Finish, |left| left.evidence.leave());
+        let backend = |name: Arc<str>| self.backend(&name).ok();
+        let activation = match said.clone() {
+            Said::Activate { active, epoch } => {
+                let streams = streams::policy(self.settings.streams, Reason::Failover);
+                let (id, name) = (active.clone().and_then(backend), active);
+                self.since = Instant::now();
+                Some(Activation { epoch, active: id, name, leave, streams })
+            }
+            Said::Hold { .. } | Said::Release => None,
+        };
+        tokio::spawn(async move {
+            let workers = forwarders.workers();
+            let answer = match (said, activation) {
+                (Said::Hold { drain }, _) => {
+                    let drain = drain.map(|within| Drain { within, leave });
+                    workers.hold(id, drain).await.map(|held| held.cut)
+                }
+                (Said::Release, _) => workers.release(id).await.map(|()| 0),
+                (Said::Activate { .. }, Some(to)) => {
+                    workers.activate(id, to.epoch, to.active, to.leave, to.streams).await
+                }
+                (Said::Activate { .. }, None) => Ok(0),
+            };
+            // The other process may have stopped waiting.
+            let _ = done.send(answer);
+        });
+    }
+}

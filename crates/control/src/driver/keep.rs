@@ -1,0 +1,161 @@
+//! What outlives a restart: from the decision to the state, and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use routing::failover::{AdminState, BackendId, Effect, Failover, Reason, Saved};
+
+use super::Driver;
+use super::clock::Clock;
+use super::follow::ids;
+use crate::blueprint::Plan;
+use crate::command::Operator;
+use crate::state::{
+    SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, Write,
+    epoch_from,
+};
+
+/// What is remembered beside the decision: who wanted what, and what is to come.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Who set the admin state of a backend, by its name.
+    pub(super) admin: BTreeMap<Arc<str>, SavedMark>,
+    pub(super) pin: SavedMark,
+    pub(super) lock: SavedMark,
+    pub(super) scheduled: Option<SavedSwitchover>,
+}
+
+/// Whether an effect changes what must not be forgotten.
+pub(super) fn matters(effect: &Effect) -> bool {
+    match effect {
+        Effect::ActiveChanged { .. }
+        | Effect::AdminChanged { .. }
+        | Effect::Locked
+        | Effect::Unlocked
+        | Effect::DrillBegan { .. }
+        | Effect::DrillEnded { .. }
+        | Effect::Release { .. } => true,
+        Effect::Hold { .. }
+        | Effect::Verified { .. }
+        | Effect::HealthChanged { .. }
+        | Effect::Rejected { .. } => false,
+    }
+}
+
+/// The decision of a service, going on from what was `saved` of it.
+pub(super) fn resume(saved: SavedService, plan: &Plan) -> (Failover, Kept) {
+    let clock = Clock::look();
+    let id = |name: &Arc<str>| plan.backends.iter().find(|b| b.name() == name).map(|b| b.id);
+    let admin = saved.admin.iter();
+    let core = Saved {
+        active: saved.active.as_ref().and_then(id),
+        epoch: epoch_from(saved.epoch, clock.wall),
+        pinned: saved.pinned,
+        locked: saved.locked,
+        flaps: saved.flaps,
+        failed_back: saved
+            .failed_back
+            .as_ref()
+            .and_then(|failback| Some((id(&failback.backend)?, clock.age(failback.at_ms)))),
+        switches: saved.switches_ms.iter().map(|&ms| clock.age(ms)).collect(),
+        admin: admin.clone().filter_map(|(name, wish)| Some((id(name)?, wish.state))).collect(),
+        drill: saved
+            .drill
+            .as_ref()
+            .and_then(|drill| Some((id(&drill.backend)?, clock.left(drill.until_ms)))),
+    };
+    let kept = Kept {
+        admin: admin.map(|(name, wish)| (name.clone(), wish.mark.clone())).collect(),
+        pin: saved.pin,
+        lock: saved.lock,
+        scheduled: saved.scheduled,
+    };
+    let failover = Failover::resume(clock.now, &ids(&plan.backends), plan.policy.clone(), core);
+    (failover, kept)
+}
+
+/// Who did something, at `at`.
+pub(super) fn mark(by: &Operator, at: SystemTime) -> SavedMark {
+    let at_ms = super::clock::to_ms(at);
+    SavedMark { who: by.who.clone(), from: by.from.clone(), why: by.why.clone(), at_ms }
+}
+
+/// The rules, where operators would be named.
+fn rules(why: &str) -> SavedMark {
+    let by = Operator { why: why.into(), ..Operator::local("the rules") };
+    mark(&by, SystemTime::now())
+}
+
+impl Driver {
+    /// Notes what the rules did that otherwise an operator does.
+    pub(super) fn note_rules(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match *effect {
+                Effect::Locked => self.kept.lock = rules("as many automatic moves as allowed"),
+                Effect::ActiveChanged { reason: Reason::Return, .. } => {
+                    self.kept.pin = rules("an ordered move was taken back");
+                }
+                Effect::ActiveChanged { .. }
+                | Effect::AdminChanged { .. }
+                | Effect::Unlocked
+                | Effect::DrillBegan { .. }
+                | Effect::DrillEnded { .. }
+                | Effect::Release { .. }
+                | Effect::Hold { .. }
+                | Effect::Verified { .. }
+                | Effect::HealthChanged { .. }
+                | Effect::Rejected { .. } => {}
+            }
+        }
+    }
+
+    /// Writes down what must not be forgotten, before it is acted upon. A disk that does not take it
+    /// stops nothing: it is said, and tried again.
+    pub(super) async fn keep(&mut self) {
+        let saved = self.saved();
+        self.board.keep(Write::Service(self.name.clone(), saved)).await;
+    }
+
+    /// All that must not be forgotten.
+    pub(super) fn saved(&self) -> SavedService {
+        let clock = Clock::look();
+        let core = self.failover.saved(clock.now);
+        let wish = |(id, state): (BackendId, AdminState)| {
+            let name = self.name(id);
+            let mark = self.kept.admin.get(&name).cloned().unwrap_or_default();
+            (name, SavedAdmin { state, mark })
+        };
+        let wishes = core.admin.into_iter().filter(|(_, state)| *state != AdminState::Ready);
+        SavedService {
+            active: core.active.map(|id| self.name(id)),
+            epoch: core.epoch,
+            pinned: core.pinned,
+            pin: self.kept.pin.clone(),
+            locked: core.locked,
+            lock: self.kept.lock.clone(),
+            flaps: core.flaps,
+            failed_back: core.failed_back.map(|(id, age)| SavedFailback {
+                backend: self.name(id),
+                at_ms: clock.ms_ago(age),
+            }),
+            admin: wishes.map(wish).collect(),
+            switches_ms: core.switches.into_iter().map(|age| clock.ms_ago(age)).collect(),
+            drill: core.drill.map(|(id, left)| SavedDrill {
+                backend: self.name(id),
+                until_ms: clock.ms_in(left),
+            }),
+            scheduled: self.kept.scheduled.clone(),
+        }
+    }
+
+    /// When the ordered move that is to come is due, or to be looked at again.
+    pub(super) fn scheduled_at(&self) -> Option<Instant> {
+        let scheduled = self.kept.scheduled.as_ref()?;
+        Some(Clock::wake_for(super::clock::from_ms(scheduled.at_ms)))
+    }
+}
+
+/// How late an ordered move may be and still be made: later, whoever ordered it is not looking any
+/// more.
+pub(super) const LATE: Duration = Duration::from_secs(60);

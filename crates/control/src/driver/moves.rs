@@ -1,0 +1,316 @@
+//! A move carried out: hold, activate or release, and the record of it.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use health::{Outcome as ProbeOutcome, Report};
+use proxy::{Drain, Held, Leave};
+use routing::failover::{Abort, BackendId, Effect, Input, Reason};
+
+use super::{Driver, acknowledged};
+use crate::events::Kind;
+use crate::forwarders::{Activation, Silent};
+use crate::incident::{Incident, Outcome, Step};
+use crate::status::reason_word;
+use crate::streams;
+
+/// How long a move is looked after for its consequences: the first good answer, and what is still
+/// sent again.
+const LOOKED_AFTER: Duration = Duration::from_secs(30);
+
+/// From the first good answer to the last count of what the move cost.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// Our workers, and whoever still forwards beside them, are told to hold.
+pub(super) struct Holding {
+    switch: u64,
+    answer: Pin<Box<dyn Future<Output = Result<Held, Silent>> + Send>>,
+}
+
+/// The answer to a hold.
+pub(super) struct Answer {
+    switch: u64,
+    held: Result<Held, Silent>,
+}
+
+/// Waits for the answer to a hold, for ever when there is none under way.
+pub(super) async fn answer(holding: &mut Option<Holding>) -> Answer {
+    let (switch, held) = match holding {
+        Some(Holding { switch, answer }) => (*switch, answer.await),
+        None => pending().await,
+    };
+    *holding = None;
+    Answer { switch, held }
+}
+
+/// The latest move and its record.
+pub(super) struct Move {
+    pub(super) incident: Incident,
+    /// When to look at it again, at the latest.
+    pub(super) look_at: Instant,
+}
+
+impl Driver {
+    /// Opens the record of a move that has just been decided.
+    pub(super) fn open_records(&mut self, effects: &[Effect], decided: Instant) {
+        let switch = self.failover.status().switch;
+        for effect in effects {
+            let (from, to, reason) = match *effect {
+                Effect::Hold { .. } => match switch {
+                    Some(switch) => (switch.from, Some(switch.to), switch.reason),
+                    None => continue,
+                },
+                Effect::ActiveChanged { from, to, reason, .. } => {
+                    let known = self.latest.as_ref().is_some_and(|m| m.incident.is_open());
+                    if known {
+                        continue;
+                    }
+                    (from, to, reason)
+                }
+                Effect::Release { .. }
+                | Effect::Verified { .. }
+                | Effect::HealthChanged { .. }
+                | Effect::AdminChanged { .. }
+                | Effect::Locked
+                | Effect::Unlocked
+                | Effect::DrillBegan { .. }
+                | Effect::DrillEnded { .. }
+                | Effect::Rejected { .. } => continue,
+            };
+            if reason == Reason::Return {
+                self.returned();
+            }
+            self.open_record(from, to, reason, decided);
+        }
+    }
+
+    fn open_record(
+        &mut self,
+        from: Option<BackendId>,
+        to: Option<BackendId>,
+        reason: Reason,
+        decided: Instant,
+    ) {
+        self.close_record();
+        // Nobody to anybody at the start is no incident, but it is a move.
+        let left = from.and_then(|from| self.backends.get(&from));
+        let evidence = left.map(|left| &left.evidence).filter(|_| reason == Reason::Failover);
+        let sign = evidence.and_then(|evidence| evidence.first_sign);
+        let before = evidence.and_then(|evidence| evidence.before);
+        let before = before.unwrap_or_else(|| self.board.counts(&self.name));
+        let id = self.board.next_incident();
+        let wall = SystemTime::now();
+        let mut incident =
+            Incident::new(id, self.name.clone(), reason, sign, decided, wall, before);
+        incident.evidence = evidence.map(|evidence| evidence.trail(decided)).unwrap_or_default();
+        incident.from = from.map(|id| self.name(id));
+        incident.to = to.map(|id| self.name(id));
+        incident.by = self.asked.as_ref().map(|asked| asked.by.clone());
+        self.latest = Some(Move { incident, look_at: decided + LOOKED_AFTER });
+    }
+
+    /// Tells the workers to hold, if that is asked for. They are not waited for here.
+    pub(super) fn begin_hold(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::Hold { switch, drain, .. } = *effect else { continue };
+            let leave = self.failover.status().active.map_or(Leave::Finish, |id| self.leave(id));
+            let drain = drain.map(|within| Drain { within, leave });
+            let (forwarders, id, name) = (Arc::clone(&self.forwarders), self.id, self.name.clone());
+            let answer = Box::pin(async move { forwarders.hold(id, &name, drain).await });
+            self.holding = Some(Holding { switch, answer });
+        }
+    }
+
+    /// The workers have answered.
+    pub(super) async fn held(&mut self, Answer { switch, held }: Answer) {
+        self.board.set_fault(held.as_ref().err().map(ToString::to_string));
+        if let Some(latest) = &mut self.latest {
+            latest.incident.mark(Step::Held, Instant::now());
+        }
+        if let Ok(Held { cut }) = held
+            && cut > 0
+        {
+            tracing::warn!(service = %self.name, cut, "took too long for a strict move, and were cut");
+        }
+        self.step(Input::Held { switch, all: held.is_ok() }).await;
+    }
+
+    /// Sends the traffic where it was decided.
+    pub(super) async fn move_traffic(
+        &mut self,
+        from: Option<BackendId>,
+        to: Option<BackendId>,
+        reason: Reason,
+        epoch: u64,
+    ) {
+        // Whoever is to hold may do so a little longer; what counts is the activation.
+        self.holding = None;
+        let closed = self.board.metrics().streams_closed(&self.name);
+        let leave = from.map_or(Leave::Finish, |from| self.leave(from));
+        let policy = streams::policy(self.settings.streams, reason);
+        let name = to.map(|to| self.name(to));
+        let moved_to = name.clone();
+        let activation = Activation { epoch, active: to, name, leave, streams: policy };
+        let activated = self.forwarders.activate(self.id, &self.name, activation);
+        self.since = Instant::now();
+        self.has_moved |= to.is_some();
+        // A lost worker makes us not ready; the others have moved.
+        let count = acknowledged(activated, &self.board).await.unwrap_or(0);
+        let now = Instant::now();
+        self.settlements.begin(epoch, count, closed, policy, self.since);
+        self.tag_is_over(to);
+        if let Some(Move { incident, look_at }) = &mut self.latest {
+            incident.reason = reason;
+            incident.to = moved_to;
+            incident.epoch = Some(epoch);
+            incident.outcome = Outcome::Moved;
+            incident.mark(Step::Activated, now);
+            *look_at = now + LOOKED_AFTER;
+        }
+        self.record_move(from, to, reason, epoch, count);
+        self.store_record();
+    }
+
+    /// What becomes of requests at a backend that is left.
+    fn leave(&self, backend: BackendId) -> Leave {
+        self.backends.get(&backend).map_or(Leave::Finish, |left| left.evidence.leave())
+    }
+
+    /// Lets the workers go on as before.
+    pub(super) async fn release(&mut self, why: Abort) {
+        self.holding = None;
+        let _ = acknowledged(self.forwarders.release(self.id, &self.name), &self.board).await;
+        if let Some(mut latest) = self.latest.take() {
+            latest.incident.mark(Step::CalledOff, Instant::now());
+            latest.incident.outcome = Outcome::CalledOff;
+            let (to, why) = (latest.incident.to.clone(), abort_words(why).into());
+            self.latest = Some(latest);
+            self.board.record(&self.name, Kind::CalledOff { to, why });
+            self.close_record();
+        }
+    }
+
+    /// The new active has given a good answer.
+    pub(super) async fn answered(&mut self, epoch: u64, at: Instant) {
+        self.step(Input::Answered { epoch }).await;
+        let Some(Move { incident, look_at }) = &mut self.latest else { return };
+        if incident.epoch != Some(epoch) || !incident.mark(Step::FirstAnswer, at) {
+            return;
+        }
+        *look_at = Instant::now() + AFTERMATH;
+        incident.outcome = Outcome::Verified;
+        let recovery = incident.took(Step::FirstSign, Step::FirstAnswer);
+        if let Some(recovery) = recovery.filter(|_| incident.reason == Reason::Failover) {
+            self.board.metrics().failover(&self.name, "answer", recovery);
+        }
+        self.store_record();
+    }
+
+    /// A passed probe of the new active counts as its first good answer when it began after the move.
+    pub(super) async fn answered_by_probe(&mut self, backend: BackendId, report: &Report) {
+        let status = self.failover.status();
+        let is_new = status.active == Some(backend) && report.started >= self.since;
+        let waits = self.latest.as_ref().is_some_and(|latest| {
+            let incident = &latest.incident;
+            incident.epoch == Some(status.epoch) && incident.when(Step::FirstAnswer).is_none()
+        });
+        if is_new && waits && report.outcome == ProbeOutcome::Pass {
+            self.answered(status.epoch, report.started + report.took).await;
+        }
+    }
+
+    /// Closes the record when the consequences of the move are over.
+    pub(super) fn look_at_latest_move(&mut self) {
+        let is_under_way = self.failover.status().switch.is_some();
+        let over = |latest: &Move| !is_under_way && Instant::now() >= latest.look_at;
+        if self.latest.as_ref().is_some_and(over) {
+            self.close_record();
+        } else if let Some(latest) = &mut self.latest {
+            // Under way for long: a drain.
+            latest.look_at = latest.look_at.max(Instant::now() + Duration::from_millis(10));
+        }
+    }
+
+    /// The last version of a record.
+    fn close_record(&mut self) {
+        if self.latest.is_some() {
+            self.store_record();
+            self.latest = None;
+        }
+    }
+
+    /// Keeps the record as it is now.
+    fn store_record(&mut self) {
+        let counts = self.board.counts(&self.name);
+        if let Some(latest) = &mut self.latest {
+            latest.incident.count(counts);
+            self.board.keep_incident(latest.incident.id, latest.incident.to_json());
+        }
+    }
+
+    /// The record says that the move was taken back.
+    fn returned(&mut self) {
+        if let Some(latest) = self.latest.as_mut().filter(|latest| latest.incident.epoch.is_some())
+        {
+            latest.incident.mark(Step::Returned, Instant::now());
+            latest.incident.outcome = Outcome::Returned;
+        }
+    }
+
+    /// Writes down what became of streams whose time is over.
+    pub(super) fn settle(&mut self) {
+        if self.settlements.wake_at().is_some() {
+            let closed = self.board.metrics().streams_closed(&self.name);
+            for settled in self.settlements.look(Instant::now(), closed) {
+                self.board.record(&self.name, settled);
+            }
+        }
+    }
+
+    fn record_move(
+        &self,
+        from: Option<BackendId>,
+        to: Option<BackendId>,
+        reason: Reason,
+        epoch: u64,
+        streams: usize,
+    ) {
+        let incident = self.latest.as_ref().map(|latest| &latest.incident);
+        let took = |first, last| incident.and_then(|incident| incident.took(first, last));
+        let total = took(Step::FirstSign, Step::Activated).filter(|_| to.is_some());
+        if let Some(total) = total {
+            let phase = |phase, took: Option<Duration>| {
+                self.board.metrics().failover(&self.name, phase, took.unwrap_or_default());
+            };
+            phase("detect", took(Step::FirstSign, Step::Decided));
+            phase("switch", took(Step::Decided, Step::Activated));
+            phase("total", Some(total));
+        }
+        let left = from.and_then(|from| self.backends.get(&from));
+        let kind = Kind::ActiveChanged {
+            from: from.map(|from| self.name(from)),
+            to: to.map(|to| self.name(to)),
+            reason,
+            epoch,
+            evidence: left.map_or_else(String::new, |left| left.evidence.words()).into(),
+            took: total,
+            streams,
+            incident: incident.map(|incident| incident.id),
+        };
+        self.board.record(&self.name, kind);
+        tracing::debug!(service = %self.name, reason = reason_word(reason), "moved");
+    }
+}
+
+/// Why a move was called off, in words.
+pub(super) fn abort_words(why: Abort) -> &'static str {
+    match why {
+        Abort::TargetLost => {
+            "the backend that should have got the traffic is not eligible any more"
+        }
+        Abort::Overruled => "the rules say stay: the old active is well, or an operator said so",
+        Abort::Unacknowledged => "not every worker acknowledged it in time",
+    }
+}

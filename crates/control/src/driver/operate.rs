@@ -1,0 +1,450 @@
+//! What operators order: carried out, answered when it is done, and recorded with who and why.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use proxy::Tag;
+use routing::failover::{self, AdminState, BackendId, Effect, Input, Reason};
+use tokio::sync::oneshot;
+
+use super::clock::{from_ms, to_ms};
+use super::keep::{LATE, mark};
+use super::moves::abort_words;
+use super::{Driver, acknowledged};
+use crate::command::{Command, CommandError, Done, Moved, Operator, ProbeShown};
+use crate::events::Kind;
+use crate::evidence::{outcome_text, verdict_word};
+use crate::state::SavedSwitchover;
+use crate::status::admin_word;
+
+type Reply = oneshot::Sender<Result<Done, CommandError>>;
+
+/// An operator who waits for a move.
+pub(super) struct Asked {
+    /// `None`: nobody waits, as for a move that was ordered for later.
+    reply: Option<Reply>,
+    pub(super) by: Operator,
+    to: BackendId,
+    verify: Duration,
+    began: Instant,
+    moved: Option<Moved>,
+}
+
+/// A drill of a standby by tagged requests.
+pub(super) struct Tagged {
+    pub(super) backend: BackendId,
+    pub(super) tag: Arc<str>,
+    pub(super) until: Instant,
+}
+
+impl Driver {
+    /// Does what an operator asks.
+    pub(super) async fn operate(&mut self, command: Command, by: Operator, reply: Reply) {
+        let what = words(&command);
+        let result = self.carry_out(command, &by).await;
+        let outcome = match &result {
+            Ok(Next::Done(done)) => done.text.clone(),
+            Ok(Next::Wait { .. }) => "begun".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.record_order(&what, &by, result.is_ok(), &outcome);
+        match result {
+            // Whoever asked may be gone; it was carried out all the same.
+            Ok(Next::Done(done)) => drop(reply.send(Ok(done))),
+            Err(error) => drop(reply.send(Err(error))),
+            Ok(Next::Wait { .. }) => {
+                if let Some(asked) = &mut self.asked {
+                    asked.reply = Some(reply);
+                }
+                // It may be over already.
+                self.answer_operator(&[]);
+            }
+        }
+        self.board.publish_decision(self.id, self.status());
+    }
+
+    fn record_order(&self, command: &str, by: &Operator, done: bool, outcome: &str) {
+        let kind = Kind::Ordered {
+            command: command.into(),
+            by: by.clone(),
+            done,
+            outcome: outcome.into(),
+        };
+        self.board.record(&self.name, kind);
+    }
+
+    async fn carry_out(&mut self, command: Command, by: &Operator) -> Result<Next, CommandError> {
+        if self.aside {
+            return Err(CommandError::Impossible(
+                "another process has taken over: ask that one".to_owned(),
+            ));
+        }
+        match command {
+            Command::Switchover { to, verify } => {
+                let to = self.backend(&to)?;
+                let verify = verify.unwrap_or(self.settings.verify);
+                self.order_move(failover::Command::Switchover { to, verify }, to, verify, by).await
+            }
+            Command::Failback { verify } => {
+                let verify = verify.unwrap_or(self.settings.verify);
+                let order = failover::Command::Failback { verify };
+                let previewed = self.failover.preview(Instant::now(), &order);
+                let moves = previewed.map_err(CommandError::Refused)?.moves;
+                let to = moves.and_then(|moves| moves.to).or(self.failover.status().active);
+                let to = to.ok_or(CommandError::Refused(failover::Refusal::NotEligible))?;
+                self.order_move(order, to, verify, by).await
+            }
+            Command::SwitchoverAt { to, verify, at } => self.schedule(&to, verify, at, by).await,
+            Command::CancelSwitchover => self.cancel_schedule().await,
+            Command::Pin => {
+                self.kept.pin = mark(by, SystemTime::now());
+                let active = self.failover.status().active.map(|active| self.name(active));
+                let text = format!("stays on {} while that is eligible", named(active.as_deref()));
+                self.order(failover::Command::Pin, &text).await
+            }
+            Command::Unpin => self.order(failover::Command::Unpin, "not pinned any more").await,
+            Command::Lock => {
+                self.kept.lock = mark(by, SystemTime::now());
+                let text = "locked: no automatic move, not even a failover, until unlocked";
+                self.order(failover::Command::Lock, text).await
+            }
+            Command::Unlock => self.order(failover::Command::Unlock, "not locked any more").await,
+            Command::SetAdmin(name, admin) => {
+                let backend = self.backend(&name)?;
+                self.kept.admin.insert(name.as_str().into(), mark(by, SystemTime::now()));
+                let text = admin_text(&name, admin);
+                self.order(failover::Command::SetAdmin(backend, admin), &text).await
+            }
+            Command::Drill { length } => {
+                if self.tagged.is_some() {
+                    return Err(CommandError::Refused(failover::Refusal::Drilling));
+                }
+                let text = format!("the active is treated as failed for {length:?}");
+                self.order(failover::Command::Drill { length }, &text).await
+            }
+            Command::DrillTagged { backend, header, value, length } => {
+                let tag = Tag { header, value, backend: self.standby(backend.as_deref())? };
+                self.begin_tagged_drill(tag, length).await
+            }
+            Command::EndDrill if self.tagged.is_some() => {
+                self.end_tagged_drill().await;
+                Ok(Next::done("the drill is over"))
+            }
+            Command::EndDrill => self.order(failover::Command::EndDrill, "the drill is over").await,
+        }
+    }
+
+    /// An order that is done at once.
+    async fn order(
+        &mut self,
+        command: failover::Command,
+        text: &str,
+    ) -> Result<Next, CommandError> {
+        match self.step(Input::Command(command)).await {
+            Some(why) => Err(CommandError::Refused(why)),
+            None => Ok(Next::done(text)),
+        }
+    }
+
+    /// An order that moves the traffic, if it is not there already.
+    async fn order_move(
+        &mut self,
+        command: failover::Command,
+        to: BackendId,
+        verify: Duration,
+        by: &Operator,
+    ) -> Result<Next, CommandError> {
+        let name = self.name(to);
+        self.give_up_on_operator(|| CommandError::CalledOff("another order took its place".into()));
+        let is_there = self.failover.status().active == Some(to);
+        let (by, began) = (by.clone(), Instant::now());
+        self.kept.pin = mark(&by, SystemTime::now());
+        self.asked = Some(Asked { reply: None, by, to, verify, began, moved: None });
+        if let Some(why) = self.step(Input::Command(command)).await {
+            self.asked = None;
+            return Err(CommandError::Refused(why));
+        }
+        if is_there {
+            self.asked = None;
+            return Ok(Next::done(&format!("{name} has the traffic already")));
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Tells the operator who waits for a move what became of it.
+    pub(super) fn answer_operator(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            let Some(asked) = &mut self.asked else { return };
+            match *effect {
+                Effect::ActiveChanged { from, to, epoch, .. }
+                    if to == Some(asked.to) && asked.moved.is_none() =>
+                {
+                    let name = |id: Option<BackendId>| {
+                        id.and_then(|id| self.backends.get(&id)).map(|b| b.plan.name().clone())
+                    };
+                    let (from, to) = (name(from), name(to));
+                    asked.moved = Some(Moved { from, to, epoch, verified_after: None });
+                    if asked.verify.is_zero() {
+                        self.tell_operator();
+                    }
+                }
+                Effect::ActiveChanged { reason, .. } => {
+                    let why = match (asked.moved.is_some(), reason) {
+                        (true, Reason::Return) => "the new active failed, or gave no good answer",
+                        (true, _) => "the new active failed, and so did the old one",
+                        (false, _) => "the traffic moved elsewhere before",
+                    };
+                    let returned = asked.moved.is_some();
+                    self.give_up_on_operator(|| match returned {
+                        true => CommandError::Returned(why.to_owned()),
+                        false => CommandError::CalledOff(why.to_owned()),
+                    });
+                }
+                Effect::Verified { epoch } => {
+                    if let Some(moved) = asked.moved.as_mut().filter(|moved| moved.epoch == epoch) {
+                        moved.verified_after = Some(asked.began.elapsed());
+                        self.tell_operator();
+                    }
+                }
+                Effect::Release { why, .. } => {
+                    self.give_up_on_operator(|| CommandError::CalledOff(abort_words(why).into()));
+                }
+                Effect::Hold { .. }
+                | Effect::HealthChanged { .. }
+                | Effect::AdminChanged { .. }
+                | Effect::Locked
+                | Effect::Unlocked
+                | Effect::DrillBegan { .. }
+                | Effect::DrillEnded { .. }
+                | Effect::Rejected { .. } => {}
+            }
+        }
+        let is_watched = self.failover.status().verifying.is_some();
+        if self.asked.as_ref().is_some_and(|asked| asked.moved.is_some() && !is_watched) {
+            self.tell_operator();
+        }
+    }
+
+    /// The move has been made.
+    fn tell_operator(&mut self) {
+        let Some(Asked { reply, moved, verify, .. }) = self.asked.take() else { return };
+        let Some((reply, moved)) = reply.zip(moved) else { return };
+        let (from, to) = (named(moved.from.as_deref()), named(moved.to.as_deref()));
+        let mut text = format!("{from} -> {to}, epoch {}", moved.epoch);
+        match moved.verified_after {
+            Some(after) => text += &format!(", first good answer after {} ms", after.as_millis()),
+            None if verify.is_zero() => {}
+            None => text += ", no good answer seen yet, and no way back",
+        }
+        let _ = reply.send(Ok(Done { text, moved: Some(moved) }));
+    }
+
+    /// The move has come to nothing.
+    fn give_up_on_operator(&mut self, why: impl FnOnce() -> CommandError) {
+        if let Some(Asked { reply: Some(reply), .. }) = self.asked.take() {
+            let _ = reply.send(Err(why()));
+        }
+    }
+
+    // === Ordered for later ===
+
+    async fn schedule(
+        &mut self,
+        to: &str,
+        verify: Option<Duration>,
+        at: SystemTime,
+        by: &Operator,
+    ) -> Result<Next, CommandError> {
+        self.backend(to)?;
+        if at <= SystemTime::now() {
+            return Err(CommandError::Impossible("that time has passed".to_owned()));
+        }
+        let verify = verify.unwrap_or(self.settings.verify);
+        let verify_ms = u64::try_from(verify.as_millis()).unwrap_or(u64::MAX);
+        let mark = mark(by, SystemTime::now());
+        let scheduled = SavedSwitchover { to: to.into(), at_ms: to_ms(at), verify_ms, mark };
+        let instead = self.kept.scheduled.replace(scheduled).is_some();
+        self.keep().await;
+        let instead = if instead { ", instead of the one ordered before" } else { "" };
+        Ok(Next::done(&format!("will move to {to} then{instead}")))
+    }
+
+    async fn cancel_schedule(&mut self) -> Result<Next, CommandError> {
+        if self.kept.scheduled.take().is_none() {
+            return Err(CommandError::Impossible("no move is ordered for later".to_owned()));
+        }
+        self.keep().await;
+        Ok(Next::done("the move that was to come is cancelled"))
+    }
+
+    /// Makes a move that was ordered for now.
+    pub(super) async fn carry_out_schedule(&mut self) {
+        let now = SystemTime::now();
+        let due = |scheduled: &SavedSwitchover| from_ms(scheduled.at_ms) <= now;
+        let Some(scheduled) = self.kept.scheduled.take_if(|scheduled| due(scheduled)) else {
+            return;
+        };
+        // Written before it is begun: it is never begun twice.
+        self.keep().await;
+        let SavedSwitchover { to, at_ms, verify_ms, mark } = scheduled;
+        let by = Operator { who: mark.who, from: mark.from, why: mark.why };
+        let what = format!("switchover to {to}, ordered before");
+        if now.duration_since(from_ms(at_ms)).unwrap_or_default() > LATE {
+            let missed = "not made: nobody was running at its time";
+            return self.record_order(&what, &by, false, missed);
+        }
+        let verify = Some(Duration::from_millis(verify_ms));
+        let command = Command::Switchover { to: to.to_string(), verify };
+        let result = Box::pin(self.carry_out(command, &by)).await;
+        let outcome = match &result {
+            Ok(Next::Done(done)) => done.text.clone(),
+            Ok(Next::Wait) => "begun".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.record_order(&what, &by, result.is_ok(), &outcome);
+    }
+
+    // === Drills of a standby ===
+
+    async fn begin_tagged_drill(
+        &mut self,
+        tag: Tag,
+        length: Duration,
+    ) -> Result<Next, CommandError> {
+        let status = self.failover.status();
+        if status.drill.is_some() || self.tagged.is_some() {
+            return Err(CommandError::Refused(failover::Refusal::Drilling));
+        }
+        if self.settings.is_exclusive {
+            return Err(CommandError::Impossible(
+                "moves are exclusive: no two backends may have requests at once".to_owned(),
+            ));
+        }
+        let value = tag.value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let shown = match value {
+            Some(value) => format!("{}: {value}", tag.header),
+            None => tag.header.to_string(),
+        };
+        let backend = tag.backend;
+        let told = self.forwarders.workers().tag(self.id, Some(tag));
+        let told = acknowledged(told, &self.board).await;
+        told.map_err(|lost| CommandError::CalledOff(lost.to_string()))?;
+        let until = Instant::now() + length;
+        let name = self.name(backend);
+        self.tagged = Some(Tagged { backend, tag: shown.as_str().into(), until });
+        Ok(Next::done(&format!("requests with {shown} go to {name} for {length:?}")))
+    }
+
+    pub(super) async fn end_tagged_drill_in_time(&mut self) {
+        if self.tagged.as_ref().is_some_and(|tagged| Instant::now() >= tagged.until) {
+            self.end_tagged_drill().await;
+        }
+    }
+
+    async fn end_tagged_drill(&mut self) {
+        if let Some(tagged) = self.tagged.take() {
+            let told = self.forwarders.workers().tag(self.id, None);
+            let _ = acknowledged(told, &self.board).await;
+            let backend = self.name(tagged.backend);
+            self.board.record(&self.name, Kind::DrillEnded { backend, early: false });
+            self.board.publish_decision(self.id, self.status());
+        }
+    }
+
+    /// A standby that becomes active is not drilled any more; the workers know.
+    pub(super) fn tag_is_over(&mut self, active: Option<BackendId>) {
+        self.tagged = self.tagged.take().filter(|tagged| Some(tagged.backend) != active);
+    }
+
+    /// The standby to drill.
+    fn standby(&self, name: Option<&str>) -> Result<BackendId, CommandError> {
+        let status = self.failover.status();
+        let wanted = name.map(|name| self.backend(name)).transpose()?;
+        let mut standbys = status
+            .backends
+            .iter()
+            .filter(|b| Some(b.id) != status.active && wanted.is_none_or(|wanted| wanted == b.id));
+        let eligible = standbys.find(|b| b.eligible_since.is_some()).map(|b| b.id);
+        eligible.ok_or(CommandError::Refused(failover::Refusal::NoStandby))
+    }
+
+    // === A probe to look at ===
+
+    pub(super) fn show_probe(
+        &self,
+        name: String,
+        reply: oneshot::Sender<Result<ProbeShown, CommandError>>,
+    ) {
+        let watched = self.backend(&name).ok().and_then(|id| self.backends.get(&id));
+        let Some(watched) = watched else {
+            let _ = reply.send(Err(CommandError::UnknownBackend(name)));
+            return;
+        };
+        let (subject, epoch) = (watched.plan.subject.clone(), self.failover.status().epoch);
+        // It ends by its own deadline, whoever waits for it.
+        tokio::spawn(async move {
+            let shown = health::show(subject, epoch).await;
+            let _ = reply.send(Ok(ProbeShown {
+                verdict: verdict_word(&shown.outcome),
+                outcome: outcome_text(&shown.outcome),
+                took_ms: (shown.took.as_secs_f64() * 1e6).round() / 1e3,
+                exchange: shown.exchange,
+            }));
+        });
+    }
+
+    pub(super) fn backend(&self, name: &str) -> Result<BackendId, CommandError> {
+        let status = self.failover.status();
+        let mut ids = status.backends.iter().map(|backend| backend.id);
+        let found = ids.find(|id| *self.name(*id) == *name);
+        found.ok_or_else(|| CommandError::UnknownBackend(name.to_owned()))
+    }
+}
+
+/// What follows from a command.
+enum Next {
+    Done(Done),
+    /// A move has begun.
+    Wait,
+}
+
+impl Next {
+    fn done(text: &str) -> Self {
+        Self::Done(Done { text: text.to_owned(), moved: None })
+    }
+}
+
+pub(super) fn named(backend: Option<&str>) -> &str {
+    backend.unwrap_or("nobody")
+}
+
+fn admin_text(name: &str, admin: AdminState) -> String {
+    match admin {
+        AdminState::Ready => format!("{name} may have the traffic again"),
+        AdminState::Drain => format!("{name} gets no new requests; running ones finish"),
+        AdminState::Maintenance => format!("{name} is in maintenance"),
+    }
+}
+
+/// A command, for the record.
+fn words(command: &Command) -> String {
+    match command {
+        Command::Switchover { to, .. } => format!("switchover to {to}"),
+        Command::SwitchoverAt { to, at, .. } => {
+            let at = jiff::Timestamp::try_from(*at).map(|at| format!("{at:.0}"));
+            format!("switchover to {to} at {}", at.unwrap_or_default())
+        }
+        Command::CancelSwitchover => "cancel the switchover to come".to_owned(),
+        Command::Failback { .. } => "failback".to_owned(),
+        Command::Pin => "pin".to_owned(),
+        Command::Unpin => "unpin".to_owned(),
+        Command::Lock => "lock".to_owned(),
+        Command::Unlock => "unlock".to_owned(),
+        Command::SetAdmin(name, admin) => format!("set {name} to {}", admin_word(*admin)),
+        Command::Drill { length } => format!("drill for {length:?}"),
+        Command::DrillTagged { header, length, .. } => {
+            format!("drill of a standby for {length:?} by {header}")
+        }
+        Command::EndDrill => "end the drill".to_owned(),
+    }
+}

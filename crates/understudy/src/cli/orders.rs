@@ -1,0 +1,426 @@
+//! The commands that ask a running load balancer: the arguments only.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::place::Place;
+use super::values::{At, BackendName, TagField, duration};
+
+/// What to ask of the running load balancer.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Move a service to a backend, watch the move, and go back if it does not work out.
+    Switchover(Switchover),
+    /// Move a service back to its first eligible backend now.
+    Failback(Failback),
+    /// Stay on the active while it is eligible: no failback.
+    Pin(Change),
+    /// End the pin.
+    Unpin(Change),
+    /// No automatic move at all, not even a failover, until unlocked.
+    Lock(Change),
+    /// Allow automatic moves again.
+    Unlock(Change),
+    /// Give a backend no new requests; those that run may finish.
+    Drain(SetAdmin),
+    /// Take a backend out: as drain, and it is expected to fail.
+    Maintenance(SetAdmin),
+    /// Put a backend back into service.
+    Ready(SetAdmin),
+    /// Wait until something holds. Exit code 0 when it does, 3 when it did not in time.
+    Wait(Wait),
+    /// Show how every service stands. Exit code 0: on the primary, 10: on a standby, 20: nobody active.
+    Status(Status),
+    /// Print the name of the active, for scripts. Exit code 20 when there is none.
+    Active(Active),
+    /// Show what happened.
+    Events(Events),
+    /// Show the moves of the traffic: why, how long, what became of the requests.
+    Incidents(Incidents),
+    /// Treat the active as failed for a while, return by itself, and report the measured times.
+    Drill(Drill),
+    /// Show the last probe of a backend, or probe it now. Exit code 0 when it passed.
+    Probe(Probe),
+    /// Read the config file again; like a SIGHUP, but the answer says how it went.
+    Reload(Reload),
+}
+
+impl Order {
+    /// Which load balancer it is for.
+    pub(crate) fn place(&self) -> &Place {
+        match self {
+            Self::Switchover(args) => &args.place,
+            Self::Failback(args) => &args.place,
+            Self::Pin(args) | Self::Unpin(args) | Self::Lock(args) | Self::Unlock(args) => {
+                &args.place
+            }
+            Self::Drain(args) | Self::Maintenance(args) | Self::Ready(args) => &args.place,
+            Self::Wait(args) => &args.place,
+            Self::Status(args) => &args.place,
+            Self::Active(args) => &args.place,
+            Self::Events(args) => &args.place,
+            Self::Incidents(args) => &args.place,
+            Self::Drill(args) => &args.place,
+            Self::Probe(args) => &args.place,
+            Self::Reload(args) => &args.place,
+        }
+    }
+}
+
+/// `switchover`.
+#[derive(Debug, Args)]
+pub(crate) struct Switchover {
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    /// The backend to move to.
+    #[arg(long, value_name = "BACKEND", required_unless_present = "cancel")]
+    pub(crate) to: Option<String>,
+    /// Say what would happen and what stands in its way; change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Later: `02:30` (the next one, local time), `+10m`, or a date and time such as
+    /// `2026-03-29T02:30:00+02:00`.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<At>,
+    /// How long the move is watched and taken back if the backend does not work out; `0s`: not at
+    /// all [default: as configured].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) verify: Option<Duration>,
+    /// Forget the move that is to come.
+    #[arg(long, conflicts_with_all = ["to", "dry_run", "at", "verify"])]
+    pub(crate) cancel: bool,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `failback`.
+#[derive(Debug, Args)]
+pub(crate) struct Failback {
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    /// Say what would happen and what stands in its way; change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long the move is watched and taken back if the backend does not work out; `0s`: not at
+    /// all [default: as configured].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) verify: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// Why something is changed; kept with the event.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// Why; kept with the record of the change.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// `pin`, `unpin`, `lock`, `unlock`.
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `drain`, `maintenance`, `ready`.
+#[derive(Debug, Args)]
+pub(crate) struct SetAdmin {
+    /// The backend; its service may be left out while there is only one.
+    #[arg(value_name = "[SERVICE/]BACKEND")]
+    pub(crate) backend: BackendName,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["drained", "active", "healthy"]))]
+pub(crate) struct Wait {
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    /// Until this backend is not the active and has no requests; without a name, until only the
+    /// active has some.
+    #[arg(long, value_name = "BACKEND", num_args = 0..=1)]
+    drained: Option<Option<String>>,
+    /// Until this backend has the traffic.
+    #[arg(long, value_name = "BACKEND")]
+    active: Option<String>,
+    /// Until this backend is up.
+    #[arg(long, value_name = "BACKEND")]
+    healthy: Option<String>,
+    /// How long to wait at most.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// What to wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WaitFor {
+    /// Nothing runs on this backend, or with `None` on any but the active.
+    Drained(Option<String>),
+    /// This backend has the traffic.
+    Active(String),
+    /// This backend is up.
+    Healthy(String),
+}
+
+impl Wait {
+    /// What for.
+    pub(crate) fn what(&self) -> WaitFor {
+        match (&self.drained, &self.active, &self.healthy) {
+            (_, Some(backend), _) => WaitFor::Active(backend.clone()),
+            (_, _, Some(backend)) => WaitFor::Healthy(backend.clone()),
+            (drained, None, None) => WaitFor::Drained(drained.clone().flatten()),
+        }
+    }
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The service [default: all of them].
+    pub(crate) service: Option<String>,
+    /// Show it again whenever something changes, until interrupted.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// As JSON; with --watch one line per change.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `active`.
+#[derive(Debug, Args)]
+pub(crate) struct Active {
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// The service [default: all of them].
+    pub(crate) service: Option<String>,
+    /// Go on with what happens from now on, until interrupted.
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many at most, the latest.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Only those after this number.
+    #[arg(long, value_name = "N")]
+    pub(crate) after: Option<u64>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `incidents`.
+#[derive(Debug, Args)]
+pub(crate) struct Incidents {
+    /// The incident to show in full [default: a list].
+    #[arg(conflicts_with_all = ["service", "limit"])]
+    pub(crate) id: Option<u64>,
+    /// Only those of this service.
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) service: Option<String>,
+    /// How many at most, the latest.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `drill`.
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    /// How long.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "stop")]
+    pub(crate) length: Option<Duration>,
+    /// Leave all other traffic where it is, and send only requests with this field to a standby.
+    #[arg(long, value_name = "NAME[: VALUE]")]
+    pub(crate) tagged: Option<TagField>,
+    /// The standby that gets the tagged requests [default: the first eligible one].
+    #[arg(long, value_name = "BACKEND", requires = "tagged")]
+    pub(crate) to: Option<String>,
+    /// End the drill now.
+    #[arg(long, conflicts_with_all = ["length", "tagged", "to"])]
+    pub(crate) stop: bool,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `probe`.
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// The backend; its service may be left out while there is only one.
+    #[arg(value_name = "[SERVICE/]BACKEND")]
+    pub(crate) backend: BackendName,
+    /// Probe once now; the verdict counts for nothing.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Show the whole exchange.
+    #[arg(long, short = 'v', requires = "now")]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `reload`.
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &str) -> Result<Order, String> {
+        let args = ["understudy"].into_iter().chain(args.split_whitespace());
+        match Cli::read(args).map_err(|error| error.to_string())?.command {
+            Command::Order(order) => Ok(order),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_takes_the_same_place() {
+        for command in [
+            "switchover --to b",
+            "failback",
+            "pin",
+            "unpin",
+            "lock",
+            "unlock",
+            "drain a",
+            "maintenance a",
+            "ready a",
+            "wait --active a",
+            "status",
+            "active",
+            "events",
+            "incidents",
+            "drill --for 10s",
+            "probe a",
+            "reload",
+        ] {
+            let order = parse(command).expect(command);
+            assert!(order.place().is_default(), "{command}");
+            let order = parse(&format!("{command} --socket /s")).expect(command);
+            assert_eq!(
+                order.place().socket.as_deref(),
+                Some(std::path::Path::new("/s")),
+                "{command}"
+            );
+            for both in
+                ["--socket /s --url http://a", "-c a.yaml --socket /s", "-c a --url http://a"]
+            {
+                assert!(parse(&format!("{command} {both}")).is_err(), "{command} {both}");
+            }
+            let error = parse(&format!("{command} --token x")).expect_err("it would show in ps");
+            assert!(error.contains("--token"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_takes_a_reason_and_what_asks_does_not() {
+        for command in [
+            "switchover --to b",
+            "switchover --cancel",
+            "failback",
+            "pin",
+            "unpin",
+            "lock",
+            "unlock",
+            "drain a",
+            "maintenance a",
+            "ready a",
+            "drill --for 10s",
+            "drill --stop",
+            "reload",
+        ] {
+            assert!(parse(&format!("{command} --reason because")).is_ok(), "{command}");
+        }
+        for command in ["wait --active a", "status", "active", "events", "incidents", "probe a"] {
+            assert!(parse(&format!("{command} --reason because")).is_err(), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for wrong in [
+            "switchover",
+            "switchover --to b --cancel",
+            "switchover --cancel --dry-run",
+            "switchover --to b --at soon",
+            "switchover --to b --verify 10",
+            "drain",
+            "drain a/b/c",
+            "wait",
+            "wait --active a --healthy b",
+            "wait --active",
+            "wait --active a --timeout 5",
+            "events --limit 0",
+            "events --limit 1001",
+            "events --after x",
+            "incidents x",
+            "incidents 1 --service web",
+            "drill",
+            "drill --for 10s --stop",
+            "drill --for 10s --to b",
+            "drill --for 10s --tagged :",
+            "probe",
+            "probe a -v",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_for_one_thing() {
+        let what = |args: &str| match parse(&format!("wait {args}")) {
+            Ok(Order::Wait(wait)) => (wait.service.clone(), wait.what(), wait.timeout.as_secs()),
+            other => panic!("{args}: {other:?}"),
+        };
+        let name = |name: &str| name.to_owned();
+        let web = Some(name("web"));
+        assert_eq!(what("web --active a"), (web.clone(), WaitFor::Active(name("a")), 60));
+        let healthy = (None, WaitFor::Healthy(name("a")), 5);
+        assert_eq!(what("--healthy a --timeout 5s"), healthy);
+        let drained = (web.clone(), WaitFor::Drained(Some(name("a"))), 60);
+        assert_eq!(what("web --drained a"), drained);
+        assert_eq!(what("web --drained"), (web, WaitFor::Drained(None), 60));
+    }
+}

@@ -1,0 +1,221 @@
+//! How services stand, for people: what matters first, one screen for several. Pure.
+
+use admin::wire::{AdminState, Backend, Drift, Health, Operator, Process, Service};
+use jiff::tz::TimeZone;
+
+use super::{Cell, Colour, Tone, left, millis, printable, span, table};
+
+/// How to show it.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) colour: Colour,
+    /// Whose clock to tell times by.
+    pub(crate) zone: TimeZone,
+    /// How long ago the server said so, in seconds.
+    pub(crate) age: f64,
+}
+
+/// Everything about these services, and about the process.
+pub(crate) fn render(services: &[&Service], process: &Process, view: &View) -> String {
+    let mut text = String::new();
+    for (index, service) in services.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        text += &headline(service, view);
+        for (tone, note) in notes(service, view) {
+            text += &format!("  {}\n", view.colour.paint(tone, &note));
+        }
+        let rows: Vec<Vec<Cell>> =
+            service.backends.iter().map(|backend| row(backend, view)).collect();
+        text += &table(&rows, "  ", view.colour);
+    }
+    let about = process_notes(process);
+    if !about.is_empty() {
+        text.push('\n');
+    }
+    for (tone, note) in about {
+        text += &format!("{}\n", view.colour.paint(tone, &note));
+    }
+    text
+}
+
+/// Who has the traffic, and since when.
+fn headline(service: &Service, view: &View) -> String {
+    let since = span(service.since_seconds + view.age);
+    let (tone, who) = who(service);
+    let load = &service.load;
+    let mut rest = format!(" for {since}, epoch {}, {} in flight", service.epoch, load.in_flight);
+    if load.held > 0 {
+        rest += &format!(", {} held", load.held);
+    }
+    let name = view.colour.paint(Tone::Strong, &service.name);
+    format!("{name}: {}{rest}\n", view.colour.paint(tone, &who))
+}
+
+/// Who has the traffic, and whether that is as it should be.
+fn who(service: &Service) -> (Tone, String) {
+    match &service.active {
+        None => (Tone::Bad, "nobody is active".to_owned()),
+        Some(active) if service.on_primary => (Tone::Good, format!("{active} is active (primary)")),
+        Some(active) => (Tone::Odd, format!("{active} is active (standby)")),
+    }
+}
+
+/// What else there is to know, the most urgent first.
+fn notes(service: &Service, view: &View) -> Vec<(Tone, String)> {
+    let mut notes = Vec::new();
+    let mut note = |tone, text: String| notes.push((tone, text));
+    if let Some(switching) = &service.switching {
+        let since = span(switching.since_seconds + view.age);
+        note(Tone::Odd, format!("moving to {} ({}) for {since}", switching.to, switching.reason));
+    }
+    if let Some(seconds) = service.verifying_for_seconds {
+        let seconds = left(seconds - view.age);
+        note(Tone::Odd, format!("watched for {seconds} more; taken back if it does not work out"));
+    }
+    if let Some(drill) = &service.drill {
+        let seconds = left(drill.ends_in_seconds - view.age);
+        note(
+            Tone::Odd,
+            match &drill.tag {
+                None => format!("drill: {} is treated as failed for {seconds} more", drill.backend),
+                Some(tag) => {
+                    let tag = printable(tag);
+                    format!("drill: requests with {tag} go to {} for {seconds} more", drill.backend)
+                }
+            },
+        );
+    }
+    if service.locked {
+        note(
+            Tone::Odd,
+            "locked: no automatic moves, not even a failover, until `unlock`".to_owned(),
+        );
+    }
+    if service.pinned {
+        note(
+            Tone::Odd,
+            "pinned: stays where it is while that is eligible, until `unpin`".to_owned(),
+        );
+    }
+    if let Some(words) = failback(service, view) {
+        note(Tone::Plain, words);
+    }
+    if let Some(scheduled) = &service.scheduled {
+        let at = scheduled.at.to_zoned(view.zone.clone()).strftime("%F %T %:z");
+        let seconds = left(scheduled.in_seconds - view.age);
+        let (to, by) = (&scheduled.to, by(&scheduled.by));
+        note(Tone::Plain, format!("scheduled: to {to} at {at}, in {seconds}, {by}"));
+    }
+    for drift in &service.drift {
+        note(Tone::Odd, drifted(drift, view));
+    }
+    notes
+}
+
+/// `back to a in 12 s`, or why not; `None` where there is nothing to go back to.
+pub(crate) fn failback(service: &Service, view: &View) -> Option<String> {
+    let failback = service.failback.as_ref()?;
+    let to = &failback.to;
+    let waits_for: Vec<String> = failback.waits_for.iter().map(|what| printable(what)).collect();
+    let due = failback.due_in_seconds.map(|seconds| left(seconds - view.age));
+    Some(match (due, waits_for.as_slice()) {
+        (Some(due), []) => format!("back to {to} in {due}"),
+        (Some(due), waits_for) => {
+            format!("back to {to} in {due} at the earliest: {}", waits_for.join("; "))
+        }
+        (None, []) => format!("not back to {to} by itself"),
+        (None, waits_for) => format!("not back to {to} now: {}", waits_for.join("; ")),
+    })
+}
+
+fn drifted(drift: &Drift, view: &View) -> String {
+    let Drift { what, file, now, since_seconds, by: operator, .. } = drift;
+    let since = span(since_seconds + view.age);
+    format!("differs from the file: {what} is {now}, not {file}, for {since}, {}", by(operator))
+}
+
+/// `by alice: "disk swap"`.
+fn by(operator: &Operator) -> String {
+    let who = printable(&operator.who);
+    match printable(&operator.why).as_str() {
+        "" => format!("by {who}"),
+        why => format!("by {who}: \"{why}\""),
+    }
+}
+
+/// One backend in columns. The active has a mark, so that colour is not needed to find it.
+fn row(backend: &Backend, view: &View) -> Vec<Cell> {
+    let mark = if backend.active { "*" } else { " " };
+    let health = match backend.health {
+        Health::Up => Tone::Good,
+        Health::Down => Tone::Bad,
+        Health::Unknown => Tone::Odd,
+    };
+    let admin = match backend.admin {
+        AdminState::Ready => Tone::Plain,
+        AdminState::Drain | AdminState::Maintenance => Tone::Odd,
+    };
+    let probe = backend.last_probe.as_ref().map(|probe| {
+        let ago = span(probe.ago_seconds + view.age);
+        let tone = if probe.outcome == "pass" { Tone::Plain } else { Tone::Bad };
+        let outcome = printable(&probe.outcome);
+        Cell::new(tone, format!("{outcome}, {}, {ago} ago", millis(probe.took_ms)))
+    });
+    vec![
+        Cell::new(Tone::Strong, format!("{mark} {}", backend.name)),
+        Cell::new(Tone::Faint, &*backend.url),
+        Cell::new(health, backend.health.word()),
+        Cell::new(admin, backend.admin.word()),
+        Cell::new(Tone::Plain, format!("{} in flight", backend.in_flight)),
+        probe.unwrap_or_else(|| Cell::new(Tone::Faint, "not probed yet")),
+    ]
+}
+
+/// What is not as it should be with the process as a whole.
+fn process_notes(process: &Process) -> Vec<(Tone, String)> {
+    let mut notes = Vec::new();
+    if let Some(problem) = &process.state_problem {
+        notes.push((Tone::Bad, format!("state: {}", printable(problem))));
+    }
+    for drift in &process.drift {
+        notes.push((Tone::Odd, format!("differs from the file: {}", printable(drift))));
+    }
+    if process.predecessor {
+        let words = "the process before this one still finishes its requests";
+        notes.push((Tone::Odd, words.to_owned()));
+    }
+    notes
+}
+
+/// The same on one line and without times, so that it differs only when something has changed.
+pub(crate) fn summary(service: &Service) -> String {
+    let mut words = vec![who(service).1];
+    if let Some(switching) = &service.switching {
+        words.push(format!("moving to {}", switching.to));
+    }
+    for (holds, word) in [
+        (service.drill.is_some(), "drill"),
+        (service.locked, "locked"),
+        (service.pinned, "pinned"),
+        (service.scheduled.is_some(), "a switchover is to come"),
+    ] {
+        if holds {
+            words.push(word.to_owned());
+        }
+    }
+    for backend in &service.backends {
+        let health = backend.health.word();
+        words.push(match backend.admin {
+            AdminState::Ready => format!("{} {health}", backend.name),
+            AdminState::Drain | AdminState::Maintenance => {
+                format!("{} {health} in {}", backend.name, backend.admin.word())
+            }
+        });
+    }
+    format!("{}: {}", service.name, words.join(", "))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
