@@ -249,7 +249,9 @@ async fn pages_of_other_sites_change_nothing() {
 async fn the_network_needs_tls_and_a_token() {
     let (backends, text) = lab::config("").await;
     let config = config::load("test.yaml", &text, std::path::Path::new("")).expect("good").config;
-    let control = Control::start(config, Source::default()).await.expect("it starts");
+    let control = Control::start(config, Source::default(), control::Inherited::default())
+        .await
+        .expect("it starts");
     let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
     let settings = Settings { tokens: lab::tokens() };
     let served =

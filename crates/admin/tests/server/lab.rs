@@ -108,7 +108,8 @@ impl Lab {
     ) -> Self {
         let config =
             config::load("test.yaml", text, &PathBuf::new()).expect("a good config").config;
-        let control = Control::start(config, source).await.expect("it starts");
+        let control =
+            Control::start(config, source, control::Inherited::default()).await.expect("it starts");
         let bind = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let (tcp, tls) = (bind(), bind());
         let (tcp_address, tls_address) =

@@ -32,7 +32,9 @@ async fn start() -> Admin {
          [{{ name: a, url: \"http://{refusing}\" }}]\n"
     );
     let config = config::load("test.yaml", &text, &PathBuf::new()).expect("a good config").config;
-    let control = Control::start(config, Source::default()).await.expect("it starts");
+    let control = Control::start(config, Source::default(), control::Inherited::default())
+        .await
+        .expect("it starts");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
