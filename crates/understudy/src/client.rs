@@ -32,6 +32,8 @@ use transport::Transport;
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 /// Longer than the server gives a move.
 pub(crate) const MOVE_WITHIN: Duration = Duration::from_secs(11 * 60);
+/// The problem with a value in a request that is not one of those it may have.
+const INVALID: &str = "urn:understudy:problem:invalid";
 /// The longest answer that is read.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
@@ -46,8 +48,8 @@ pub(crate) struct Client {
 pub(crate) enum AskError {
     /// Nobody was reached, or the connection broke.
     Unreachable(anyhow::Error),
-    /// The answer is no.
-    Problem { status: StatusCode, words: String },
+    /// The answer is no. `kind` is the word of the problem, where it is one of ours.
+    Problem { status: StatusCode, kind: String, words: String },
     /// The answer is not one of ours.
     Foreign(anyhow::Error),
 }
@@ -80,7 +82,11 @@ impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Unreachable(error) | AskError::Foreign(error) => Self::Other(error),
-            AskError::Problem { status, words } => match status {
+            AskError::Problem { status, kind, words } => match status {
+                // A value out of its bounds; other words for 422 say what cannot be done.
+                StatusCode::UNPROCESSABLE_ENTITY if kind == INVALID => {
+                    Self::Config(format!("understudy: {words}"))
+                }
                 StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => Self::Refused(words),
                 StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
                     Self::Config(format!("understudy: {words}"))
@@ -133,16 +139,21 @@ impl Client {
         self.ask(Method::POST, path, to_json(body)?, within).await
     }
 
-    /// Has something ended.
+    /// Has something ended, for a reason if one is given. A body would have no meaning (RFC 9110
+    /// 9.3.5), so the reason is in the query.
     ///
     /// # Errors
     /// When there is no answer, or it is no.
     pub(crate) async fn delete<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &impl Serialize,
+        reason: Option<&str>,
     ) -> Result<T, AskError> {
-        self.ask(Method::DELETE, path, to_json(body)?, SOON).await
+        let path = match reason {
+            Some(reason) => format!("{path}?reason={}", segment(reason)),
+            None => path.to_owned(),
+        };
+        self.ask(Method::DELETE, &path, Bytes::new(), SOON).await
     }
 
     /// Follows the events, after number `after` if it is given, and the states.
@@ -241,7 +252,7 @@ impl Client {
     }
 }
 
-/// A name as one segment of a path.
+/// Text as one segment of a path, or as one value in a query.
 pub(crate) fn segment(name: &str) -> String {
     use fmt::Write as _;
     let mut segment = String::new();
@@ -274,12 +285,13 @@ async fn read(body: Incoming) -> Result<Bytes, AskError> {
 /// An answer that is no, as one line.
 fn refused(status: StatusCode, is_problem: bool, body: &[u8]) -> AskError {
     let problem = is_problem.then(|| serde_json::from_slice::<Problem>(body).ok()).flatten();
-    let words = match problem {
-        Some(problem) => problem_words(&problem),
+    let (kind, words) = match problem {
+        Some(problem) => (problem.kind.clone(), problem_words(&problem)),
         None => {
             let text = String::from_utf8_lossy(body);
             let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-            format!("the answer is {status}: {}", printable(line.unwrap_or("no words with it")))
+            let line = printable(line.unwrap_or("no words with it"));
+            (String::new(), format!("the answer is {status}: {line}"))
         }
     };
     let words = match status {
@@ -288,7 +300,7 @@ fn refused(status: StatusCode, is_problem: bool, body: &[u8]) -> AskError {
         }
         _ => words,
     };
-    AskError::Problem { status, words }
+    AskError::Problem { status, kind, words }
 }
 
 fn problem_words(problem: &Problem) -> String {
@@ -326,6 +338,9 @@ mod tests {
             let answer = answered(status, true, body);
             assert_eq!(answer, ("understudy: b is down".to_owned(), code(expected)), "{status}");
         }
+        let invalid =
+            r#"{"type":"urn:understudy:problem:invalid","title":"","status":422,"detail":"x"}"#;
+        assert_eq!(answered(StatusCode::UNPROCESSABLE_ENTITY, true, invalid).1, code(2));
         let bare = r#"{"type":"urn:x","title":"Refused","status":409,"detail":""}"#;
         assert_eq!(answered(StatusCode::CONFLICT, true, bare).0, "understudy: Refused");
         let several =

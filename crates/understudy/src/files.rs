@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use config::model::Config;
+use config::model::{AdminSocket, Config};
 use config::{Loaded, Problems};
 use control::{BuildError, Certificate, TlsProblem};
 
@@ -107,8 +107,15 @@ impl Text {
 pub(crate) fn admin_socket(file: &Path) -> Result<PathBuf, Failure> {
     let text = Text::read(file)?;
     // Its warnings are for who checks it.
-    let Loaded { config: _, warnings: _ } = config::load(&text.name, &text.text, &text.base)?;
-    Ok(default_socket())
+    let Loaded { config, warnings: _ } = config::load(&text.name, &text.text, &text.base)?;
+    match config.admin.socket {
+        AdminSocket::Auto => Ok(default_socket()),
+        AdminSocket::Path(path) => Ok(path),
+        AdminSocket::Off => Err(Failure::Config(format!(
+            "understudy: {}: `admin.socket` is off; ask at its `admin.address` with --url",
+            text.name
+        ))),
+    }
 }
 
 /// `check`: says everything that is wrong, also what the text alone does not show.

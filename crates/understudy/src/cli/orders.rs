@@ -24,7 +24,7 @@ pub(crate) enum Order {
     Unlock(Change),
     /// Give a backend no new requests; those that run may finish.
     Drain(SetAdmin),
-    /// Take a backend out: as drain, and it is expected to fail.
+    /// Take a backend out of use: no requests at all.
     Maintenance(SetAdmin),
     /// Put a backend back into service.
     Ready(SetAdmin),

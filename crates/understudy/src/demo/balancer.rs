@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use control::{Control, Source};
+use control::{Control, Inherited, Source};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -107,7 +107,7 @@ services:
       http: {{ path: {HEALTH_PATH}, status: 200 }}
     # So short only because nobody wants to wait in a demo, and because it is fun to do it again.
     failback: {{ auto: {{ hold_down: {hold_down}ms, damping_window: 1s }} }}
-admin: {{ address: "{admin}" }}
+admin: {{ address: "{admin}", socket: off }}
 shutdown_timeout: 300ms
 "#
     )
@@ -146,7 +146,7 @@ async fn serve_admin(listener: TcpListener, control: Control) {
 async fn start(text: &str, admin: &TcpListener) -> anyhow::Result<Running> {
     let loaded = config::load(FILE, text, Path::new(""))?;
     let source = Source { file: FILE.to_owned(), base: PathBuf::new(), path: None };
-    let control = Control::start(loaded.config, source).await?;
+    let control = Control::start(loaded.config, source, Inherited::default()).await?;
     let listening = control.listening();
     let local = listening.first().and_then(|listening| listening.local.tcp());
     let service = local.context("no listener")?;

@@ -138,8 +138,20 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
             }
         }
         Kind::HealthChanged { .. }
+        | Kind::CalledOff { .. }
+        | Kind::Verified { .. }
+        | Kind::DrillBegan { .. }
+        | Kind::DrillEnded { .. }
+        | Kind::Ordered { .. }
+        | Kind::State { .. }
         | Kind::StreamsSettled { .. }
         | Kind::AdminChanged { .. }
+        | Kind::CalledOff { .. }
+        | Kind::Verified { .. }
+        | Kind::DrillBegan { .. }
+        | Kind::DrillEnded { .. }
+        | Kind::Ordered { .. }
+        | Kind::State { .. }
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }
@@ -227,6 +239,7 @@ mod tests {
                 evidence: "".into(),
                 took: None,
                 streams: 0,
+                incident: None,
             },
         };
         let second = Duration::from_secs(1);

@@ -213,20 +213,20 @@ fn wait_for_an_active(balancer: &Balancer) -> anyhow::Result<()> {
 /// An event in one short line.
 fn describe(event: &Event) -> (Tone, String) {
     match &event.kind {
-        Kind::ActiveChanged { from, to, reason, epoch, took, evidence: _, streams: _ } => {
+        Kind::ActiveChanged { from, to, reason, took, .. } => {
             let reason = reason_word(*reason);
             let after = took
                 .map(|took| format!(", {} after the first sign", short(took)))
                 .unwrap_or_default();
             match (from, to) {
                 (Some(from), Some(to)) => {
-                    (Tone::Moved, format!("{from} -> {to}: {reason}, epoch {epoch}{after}"))
+                    (Tone::Moved, format!("{from} -> {to}: {reason}{after}"))
                 }
                 (None, Some(to)) => {
-                    (Tone::Moved, format!("all traffic to {to}: {reason}, epoch {epoch}{after}"))
+                    (Tone::Moved, format!("all traffic to {to}: {reason}{after}"))
                 }
                 (_, None) => {
-                    (Tone::Bad, format!("nobody is left, requests wait: {reason}, epoch {epoch}"))
+                    (Tone::Bad, format!("nobody is left, requests wait: {reason}"))
                 }
             }
         }
@@ -242,7 +242,13 @@ fn describe(event: &Event) -> (Tone, String) {
             }
             Health::Unknown => (Tone::Plain, format!("{backend} is unknown")),
         },
-        Kind::AdminChanged { .. }
+        Kind::CalledOff { .. }
+        | Kind::Verified { .. }
+        | Kind::DrillBegan { .. }
+        | Kind::DrillEnded { .. }
+        | Kind::Ordered { .. }
+        | Kind::State { .. }
+        | Kind::AdminChanged { .. }
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }
@@ -260,5 +266,7 @@ fn reason_word(reason: Reason) -> &'static str {
         Reason::Recovery => "recovery",
         Reason::Switchover => "switchover",
         Reason::Reload => "reload",
+        Reason::Return => "return",
+        Reason::Drill => "drill",
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::wire::request::{self, Reason};
+use admin::wire::request;
 use admin::wire::{self, Done, Incident, Incidents, Status};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,8 +25,7 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
     let path = service_path(&service, "drill");
     let Some(length) = args.length else {
         // The arguments ask for `--for` unless it is to be stopped.
-        let reason = Reason { reason: args.why.reason.clone() };
-        return done(&client.delete(&path, &reason).await?);
+        return done(&client.delete(&path, args.why.reason.as_deref()).await?);
     };
     // Listening begins first, so that nothing is missed.
     let mut follow = client.follow(None).await?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::wire::request::{self, Reason};
+use admin::wire::request;
 use admin::wire::{Done, Preview};
 use jiff::Zoned;
 use serde::Serialize;
@@ -24,8 +24,7 @@ pub(super) async fn switchover(client: &Client, args: &Switchover) -> Result<Exi
     let path = service_path(&service, "switchover");
     let Some(to) = args.to.clone() else {
         // The arguments ask for `--to` unless it is to be cancelled.
-        let reason = Reason { reason: args.why.reason.clone() };
-        return done(&client.delete(&path, &reason).await?);
+        return done(&client.delete(&path, args.why.reason.as_deref()).await?);
     };
     let waits_for = format!("{service}: moving to {to}");
     let body = request::Switchover {

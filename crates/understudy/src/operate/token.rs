@@ -7,13 +7,10 @@ use crate::files::{Failure, print};
 
 /// `token`.
 pub(crate) fn token(args: &Token) -> Result<ExitCode, Failure> {
-    let (token, hash) = todo_token();
-    print(&shown(args, &token, &hash)?)
+    let new = admin::token().map_err(|error| Failure::Other(error.into()))?;
+    print(&shown(args, &new.secret, &new.hash)?)
 }
 
-fn todo_token() -> (String, String) {
-    (String::new(), String::new())
-}
 /// The token comes first and alone on its line, so that `head -1` has it.
 fn shown(args: &Token, token: &str, hash: &str) -> Result<String, Failure> {
     let name = &args.name;
