@@ -12,6 +12,8 @@ mod pages;
 mod patient;
 mod problem;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod tokens;
 pub mod wire;
 
@@ -47,7 +49,7 @@ const CONNECTIONS: usize = 64;
 /// From the connection, or the last answer, to the end of a request head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of an answer.
-const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+const TAKEN_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 30_000 });
 /// How long running answers may take after the stop.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// After `accept` failed, for example for want of file descriptors.

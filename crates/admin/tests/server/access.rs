@@ -178,7 +178,7 @@ async fn guessing_is_slowed_down_and_does_not_lock_out_who_is_known() {
 
 /// Who changed what is known to control: the token's name and address, or the user of the socket.
 #[tokio::test]
-#[ignore = "waits for control to record commands"]
+
 async fn every_change_says_who_made_it() {
     let lab = guarded().await;
     lab.settle().await;

@@ -149,7 +149,7 @@ fn collect(value: &Value, references: &mut Vec<String>) {
             for (name, value) in fields {
                 match value {
                     Value::String(reference) if name == "$ref" => {
-                        references.push(reference.clone())
+                        references.push(reference.clone());
                     }
                     _ => collect(value, references),
                 }

@@ -288,7 +288,9 @@ pub(crate) async fn config(more: &str) -> (JoinHandle<()>, String) {
         url(&a),
         url(&b)
     );
-    let backends = async { drop(tokio::join!(answer(a), answer(b))) };
+    let backends = async {
+        tokio::join!(answer(a), answer(b));
+    };
     (tokio::spawn(backends), text)
 }
 

@@ -151,7 +151,7 @@ async fn a_reload_reads_the_file_again_or_says_why_not() {
 }
 
 #[tokio::test]
-#[ignore = "waits for control to preview"]
+
 async fn a_dry_run_says_what_would_happen_and_does_nothing() {
     let lab = open().await;
     lab.settle().await;
@@ -177,7 +177,7 @@ async fn a_dry_run_says_what_would_happen_and_does_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "waits for control to probe on demand"]
+
 async fn a_probe_is_shown() {
     let lab = open().await;
     lab.settle().await;
@@ -190,7 +190,7 @@ async fn a_probe_is_shown() {
 }
 
 #[tokio::test]
-#[ignore = "waits for control to schedule"]
+
 async fn a_move_can_be_ordered_for_later_and_forgotten() {
     let lab = open().await;
     lab.settle().await;
@@ -208,7 +208,7 @@ async fn a_move_can_be_ordered_for_later_and_forgotten() {
 }
 
 #[tokio::test]
-#[ignore = "waits for control to drill"]
+
 async fn a_drill_begins_and_ends() {
     let lab = open().await;
     lab.settle().await;
@@ -225,7 +225,7 @@ async fn a_drill_begins_and_ends() {
     let service = web(&lab).await;
     let drill = service.drill.expect("it runs");
     assert_eq!(drill.backend, "b");
-    assert!(drill.tag.is_some_and(|tag| tag.eq_ignore_ascii_case("x-drill")));
+    assert!(drill.tag.is_some_and(|tag| tag.to_lowercase().starts_with("x-drill")));
     assert_eq!(service.active.as_deref(), Some("a"), "all others stay");
     assert_eq!(lab.send(Way::Unix, &end).await.status, 200);
 }
