@@ -150,7 +150,7 @@ fn in_words(cron: &Cron) -> String {
             let text = cron.describe();
             let text = text.trim_end_matches('.');
             let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
-            format!("{}{rest}", first.to_lowercase())
+            format!("{}{rest},", first.to_lowercase())
         }
     }
 }

@@ -365,6 +365,26 @@ services:
     timeouts: { request: 5m }
 ";
     record(&folder.join("protocols.txt"), &explain(&loaded("protocols", protocols).config));
+    let operators = format!(
+        "listeners: [ ':8080' ]
+services:
+  at-night:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    failback:
+      auto:
+        hold_down: 0s
+        damping_window: 0s
+        in_flight_below: 1
+        window: {{ cron: '*/30 1-4 1 * *', length: 10m }}
+    exclusive: {{ drain: 0s }}
+    epoch_header: off
+  never: {{ backends: [ http://10.0.1.1, http://10.0.1.2 ], failback: never, verify: 0s }}
+  strict: {{ backends: [ http://10.0.2.1, http://10.0.2.2 ], exclusive: {{ drain: 9s }} }}
+routes: [ {{ service: at-night }}, {{ path: /n, service: never }}, {{ path: /s, service: strict }} ]
+admin: {{ socket: /run/a.sock, tokens: [ {{ name: prometheus, access: read, hash: '{HASH}' }} ] }}
+"
+    );
+    record(&folder.join("operators.txt"), &explain(&loaded("operators", &operators).config));
 }
 
 /// Bad configs whose mistake is one of shape, not of meaning: an editor must show it as well.

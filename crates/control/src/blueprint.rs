@@ -6,12 +6,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use config::model::{Config, FailbackWindow, ListenAddress, StreamPolicies};
+use config::model::{
+    Config, DownstreamTls, FailbackWindow, ListenAddress, StreamPolicies, TlsPolicy,
+};
 use connect::Destination;
 use health::Subject;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, Snapshot};
 use routing::failover::{BackendId, Policy};
 use routing::table::Table;
+use rustls::ServerConfig;
 
 use self::build::{Shared, spec, spread};
 use crate::ids::Ids;
@@ -142,12 +145,31 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
+/// The TLS settings of the admin address, if it has any.
+///
+/// # Errors
+/// What is wrong with its certificate.
+pub fn admin_tls(config: &Config) -> Result<Option<Arc<ServerConfig>>, BuildError> {
+    let Some(files) = &config.admin.tls else { return Ok(None) };
+    let tls = DownstreamTls {
+        certificates: vec![files.clone()],
+        policy: TlsPolicy::Intermediate,
+        client_auth: None,
+    };
+    let nothing = TlsStore::default();
+    let mut builder = TlsBuilder::new(&nothing, SystemTime::now());
+    let settings = builder.server(&tls, false, "admin.tls");
+    builder.finish().map_err(BuildError::Tls)?;
+    Ok(settings)
+}
+
 /// Builds everything that `config` asks for, except that it binds no socket.
 ///
 /// # Errors
 /// Everything that cannot be built, and why.
 pub fn check(config: &Config) -> Result<Checked, BuildError> {
     let built = Blueprint::build(config.clone(), None)?;
+    admin_tls(config)?;
     let certificates = built.tls.certificates().to_vec();
     Ok(Checked { certificates, warnings: built.warnings })
 }

@@ -179,7 +179,7 @@ impl Driver {
     fn wake_at(&self) -> Option<Instant> {
         let times = [
             self.failover.wake_at(),
-            self.succession.as_ref().map(|succession| succession.until),
+            self.succession.as_ref().and_then(|succession| succession.until),
             self.settlements.wake_at(),
             self.failover.wants_in_flight().then(|| Instant::now() + LOOK_EVERY),
             self.latest.as_ref().map(|latest| latest.look_at),

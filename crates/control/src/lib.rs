@@ -22,7 +22,7 @@ mod takeover;
 mod tls;
 mod watch;
 
-pub use blueprint::{BuildError, Checked, check};
+pub use blueprint::{BuildError, Checked, admin_tls, check};
 pub use command::{Command, CommandError, Done, Moved, Operator, Preview, ProbeShown};
 pub use events::{Event, Kind};
 pub use handle::{Control, HistoryQuery, ListeningOn, ReloadError, Reloaded, Source, StartError};
@@ -31,7 +31,8 @@ pub use status::{
     BackendStatus, Drift, DrillStatus, FailbackStatus, LastProbe, Load, ProcessStatus, Scheduled,
     ServiceStatus, Since, Status, Switching, Until, admin_word, health_word, reason_word,
 };
-// What a status and a command are made of.
+// What a status, a command and the admin side are made of.
 pub use routing::failover::{AdminState, Health, Reason};
+pub use rustls::ServerConfig;
 pub use takeover::{Inherited, Offer, TakeoverError, ask, offer};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};

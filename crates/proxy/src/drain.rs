@@ -16,9 +16,9 @@ use crate::service::Service;
 use crate::spec::{Drain, Leave, ServiceId};
 use crate::worker::Worker;
 
-/// How long what was cut may take to be gone: each needs a wake-up. After the first time, its
-/// connection is cut; after the second, something is wrong.
-const CUT_WITHIN: Duration = Duration::from_millis(200);
+/// How long what was cut may take to be gone: each needs a wake-up. After the first time it is cut the
+/// hard way; after the second, something is wrong.
+const CUT_WITHIN: Duration = Duration::from_millis(300);
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The drains of a service that are under way.
@@ -111,7 +111,7 @@ async fn empty(
         cut = flights.cut(service);
         service.cells.cut.add(cut as u64);
         if timeout(CUT_WITHIN, under_way.wait(&flights)).await.is_err() {
-            flights.cut_clients(service);
+            flights.cut_hard(service);
         }
         if timeout(GONE_WITHIN, under_way.wait(&flights)).await.is_err() {
             tracing::error!(service = %service.spec().name, "requests could not be cut");

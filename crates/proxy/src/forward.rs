@@ -199,14 +199,7 @@ impl Job {
                         return Err(Failure::BadGateway);
                     }
                 }
-                Lost::Malformed => return Err(Failure::BadAnswer),
-                Lost::Unable => return Err(Failure::NotImplemented),
-                Lost::BodyTooLarge => return Err(Failure::ContentTooLarge),
-                Lost::Expired => return Err(Failure::GatewayTimeout),
-                Lost::ClientStalled => return Err(Failure::RequestTimeout),
-                Lost::BodyBroken => {
-                    return Err(Failure::BadRequest("the body is malformed or broke off"));
-                }
+                Lost::Failed(failure) => return Err(failure),
             }
             if self.tagged.is_some() {
                 return Err(Failure::NobodyActive);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use connect::ConnectError;
 
+use crate::answer::Failure;
 use crate::spec::Symptom;
 
 /// Why an attempt brought no response head.
@@ -18,22 +19,12 @@ pub(crate) enum Lost {
     Refused,
     /// The backend cannot have seen the request.
     Unsent,
-    /// The backend's answer cannot be understood in one way only.
-    Malformed,
     /// The connection broke after the request, or part of it, was sent.
     Broken,
     /// The backend was left while it was silent.
     Abandoned,
-    /// The backend was silent for too long.
-    Expired,
-    /// The client did not send what it announced.
-    ClientStalled,
-    /// The client's body broke off, or is not what it was announced to be.
-    BodyBroken,
-    /// The client's body is larger than allowed.
-    BodyTooLarge,
-    /// The backend cannot do what is asked for.
-    Unable,
+    /// There is no use in asking (again).
+    Failed(Failure),
 }
 
 /// How long a request that a backend refused for the moment waits before it is sent there again: long

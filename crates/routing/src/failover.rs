@@ -167,8 +167,14 @@ impl Failover {
         }
 
         self.let_go(out);
+        let epoch = self.epoch;
         let (to, reason) = self.target(reloaded);
         self.proceed(to, reason, acknowledged, out);
+        if self.epoch != epoch {
+            // Whoever serves again after a restart or a drill may have to fail back at once.
+            let (to, reason) = self.target(false);
+            self.proceed(to, reason, None, out);
+        }
         self.in_flight = None;
         self.pinned &= self.active_is_eligible();
 

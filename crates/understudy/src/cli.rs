@@ -172,6 +172,10 @@ pub(crate) struct Run {
     /// What to log, for example `debug` or `control=debug,info`; RUST_LOG otherwise.
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+    /// Take over from the running process without losing a request, if there is one. It is asked at
+    /// its Unix socket (`admin.socket`); SIGUSR2 to it does the same.
+    #[arg(long)]
+    pub(crate) takeover: bool,
 }
 
 const RUN_USAGE: &str = "understudy run -c FILE [OPTIONS]
@@ -218,6 +222,9 @@ pub(crate) struct Flags {
     /// Where to answer /metrics, /status, /livez and /readyz [default: 127.0.0.1:9900].
     #[arg(long, value_name = "ADDRESS", conflicts_with = "file")]
     pub(crate) admin: Option<String>,
+    /// The folder in which decisions survive a restart [default: none].
+    #[arg(long, value_name = "FOLDER", conflicts_with = "file")]
+    pub(crate) state_dir: Option<String>,
     /// How many threads forward requests [default: one per core].
     #[arg(long, value_name = "COUNT", conflicts_with = "file")]
     pub(crate) workers: Option<String>,
@@ -233,7 +240,7 @@ impl Flags {
             health_path: self.health_path.clone(),
             failback_after: self.failback_after.clone(),
             admin: self.admin.clone(),
-            state_dir: None,
+            state_dir: self.state_dir.clone(),
             workers: self.workers.clone(),
         };
         flags.to_yaml()

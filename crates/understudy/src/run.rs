@@ -1,20 +1,26 @@
 //! `understudy run`: wires everything together, and takes it apart again on a signal.
 
-use std::future::pending;
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use config::model::Config;
 use control::{BuildError, Control, Source, StartError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use self::doors::Doors;
+use self::inherit::Wish;
+use self::signals::{Reason, Reloads, Signals};
 use crate::cli::Run;
 use crate::files::{Failure, Text, print};
 use crate::logs;
+
+mod doors;
+mod inherit;
+mod service_manager;
+mod signals;
+mod upgrade;
 
 pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
     let text = match &args.file {
@@ -27,50 +33,67 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
     }
     logs::init(args.log.as_deref())?;
     raise_open_files(&config);
+    let wish = Wish::of(args.takeover, &config)?;
     // Control gets the main thread; each worker has a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = Source { file: text.name, base: text.base, path: text.file.clone() };
     let file = text.file.map(|file| (file, text.text));
-    runtime.block_on(serve(config, source, file))
+    runtime.block_on(serve(config, source, file, wish))
 }
 
-/// Runs until a signal, then lets running requests finish. `file` is what to follow, and what it said.
+/// Runs until a signal or a successor, then lets running requests finish. `file` is what to follow, and
+/// what it said.
 async fn serve(
     config: Config,
     source: Source,
     file: Option<(PathBuf, String)>,
+    wish: Wish,
 ) -> Result<ExitCode, Failure> {
-    let mut stops = Stops::new()?;
+    let mut signals = Signals::new()?;
     let reloads = Reloads::new(file)?;
-    let admin = config.admin.address.map(bind_admin).transpose()?;
-    let control = Control::start(config, source).await?;
-    announce(&control, admin.as_ref())?;
+    let mut inherited = wish.inherit(&config)?;
+    let doors = Doors::open(&config, &mut inherited)?;
+    let control = Control::start(config, source, inherited).await?;
+    let offer = doors.offer(&control);
+    announce(&control, &doors)?;
+    service_manager::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 
     let reloading = tokio::spawn(reloads.run(control.clone()));
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
-    let admin = admin.map(|listener| {
-        let stop = async { drop(admin_stopped.await) };
-        let endpoints = vec![admin::Endpoint::Tcp(listener)];
-        let settings = admin::Settings::default();
-        tokio::spawn(admin::serve(endpoints, settings, control.clone(), stop))
-    });
+    let admin = doors.serve(control.clone(), async { drop(admin_stopped.await) });
+    let admin = tokio::spawn(admin);
 
-    tracing::info!(signal = stops.next().await, "stopping: running requests may finish");
+    let reason = tokio::select! {
+        reason = signals.next() => reason,
+        () = control.until_succeeded() => Reason::Succeeded,
+    };
     reloading.abort();
-    // Metrics and readiness are answered until the last request is done.
-    let cut_off = tokio::select! {
-        cut_off = control.shut_down() => cut_off,
-        signal = stops.next() => {
-            tracing::warn!(signal, "asked twice: ending at once");
-            std::process::exit(1);
+    let (stop_admin, ending) = match reason {
+        // The other process answers from now on.
+        Reason::Succeeded => {
+            tracing::info!("another process has taken over: running requests may finish");
+            drop(stop_admin);
+            (None, control.retire().await)
+        }
+        Reason::Signal(signal) => {
+            service_manager::stopping();
+            tracing::info!(signal, "stopping: running requests may finish");
+            // Metrics and readiness are answered until the last request is done.
+            let cut_off = tokio::select! {
+                cut_off = control.shut_down() => cut_off,
+                signal = signals.stop() => {
+                    tracing::warn!(signal, "asked twice: ending at once");
+                    std::process::exit(1);
+                }
+            };
+            (Some(stop_admin), cut_off)
         }
     };
     drop(stop_admin);
-    if let Some(admin) = admin {
-        admin.await.context("the admin listener panicked").map_err(Failure::Other)??;
-    }
-    tracing::info!(cut_off, "stopped");
+    admin.await.context("the admin side panicked").map_err(Failure::Other)??;
+    drop(offer);
+    tracing::info!(cut_off = ending, "stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,23 +120,16 @@ const RESERVED_FILES: u64 = 200;
 
 /// Says on standard output where clients and operators find us. For whoever started us and waits
 /// for it; nobody needs to listen.
-fn announce(control: &Control, admin: Option<&TcpListener>) -> io::Result<()> {
+fn announce(control: &Control, doors: &Doors) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for listening in control.listening().iter() {
         let _ = writeln!(out, "listening on {}", listening.local);
     }
-    if let Some(admin) = admin {
-        let _ = writeln!(out, "admin on {}", admin.local_addr()?);
+    for address in doors.addresses()? {
+        let _ = writeln!(out, "admin on {address}");
     }
     let _ = out.flush();
     Ok(())
-}
-
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        let error = BuildError::Bind { address: address.into(), why: error };
-        Failure::Other(anyhow!("{error} (for `admin`)"))
-    })
 }
 
 impl From<StartError> for Failure {
@@ -124,56 +140,9 @@ impl From<StartError> for Failure {
             }
             StartError::Build(BuildError::Bind { .. })
             | StartError::Workers(_)
-            | StartError::Lost(_) => Self::Other(error.into()),
-        }
-    }
-}
-
-/// The signals that ask us to end.
-struct Stops {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stops {
-    fn new() -> io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            Some(()) = self.terminate.recv() => "SIGTERM",
-            Some(()) = self.interrupt.recv() => "SIGINT",
-            else => pending().await,
-        }
-    }
-}
-
-/// Reasons to reload.
-enum Reloads {
-    File(Box<control::Follow>),
-    /// The config is in no file: SIGHUP has nothing to read, but must not end us either.
-    Never(Signal),
-}
-
-impl Reloads {
-    fn new(file: Option<(PathBuf, String)>) -> io::Result<Self> {
-        Ok(match file {
-            Some((file, loaded)) => Self::File(Box::new(control::follow(&file, loaded)?)),
-            None => Self::Never(signal(SignalKind::hangup())?),
-        })
-    }
-
-    async fn run(self, control: Control) {
-        match self {
-            Self::File(follow) => follow.run(control).await,
-            Self::Never(mut hangups) => {
-                while hangups.recv().await.is_some() {
-                    tracing::warn!("SIGHUP: the config is in no file, nothing to reload");
-                }
-            }
+            | StartError::Lost(_)
+            | StartError::InUse(_)
+            | StartError::Takeover(_) => Self::Other(error.into()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a request says, or the problem with it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use crate::problem::{Kind, Problem};
@@ -105,15 +107,22 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|error| {
-        let kind = match error.classify() {
-            serde_json::error::Category::Data => Kind::Invalid,
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => Kind::Malformed,
-        };
-        Problem::new(kind, format!("body: {error}"))
-    })
+    let problem = |kind, why: &dyn Display| Problem::new(kind, format!("body: {why}"));
+    let value = serde_json::from_slice(bytes).map_err(|error| problem(Kind::Malformed, &error))?;
+    // serde would take the values of a structure's fields in order, too.
+    if has_list(&value) {
+        return Err(problem(Kind::Invalid, &"nothing here is a list"));
+    }
+    // From the text again, so that a key that is there twice is noticed, and a line can be named.
+    serde_json::from_slice(bytes).map_err(|error| problem(Kind::Invalid, &error))
+}
+
+fn has_list(value: &Value) -> bool {
+    match value {
+        Value::Array(_) => true,
+        Value::Object(fields) => fields.values().any(has_list),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// A reason, fit for one line of a log.
@@ -167,6 +176,9 @@ mod tests {
     fn what_is_not_json_is_malformed_and_what_does_not_fit_is_invalid() {
         let parse = |text: &str| status(parse::<request::Switchover>(text.as_bytes()));
         assert_eq!(parse(r#"{"to": "b"}"#), None);
+        let listed =
+            super::parse::<request::Drill>(br#"{"length_seconds": 5, "tag": ["X-Drill"]}"#);
+        assert_eq!(status(listed), Some(422));
         for malformed in ["{", "{]", "\u{feff}{}", "nothing"] {
             assert_eq!(parse(malformed), Some(400), "{malformed}");
         }
@@ -179,6 +191,7 @@ mod tests {
             r#"{"to": "b", "to": "b"}"#,
             r#"{"to": "b", "at": "soon"}"#,
             r#"{"to": "b", "dry_run": null}"#,
+            r#"["b"]"#,
         ] {
             assert_eq!(parse(invalid), Some(422), "{invalid}");
         }

@@ -53,11 +53,11 @@ fn by_itself(conditions: &Conditions, service: &Service) -> String {
         passes => Some(format!("once {passes} probes of it have passed in a row")),
     };
     let in_flight = in_flight_below.map(|below| match below {
-        1 => "while no request is in flight".to_owned(),
-        below => format!("while fewer than {below} requests are in flight"),
+        1 => "only while no request is in flight".to_owned(),
+        below => format!("only while fewer than {below} requests are in flight"),
     });
     let window =
-        service.failback_window.as_ref().map(|window| format!("only in the window {window}"));
+        service.failback_window.as_ref().map(|window| format!("only in this window: {window}"));
     let further: Vec<String> = [passes, in_flight, window]
         .into_iter()
         .flatten()
@@ -77,9 +77,9 @@ fn by_itself(conditions: &Conditions, service: &Service) -> String {
 pub(super) fn moving(service: &Service) -> String {
     let overlap = match service.policy.exclusive {
         None => "A move is overlap-free for new requests only: none begins at the old active once one has begun at the new one, but those under way may finish there.".to_owned(),
-        Some(Exclusive { drain }) if drain.is_zero() => "Moves are exclusive, no two backends ever work on requests at once: at every move all requests at the old active are cut.".to_owned(),
+        Some(Exclusive { drain }) if drain.is_zero() => "Moves are exclusive, no two backends ever work on requests at once: at every move all requests at the old active are cut, though it may go on with what was cut.".to_owned(),
         Some(Exclusive { drain }) => format!(
-            "Moves are exclusive, no two backends ever work on requests at once: at every move new requests wait while the old active finishes, up to {}, then the rest is cut.",
+            "Moves are exclusive, no two backends ever work on requests at once: at every move new requests wait while the old active finishes, up to {}; then the rest is cut, though it may go on with what was cut.",
             show_duration(drain)
         ),
     };

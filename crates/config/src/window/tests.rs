@@ -163,9 +163,9 @@ fn in_the_words_of_people() {
         ("0 2 * * mon-wed", "Mondays, Tuesdays and Wednesdays at 02:00 for 2h (Europe/Madrid)"),
         ("0 2 * * *", "every day at 02:00 for 2h (Europe/Madrid)"),
         ("0 2 * * 0-7", "every day at 02:00 for 2h (Europe/Madrid)"),
-        ("0 2 L * *", "at 02:00, on the last day of the month for 2h (Europe/Madrid)"),
-        ("0 2 * * sat#1", "at 02:00, on the 1st Saturday of the month for 2h (Europe/Madrid)"),
-        ("0 2 * 6 sat", "at 02:00, on Saturday, in June for 2h (Europe/Madrid)"),
+        ("0 2 L * *", "at 02:00, on the last day of the month, for 2h (Europe/Madrid)"),
+        ("0 2 * * sat#1", "at 02:00, on the 1st Saturday of the month, for 2h (Europe/Madrid)"),
+        ("0 2 * 6 sat", "at 02:00, on Saturday, in June, for 2h (Europe/Madrid)"),
     ] {
         assert_eq!(window(pattern, 120, MADRID).to_string(), expected);
     }

@@ -18,8 +18,9 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Succession {
     backends: Vec<BackendId>,
     policy: Policy,
-    /// When it takes place whatever is known.
-    pub(super) until: Instant,
+    /// When it takes place whatever is known; `None`: it has, and the move that follows from it is
+    /// still under way.
+    pub(super) until: Option<Instant>,
     done: oneshot::Sender<()>,
 }
 
@@ -49,7 +50,7 @@ impl Driver {
         self.window = Window::new(plan.settings.failback_window.clone());
         self.settings = plan.settings;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
-        let until = Instant::now() + patience;
+        let until = Some(Instant::now() + patience);
         self.succession = Some(Succession { backends, policy, until, done });
     }
 
@@ -82,20 +83,29 @@ impl Driver {
             && next.backends.iter().all(|id| health(*id) != Some(Health::Unknown))
     }
 
-    /// Completes the new plan once its backends have been checked: those that it leaves out go.
+    /// Puts the new plan in place once its backends have been checked; those that it leaves out go when
+    /// the traffic has left them.
     pub(super) async fn succeed(&mut self) {
         let Some(next) = &self.succession else { return };
-        if !self.is_checked(next) && Instant::now() < next.until {
+        if let Some(until) = next.until {
+            if !self.is_checked(next) && Instant::now() < until {
+                return;
+            }
+            let (backends, policy) = (next.backends.clone(), next.policy.clone());
+            self.step(Input::Reconfigure { backends, policy }).await;
+        }
+        let status = self.failover.status();
+        let Some(mut next) = self.succession.take() else { return };
+        next.until = None;
+        let has_left = status.active.is_none_or(|active| next.backends.contains(&active));
+        if status.switch.is_some() || !has_left {
+            self.succession = Some(next);
             return;
         }
-        let Some(Succession { backends, policy, done, .. }) = self.succession.take() else {
-            return;
-        };
-        self.step(Input::Reconfigure { backends: backends.clone(), policy }).await;
         // Those that are gone were still needed for the record of the move.
-        self.backends.retain(|id, _| backends.contains(id));
+        self.backends.retain(|id, _| next.backends.contains(id));
         self.board.publish_decision(self.id, self.status());
-        let _ = done.send(());
+        let _ = next.done.send(());
     }
 
     /// Has these backends watched. One that stays keeps everything known of it; its prober is

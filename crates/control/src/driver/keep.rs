@@ -111,10 +111,13 @@ impl Driver {
     }
 
     /// Writes down what must not be forgotten, before it is acted upon. A disk that does not take it
-    /// stops nothing: it is said, and tried again.
+    /// stops nothing: it is said, and tried again; nor does one that is slow hold up the traffic.
     pub(super) async fn keep(&mut self) {
-        let saved = self.saved();
-        self.board.keep(Write::Service(self.name.clone(), saved)).await;
+        let write = Write::Service(self.name.clone(), self.saved());
+        let board = self.board.clone();
+        let kept = tokio::spawn(async move { board.keep(write).await });
+        // It goes on writing after that; the store bounds how long.
+        let _ = tokio::time::timeout(KEPT_WITHIN, kept).await;
     }
 
     /// All that must not be forgotten.
@@ -155,6 +158,9 @@ impl Driver {
         Some(Clock::wake_for(super::clock::from_ms(scheduled.at_ms)))
     }
 }
+
+/// How long the traffic waits for the disk.
+const KEPT_WITHIN: Duration = Duration::from_millis(250);
 
 /// How late an ordered move may be and still be made: later, whoever ordered it is not looking any
 /// more.

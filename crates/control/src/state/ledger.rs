@@ -247,3 +247,51 @@ impl Event {
         Self { service, json }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_while_it_is_written_is_written_again() {
+        let mut ledger = Ledger::new(Content::default(), ON_DISK);
+        let service = |epoch| {
+            let saved = SavedService { epoch, ..SavedService::default() };
+            vec![Write::Service("web".into(), saved)]
+        };
+        ledger.apply(service(1));
+        let first = ledger.batch(false);
+        ledger.apply(service(2));
+        ledger.saved(&first);
+        assert!(ledger.has_unsaved());
+        let second = ledger.batch(false);
+        let epochs = |batch: &Batch| {
+            batch
+                .services
+                .iter()
+                .map(|(_, saved)| saved.as_ref().map(|saved| saved.epoch))
+                .collect()
+        };
+        let (first, epochs_now): (Vec<_>, Vec<_>) = (epochs(&first), epochs(&second));
+        assert_eq!((first, epochs_now), (vec![Some(1)], vec![Some(2)]));
+        ledger.saved(&second);
+        assert!(!ledger.has_unsaved());
+        ledger.apply(vec![Write::Forget("web".into())]);
+        assert_eq!(epochs(&ledger.batch(false)), vec![None]);
+    }
+
+    #[test]
+    fn an_update_of_what_is_on_the_disk_is_no_secret() {
+        let mut ledger = Ledger::new(Content::default(), ON_DISK);
+        let shown = |ledger: &Ledger| ledger.incidents(.., false).count();
+        ledger.apply(vec![Write::Incident(1, "{}".into())]);
+        assert_eq!(shown(&ledger), 0);
+        let batch = ledger.batch(false);
+        ledger.apply(vec![Write::Incident(1, "[]".into())]);
+        assert_eq!(shown(&ledger), 0);
+        ledger.saved(&batch);
+        assert_eq!(shown(&ledger), 1);
+        ledger.apply(vec![Write::Incident(1, "{}".into())]);
+        assert_eq!(shown(&ledger), 1);
+    }
+}

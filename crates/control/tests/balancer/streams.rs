@@ -107,13 +107,14 @@ async fn move_back(control: &Control) {
     timeout(PATIENCE, ordered).await.expect("a moves back in time");
 }
 
-/// Waits for what became of streams: how many there were, how many were closed.
+/// Waits for what became of streams: the place of their move among all moves, how many there were, how
+/// many were closed.
 async fn settled(control: &Control) -> (u64, usize, u64) {
     let event = async {
         loop {
             let figures = control.events(0).into_iter().find_map(|event| {
                 let Kind::StreamsSettled { epoch, left, closed } = event.kind else { return None };
-                Some((epoch, left, closed))
+                Some((epoch - before_first_move(control), left, closed))
             });
             match figures {
                 Some(figures) => return figures,
@@ -122,6 +123,15 @@ async fn settled(control: &Control) -> (u64, usize, u64) {
         }
     };
     timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("{:#?}", control.events(0)))
+}
+
+/// The epoch of the time before this process.
+fn before_first_move(control: &Control) -> u64 {
+    let first = control.events(0).into_iter().find_map(|event| {
+        let Kind::ActiveChanged { epoch, .. } = event.kind else { return None };
+        Some(epoch)
+    });
+    first.expect("a move") - 1
 }
 
 /// How many streams the latest move left behind.
@@ -170,8 +180,8 @@ async fn what_is_kept_goes_on_after_a_failover_and_an_ordered_move_closes_it() {
     let mut closed = Download::start(&control).await;
     order(&control, switchover("b")).await.unwrap();
     closed.end().await;
-    let (epoch, left, closed) = settled(&control).await;
-    assert_eq!((epoch, left, closed), (4, 2, 2), "the one that was kept is at `a`, too");
+    let (place, left, closed) = settled(&control).await;
+    assert_eq!((place, left, closed), (4, 2, 2), "the one that was kept is at `a`, too");
     kept.end().await;
 }
 

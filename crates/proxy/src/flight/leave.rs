@@ -112,12 +112,16 @@ impl Flights {
         cut.count()
     }
 
-    /// What has been cut and is not gone goes with its client's connection: it may have moved on just
-    /// then, and not be looked at again because its client takes nothing.
-    pub(crate) fn cut_clients(&self, service: &Rc<Service>) {
+    /// Cuts what has been cut and is not gone: of HTTP/1.1 with its client's connection. It may have moved
+    /// on just then, and not be looked at again because its client takes nothing.
+    pub(crate) fn cut_hard(&self, service: &Rc<Service>) {
         for (_, entry) in self.entries.borrow().iter() {
-            if entry.is_at_backend_of(service) {
-                entry.client.cut();
+            if !entry.is_at_backend_of(service) {
+                continue;
+            }
+            match entry.client.protocol() {
+                Protocol::Http1 => entry.client.cut(),
+                Protocol::Http2 => entry.leave_signal(Signal::Close),
             }
         }
     }

@@ -46,7 +46,7 @@ impl Job {
             Poll::Ready(opened) => Poll::Ready(Ok(opened)),
             Poll::Pending => match self.flight.signal() {
                 Signal::Abandon => Poll::Ready(Err(Lost::Unsent)),
-                Signal::Expired => Poll::Ready(Err(Lost::Expired)),
+                Signal::Expired => Poll::Ready(Err(Lost::Failed(Failure::GatewayTimeout))),
                 Signal::None | Signal::Close => Poll::Pending,
             },
         })
@@ -79,13 +79,13 @@ impl Job {
     ) -> Result<ResponseHead, Lost> {
         self.flight.enter(Phase::Awaiting, Some(backend), since);
         if !exchange.may_switch(&self.head) {
-            return Err(Lost::Unable);
+            return Err(Lost::Failed(Failure::NotImplemented));
         }
         let (client, source) = (&self.client.known, self.source.as_ref());
         let (epoch, stamp) = (self.service.epoch(), self.service.stamp());
         let stamp = stamp.as_deref();
         if !backend.with_url(|url| exchange.begin(&self.head, client, url, source, stamp)) {
-            return Err(Lost::Unable);
+            return Err(Lost::Failed(Failure::NotImplemented));
         }
         let outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere, or the epoch change: opening
@@ -156,7 +156,7 @@ impl Job {
             Broken::Io(_) | Broken::Reset(_) => Lost::Broken,
             Broken::Malformed(malformed) => {
                 self.service.complain(backend, malformed);
-                Lost::Malformed
+                Lost::Failed(Failure::BadAnswer)
             }
         }
     }
@@ -167,9 +167,11 @@ impl Job {
             Signal::None => Poll::Pending,
             // The time it had at a backend that has been left is over.
             Signal::Close if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
-            Signal::Close => Poll::Ready(Err(Lost::Expired)),
-            Signal::Expired if self.flight.awaits_client() => Poll::Ready(Err(Lost::ClientStalled)),
-            Signal::Expired => Poll::Ready(Err(Lost::Expired)),
+            Signal::Close => Poll::Ready(Err(Lost::Failed(Failure::GatewayTimeout))),
+            Signal::Expired if self.flight.awaits_client() => {
+                Poll::Ready(Err(Lost::Failed(Failure::RequestTimeout)))
+            }
+            Signal::Expired => Poll::Ready(Err(Lost::Failed(Failure::GatewayTimeout))),
             Signal::Abandon if self.may_repeat() => Poll::Ready(Err(Lost::Abandoned)),
             Signal::Abandon => {
                 // It may be carried out over there even now. All that is left is to wait a little.
@@ -191,8 +193,9 @@ impl Job {
     fn body_lost(&self) -> Option<Lost> {
         let source = self.source.as_ref()?;
         if source.is_too_large() {
-            return Some(Lost::BodyTooLarge);
+            return Some(Lost::Failed(Failure::ContentTooLarge));
         }
-        source.is_broken().then_some(Lost::BodyBroken)
+        let broken = Failure::BadRequest("the body is malformed or broke off");
+        source.is_broken().then_some(Lost::Failed(broken))
     }
 }

@@ -208,3 +208,6 @@ impl std::fmt::Debug for Driver {
         f.debug_struct("Driver").field("ended", &self.ended.get()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,8 @@ fn idle_clients_have_time_for_one_more_request() {
     let stream = http2.send_get("/slow");
     a.journal.await_requests(5);
     rig.await_metric("listener_connections", 5.0);
-    let retiring = thread::spawn(move || rig.retire(Duration::from_secs(2), 6 * PATIENCE));
+    let (begun, linger) = (Instant::now(), Duration::from_secs(2));
+    let retiring = thread::spawn(move || rig.retire(linger, 6 * PATIENCE));
     until("the socket to be closed", || TcpStream::connect(address).is_err());
     until("GOAWAY", || http2.is_sent_away());
     for client in [&mut idle, &mut fresh] {
@@ -146,6 +147,7 @@ fn idle_clients_have_time_for_one_more_request() {
         assert!(client.is_closed());
     }
     assert!(silent.is_closed());
+    assert!(begun.elapsed() >= linger, "it could have been about to send");
     assert!(!retiring.is_finished(), "what runs finishes");
     gate.open();
     let answer = slow.answer();

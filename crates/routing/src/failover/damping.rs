@@ -45,7 +45,8 @@ impl Failover {
     pub(super) fn count_switch(&mut self, out: &mut Vec<Effect>) {
         let Some(rule) = self.policy.lock else { return };
         self.recent.push(self.now);
-        if self.recent_switches() >= rule.switches as usize {
+        self.trim_recent();
+        if self.recent_switches() >= rule.switches.max(1) as usize {
             self.lock(out);
         }
     }
@@ -63,14 +64,15 @@ impl Failover {
             self.failed_back = None;
             self.flaps = 0;
         }
-        match self.policy.lock {
-            Some(rule) => {
-                self.recent.retain(|&at| now < after(at, rule.within));
-                let most = rule.switches.max(1) as usize;
-                self.recent.drain(..self.recent.len().saturating_sub(most));
-            }
-            None => self.recent.clear(),
-        }
+        self.trim_recent();
+    }
+
+    /// Keeps no more than the lock rule needs.
+    fn trim_recent(&mut self) {
+        let Some(rule) = self.policy.lock else { return self.recent.clear() };
+        let (now, most) = (self.now, rule.switches.max(1) as usize);
+        self.recent.retain(|&at| now < after(at, rule.within));
+        self.recent.drain(..self.recent.len().saturating_sub(most));
     }
 
     /// When the hold-down falls back to its base.

@@ -99,7 +99,7 @@ impl Failover {
     #[must_use]
     pub fn wants_in_flight(&self) -> bool {
         let only_that = |b| matches!(self.blockers(b)[..], [Blocker::InFlight { .. }]);
-        self.higher().any(only_that)
+        self.switching.under_way.is_none() && self.higher().any(only_that)
     }
 
     /// Rule 4: whom to fail back to now. Of several the highest priority wins.

@@ -122,7 +122,8 @@ impl Failover {
                 | Effect::Rejected { .. } => {}
             }
         }
-        assert!(turns <= 1, "I10: one move, hold or release a step");
+        assert!(turns <= 1 + moves, "I10: one move, hold or release a step, or a hold after it");
+        assert!(moves <= 1, "I10: one move a step");
         assert_eq!(self.epoch, before.epoch + moves, "I10: the epoch counts the moves");
         let changed = before.active != self.active;
         assert_eq!(changed, moves > 0, "I10: no move goes untold");
@@ -137,8 +138,9 @@ impl Failover {
             assert!(self.wake_at().is_some_and(|at| at <= switch.until), "I13: of which we wake");
             let strict = self.policy.exclusive.is_some();
             assert!(!strict || switch.drain.is_some(), "I13: an exclusive one drains");
+            let ordered = self.order.is_some() || self.drill.is_some();
             assert!(
-                self.switching.paused_until.is_none() || !switch.planned || self.order.is_some(),
+                self.switching.paused_until.is_none() || !switch.planned || ordered,
                 "I14: the rules begin nothing planned during a pause"
             );
         }

@@ -97,7 +97,7 @@ pub enum Effect {
         /// The number of this change; one more than the last.
         epoch: u64,
     },
-    /// A move is coming: have every worker start no more requests, then say [`Input::Held`]. A later
+    /// A move is coming, in rare cases right after another in the same step: have every worker start no more requests, then say [`Input::Held`]. A later
     /// one takes the place of an earlier one.
     Hold {
         /// The number to answer with.

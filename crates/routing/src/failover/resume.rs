@@ -61,8 +61,7 @@ impl Failover {
         resumed.epoch = saved.epoch;
         resumed.locked = saved.locked;
         resumed.flaps = if resumed.policy.damping.window.is_zero() { 0 } else { saved.flaps };
-        let failed_back = saved.failed_back.filter(|(id, _)| known(id));
-        resumed.failed_back = failed_back.and_then(|(id, age)| Some((id, ago(age)?)));
+        resumed.failed_back = saved.failed_back.and_then(|(id, age)| Some((id, ago(age)?)));
         resumed.recent = saved.switches.into_iter().filter_map(ago).collect();
         for (id, admin) in saved.admin {
             if let Some(backend) = resumed.backends.iter_mut().find(|b| b.id == id) {

@@ -5,5 +5,5 @@
 
 mod scenarios;
 mod script;
-//mod second_opinion;
-//mod simulation;
+mod second_opinion;
+mod simulation;

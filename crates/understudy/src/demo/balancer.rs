@@ -107,7 +107,7 @@ services:
       http: {{ path: {HEALTH_PATH}, status: 200 }}
     # So short only because nobody wants to wait in a demo, and because it is fun to do it again.
     failback: {{ auto: {{ hold_down: {hold_down}ms, damping_window: 1s }} }}
-admin: {{ address: "{admin}" }}
+admin: {{ address: "{admin}", socket: off }}
 shutdown_timeout: 300ms
 "#
     )

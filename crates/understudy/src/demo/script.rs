@@ -138,14 +138,14 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
             }
         }
         Kind::HealthChanged { .. }
-        | Kind::StreamsSettled { .. }
-        | Kind::AdminChanged { .. }
         | Kind::CalledOff { .. }
         | Kind::Verified { .. }
         | Kind::DrillBegan { .. }
         | Kind::DrillEnded { .. }
         | Kind::Ordered { .. }
         | Kind::State { .. }
+        | Kind::StreamsSettled { .. }
+        | Kind::AdminChanged { .. }
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }

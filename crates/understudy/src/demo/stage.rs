@@ -213,21 +213,15 @@ fn wait_for_an_active(balancer: &Balancer) -> anyhow::Result<()> {
 /// An event in one short line.
 fn describe(event: &Event) -> (Tone, String) {
     match &event.kind {
-        Kind::ActiveChanged { from, to, reason, epoch, took, .. } => {
+        Kind::ActiveChanged { from, to, reason, took, .. } => {
             let reason = reason_word(*reason);
             let after = took
                 .map(|took| format!(", {} after the first sign", short(took)))
                 .unwrap_or_default();
             match (from, to) {
-                (Some(from), Some(to)) => {
-                    (Tone::Moved, format!("{from} -> {to}: {reason}, epoch {epoch}{after}"))
-                }
-                (None, Some(to)) => {
-                    (Tone::Moved, format!("all traffic to {to}: {reason}, epoch {epoch}{after}"))
-                }
-                (_, None) => {
-                    (Tone::Bad, format!("nobody is left, requests wait: {reason}, epoch {epoch}"))
-                }
+                (Some(from), Some(to)) => (Tone::Moved, format!("{from} -> {to}: {reason}{after}")),
+                (None, Some(to)) => (Tone::Moved, format!("all traffic to {to}: {reason}{after}")),
+                (_, None) => (Tone::Bad, format!("nobody is left, requests wait: {reason}")),
             }
         }
         Kind::StreamsSettled { left, closed, .. } => {
@@ -242,13 +236,13 @@ fn describe(event: &Event) -> (Tone, String) {
             }
             Health::Unknown => (Tone::Plain, format!("{backend} is unknown")),
         },
-        Kind::AdminChanged { .. }
-        | Kind::CalledOff { .. }
+        Kind::CalledOff { .. }
         | Kind::Verified { .. }
         | Kind::DrillBegan { .. }
         | Kind::DrillEnded { .. }
         | Kind::Ordered { .. }
         | Kind::State { .. }
+        | Kind::AdminChanged { .. }
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }

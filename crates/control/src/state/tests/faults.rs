@@ -279,6 +279,23 @@ async fn a_file_that_goes_away_is_written_anew() {
 }
 
 #[tokio::test]
+async fn a_file_that_goes_away_from_a_disk_that_fails_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (Opened { store, .. }, disk) = open_on(folder.path(), PATIENCE);
+    commit(&store, vec![service("web", 1), event(1, "web"), incident(1)]).await;
+    disk.fails.store(true, Ordering::Relaxed);
+    store.commit(vec![event(2, "web")]).await.unwrap_err();
+    fs::remove_file(file(folder.path())).unwrap();
+    disk.fails.store(false, Ordering::Relaxed);
+    well(&store).await;
+    store.close().await.unwrap();
+    let Opened { store, services, .. } = open(folder.path());
+    assert_eq!(services["web"], saved(1));
+    assert_eq!(numbers(&store.events_after(0, None, 9)), [1, 2]);
+    assert_eq!(numbers(&store.incidents(9)), [1]);
+}
+
+#[tokio::test]
 async fn a_folder_that_goes_away_and_comes_back() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("state");

@@ -26,9 +26,17 @@ async fn remembered() -> TempDir {
 
 fn is_all(opened: &Opened) -> bool {
     let services = [("db".to_owned(), saved(3)), ("web".to_owned(), saved(20))];
+    let as_written = |entry: &Entry| match event(entry.number, "web") {
+        Write::Event(number, json) => *entry == Entry { number, json },
+        Write::Service(..) | Write::Forget(_) | Write::Incident(..) => false,
+    };
+    let events = opened.store.events_after(0, None, 99);
+    let incidents = opened.store.incidents(99);
     opened.services == services.into()
-        && numbers(&opened.store.events_after(0, None, 99)).into_iter().eq(1..=20)
-        && opened.store.incidents(99).len() == 20
+        && numbers(&events).into_iter().eq(1..=20)
+        && events.iter().all(as_written)
+        && numbers(&incidents).into_iter().eq((1..=20).rev())
+        && incidents.iter().all(|it| *it.json == *format!(r#"{{"id":{}}}"#, it.number))
 }
 
 fn is_nothing(opened: &Opened) -> bool {
@@ -242,11 +250,20 @@ async fn a_file_with_any_byte_damaged_is_whole_or_set_aside() {
 async fn damaged_at_random(mut random: fastrand::Rng) {
     let folder = remembered().await;
     let bytes = fs::read(file(folder.path())).unwrap();
+    // Half of the file is nothing; what is not, and what we wrote, is where it matters.
+    let written: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let ours = |at: &usize| bytes[*at..].starts_with(br#""kind""#);
+    let ours: Vec<_> = (0..bytes.len()).filter(ours).collect();
     let (mut unharmed, mut set_aside) = (0, 0);
     for round in 0..240 {
         let mut damaged = bytes.clone();
-        // The first 320 bytes are what everything hangs on.
-        let at = if round % 4 == 0 { random.usize(..320) } else { random.usize(..bytes.len()) };
+        let at = match round % 4 {
+            // What everything hangs on.
+            0 => random.usize(..320),
+            1 => ours[random.usize(..ours.len())] + random.usize(..6),
+            2 => written[random.usize(..written.len())],
+            _ => random.usize(..bytes.len()),
+        };
         let (was, becomes) = (damaged[at], damaged[at] ^ random.u8(1..));
         damaged[at] = becomes;
         match survives(&damaged, &format!("byte {at}: {was} to {becomes}")).await {

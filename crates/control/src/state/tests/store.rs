@@ -68,6 +68,16 @@ async fn both(kept_events: usize, kept_incidents: usize, folder: Option<&Path>) 
 async fn on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     both(10_000, 1_000, Some(folder.path())).await;
+
+    // In the file, too, nothing is left of what is too old.
+    drop(Store::open_within(Some(folder.path()), PATIENCE).unwrap().store.close().await);
+    let file = redb::Database::open(file(folder.path())).unwrap();
+    let reading = redb::ReadableDatabase::begin_read(&file).unwrap();
+    for (name, kept) in [("events", 10_000), ("incidents", 1_000)] {
+        let table = redb::TableDefinition::<u64, &str>::new(name);
+        let rows = redb::ReadableTableMetadata::len(&reading.open_table(table).unwrap());
+        assert_eq!(rows.unwrap(), kept, "{name}");
+    }
 }
 
 #[tokio::test]

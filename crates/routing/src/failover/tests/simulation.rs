@@ -1,21 +1,25 @@
-//! Random weather: probes, faults, orders, reloads and clock jumps, judged after every step.
+//! Random weather: probes, faults, orders, reloads, restarts, clock jumps, and workers that answer
+//! late, wrongly or not at all; judged after every step.
 //!
 //! 256 seeds in an ordinary run. More: `UNDERSTUDY_SEEDS`, `UNDERSTUDY_STEPS`. One again:
 //! `UNDERSTUDY_SEED`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Command, Damping, Effect, Failback, Failover, Input, Policy,
-    Reason, Verdict,
+    AdminState, AllDown, BackendId, Blocker, Command, Conditions, Damping, Effect, Exclusive,
+    Failback, Failover, Input, LockRule, Policy, Preview, Reason, Refusal, Verdict,
 };
 use super::second_opinion::SecondOpinion;
 
 const PROBE_INTERVAL_MS: u64 = 100;
 const PROBE_JITTER_MS: u64 = 20;
+/// One for all, so that the times in two traces are the same.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 const STRANGER: BackendId = BackendId(12_345);
 
 #[test]
@@ -28,23 +32,28 @@ fn no_seed_breaks_a_rule() {
     let many = seeds.end - seeds.start >= 256;
     let mut seen = BTreeSet::new();
     for seed in seeds {
-        seen.extend(&World::run(seed, steps).seen);
+        seen.append(&mut World::run(seed, steps).seen);
     }
     if many {
         // A simulation that never gets somewhere proves nothing about it.
         let all = [
-            "Startup",
-            "Failover",
-            "Failback",
-            "Recovery",
-            "Switchover",
-            "Reload",
-            "Locked",
-            "LockedItself",
-            "Unlocked",
-            "Rejected",
+            "moved: Startup Failover Failback Recovery Switchover Reload Return Drill",
+            "held: planned unplanned drained",
+            "released: TargetLost Overruled Unacknowledged",
+            "said: Verified Locked LockedItself Unlocked DrillBegan DrillEnded DrillEndedEarly",
+            "refused: UnknownBackend NotEligible NothingActive Switching NeverFailsBack NoStandby",
+            "refused: Pinned Locked Verifying Drilling NoDrill",
+            "blocked: NotEligible HoldDown Passes InFlight WindowClosed Pinned Locked Manual Never",
+            "blocked: Switching Verifying Drill CalledOff",
+            "resumed: again without",
         ];
-        assert_eq!(seen, BTreeSet::from(all), "what happened in all runs");
+        let mut missing = vec![];
+        for line in all {
+            let (what, words) = line.split_once(": ").expect("a heading");
+            let words = words.split(' ').map(|word| format!("{what} {word}"));
+            missing.extend(words.filter(|word| !seen.contains(word)));
+        }
+        assert_eq!(missing, Vec::<String>::new(), "what never happened in all runs");
     }
 }
 
@@ -53,9 +62,9 @@ fn the_same_seed_gives_the_same_trace() {
     for seed in [1, 7, 42] {
         let (one, two) = (World::run(seed, 400), World::run(seed, 400));
         assert!(one.trace.len() > 400, "the trace has every step");
-        assert_eq!(one.trace, two.trace);
+        assert!(one.trace == two.trace, "seed {seed}: two traces");
     }
-    assert_ne!(World::run(1, 100).trace, World::run(2, 100).trace, "seeds differ");
+    assert!(World::run(1, 100).trace != World::run(2, 100).trace, "seeds differ");
 }
 
 fn from_env(name: &str) -> Option<u64> {
@@ -91,18 +100,29 @@ impl Random {
     }
 
     fn policy(&mut self) -> Policy {
-        let auto = Failback::Auto { hold_down: self.millis(&[0, 1, 500, 5000]) };
+        let auto = Failback::Auto(Conditions {
+            hold_down: self.millis(&[0, 1, 500, 5000]),
+            passes: self.pick(&[0, 0, 1, 2, 7]),
+            in_flight_below: self.pick(&[None, None, Some(1), Some(5)]),
+            windowed: self.pick(&[false, false, true]),
+        });
+        let lock = LockRule {
+            switches: self.pick(&[0, 1, 2, 3, 5]),
+            within: self.millis(&[0, 700, 5000, 50_000]),
+        };
+        let exclusive = Exclusive { drain: self.millis(&[0, 200, 3000]) };
         Policy {
             rise: 1 + self.below(3) as u32,
             fall: 1 + self.below(3) as u32,
-            failback: self.pick(&[auto, auto, auto, Failback::Manual]),
+            failback: self.pick(&[auto, auto, auto, auto, Failback::Manual, Failback::Never]),
             all_down: self.pick(&[AllDown::Reject, AllDown::KeepLast]),
             startup_grace: self.millis(&[0, 300, 2000]),
             damping: Damping {
                 window: self.millis(&[0, 700, 5000, 20_000]),
-                cap: self.millis(&[0, 1500, 60_000]),
-                lock_after: self.pick(&[0, 0, 1, 2, 3]),
+                cap: self.millis(&[0, 1500, 20_000]),
             },
+            lock: self.pick(&[None, None, Some(lock)]),
+            exclusive: self.pick(&[None, None, Some(exclusive)]),
         }
     }
 }
@@ -123,14 +143,21 @@ struct World {
     /// Whether each backend really works.
     truth: BTreeMap<BackendId, bool>,
     probe_due: BTreeMap<BackendId, Duration>,
+    /// The answers of the workers that are on their way.
+    answers: Vec<(Duration, Input)>,
+    /// Who was active before the last restart.
+    before_restart: Option<BackendId>,
+    /// How well the workers answer.
+    workers: Noise,
     trace: Vec<String>,
-    seen: BTreeSet<&'static str>,
+    seen: BTreeSet<String>,
+    seen_blocked: BTreeSet<&'static str>,
 }
 
 impl World {
     fn run(seed: u64, steps: u64) -> Self {
         let mut random = Random(seed);
-        let start = Instant::now();
+        let start = *START;
         let ids: Vec<_> = (0..1 + random.below(4) as u32).map(BackendId).collect();
         let policy = random.policy();
         let mut world = Self {
@@ -147,15 +174,22 @@ impl World {
             probe_due: ids.iter().map(|&id| (id, Duration::ZERO)).collect(),
             ids,
             random,
+            answers: vec![],
+            before_restart: None,
+            workers: Noise::Some,
             trace: vec![],
             seen: BTreeSet::new(),
+            seen_blocked: BTreeSet::new(),
         };
         for _ in 0..steps {
             world.pass_time();
             world.probe_all_due(Noise::Some);
+            world.deliver();
             world.disturb();
         }
         world.faults_stop();
+        let blocked = world.seen_blocked.iter().map(|what| format!("blocked {what}"));
+        world.seen.extend(blocked);
         world
     }
 
@@ -163,33 +197,151 @@ impl World {
         let now = self.start + self.now;
         self.inputs += 1;
         self.trace.push(format!("{:?} {input:?}", self.now));
+        let preview = match &input {
+            Input::Command(command) => Some(self.failover.preview(now, command)),
+            _ => None,
+        };
         let effects = self.failover.step(now, input.clone());
+        if let Some(preview) = preview {
+            self.compare(preview, &effects);
+        }
         for effect in &effects {
             self.trace.push(format!("  {effect:?}"));
-            self.seen.insert(match effect {
-                Effect::ActiveChanged { reason, .. } => match reason {
-                    Reason::Startup => "Startup",
-                    Reason::Failover => "Failover",
-                    Reason::Failback => "Failback",
-                    Reason::Recovery => "Recovery",
-                    Reason::Switchover => "Switchover",
-                    Reason::Reload => "Reload",
-                },
-                Effect::Locked if input == Input::Command(Command::Lock) => "Locked",
-                Effect::Locked => "LockedItself",
-                Effect::Unlocked => "Unlocked",
-                Effect::Rejected { .. } => "Rejected",
-                Effect::HealthChanged { .. } | Effect::AdminChanged { .. } => continue,
-            });
+            self.note(effect, &input);
+            if let Effect::Hold { switch, .. } = *effect {
+                self.answer(switch);
+            }
         }
         self.opinion.judge(now, &input, &effects, &self.failover);
+        for blocker in self.failover.status().failback.map(|f| f.blockers).unwrap_or_default() {
+            self.seen_blocked.insert(match blocker {
+                Blocker::NotEligible { .. } => "NotEligible",
+                Blocker::HoldDown { .. } => "HoldDown",
+                Blocker::Passes { .. } => "Passes",
+                Blocker::InFlight { .. } => "InFlight",
+                Blocker::WindowClosed => "WindowClosed",
+                Blocker::Pinned => "Pinned",
+                Blocker::Locked => "Locked",
+                Blocker::Manual => "Manual",
+                Blocker::Never => "Never",
+                Blocker::Switching => "Switching",
+                Blocker::Verifying { .. } => "Verifying",
+                Blocker::Drill { .. } => "Drill",
+                Blocker::CalledOff { .. } => "CalledOff",
+            });
+        }
     }
 
-    /// To the next probe or tick, or a random moment before.
+    /// A preview and what then happened are the same.
+    fn compare(&self, preview: Result<Preview, Refusal>, effects: &[Effect]) {
+        let mut refused = None;
+        let mut moves = self.failover.status().switch.map(|s| (s.from, Some(s.to), s.reason));
+        for effect in effects {
+            if let Effect::Rejected { why } = *effect {
+                refused = Some(why);
+            }
+            if let Effect::ActiveChanged { from, to, reason, .. } = *effect {
+                moves = Some((from, to, reason));
+            }
+        }
+        match preview {
+            Err(why) => assert_eq!(Some(why), refused, "foreseen: a refusal"),
+            Ok(preview) => {
+                assert_eq!(None, refused, "foreseen: no refusal");
+                let foreseen = preview.moves.map(|m| (m.from, m.to, m.reason));
+                assert_eq!(foreseen, moves, "foreseen: the move");
+                let held = effects.iter().find_map(|effect| match *effect {
+                    Effect::Hold { planned, drain, .. } => Some((planned, drain)),
+                    _ => None,
+                });
+                let how = preview.moves.map(|m| (m.planned, m.drain));
+                assert!(held.is_none() || how == held, "foreseen: how");
+                assert_eq!(preview.failback, self.failover.status().failback, "foreseen: then");
+            }
+        }
+    }
+
+    fn note(&mut self, effect: &Effect, input: &Input) {
+        let resumed = self.failover.status().active == self.before_restart;
+        let words = match effect {
+            Effect::ActiveChanged { reason, .. } => {
+                if *reason == Reason::Startup && self.before_restart.is_some() {
+                    let how = if resumed { "again" } else { "without" };
+                    self.seen.insert(format!("resumed {how}"));
+                }
+                format!("moved {reason:?}")
+            }
+            Effect::Hold { planned, drain, .. } => {
+                if drain.is_some() {
+                    self.seen.insert("held drained".to_owned());
+                }
+                format!("held {}", if *planned { "planned" } else { "unplanned" })
+            }
+            Effect::Release { why, .. } => format!("released {why:?}"),
+            Effect::Locked if *input == Input::Command(Command::Lock) => "said Locked".to_owned(),
+            Effect::Locked => "said LockedItself".to_owned(),
+            Effect::Unlocked => "said Unlocked".to_owned(),
+            Effect::Verified { .. } => "said Verified".to_owned(),
+            Effect::DrillBegan { .. } => "said DrillBegan".to_owned(),
+            Effect::DrillEnded { early: true, .. } => "said DrillEndedEarly".to_owned(),
+            Effect::DrillEnded { early: false, .. } => "said DrillEnded".to_owned(),
+            Effect::Rejected { why } => format!("refused {why:?}"),
+            Effect::HealthChanged { .. } | Effect::AdminChanged { .. } => return,
+        };
+        self.seen.insert(words);
+    }
+
+    /// The workers will answer a hold: mostly well, sometimes late, badly, twice or never.
+    fn answer(&mut self, switch: u64) {
+        let (late, all, lost) = match self.workers {
+            Noise::Some => {
+                let late = self.random.millis(&[0, 0, 1, 20, 300, 3000, 8000, 12_000]);
+                (late, self.random.percent(80), self.random.percent(10))
+            }
+            Noise::None => (Duration::ZERO, true, false),
+        };
+        if !lost {
+            self.answers.push((self.now + late, Input::Held { switch, all }));
+        }
+    }
+
+    /// What has arrived of the workers' answers, and what they are asked.
+    fn deliver(&mut self) {
+        while let Some(at) = self.answers.iter().position(|(due, _)| *due <= self.now) {
+            let (_, answer) = self.answers.swap_remove(at);
+            self.apply(answer);
+        }
+        if self.failover.wants_in_flight() {
+            let requests = match self.workers {
+                Noise::Some => self.random.pick(&[0, 1, 3, 5, 9]),
+                Noise::None => 0,
+            };
+            self.apply(Input::InFlight(requests));
+        }
+    }
+
+    /// The process ends and starts again, with what it had saved.
+    fn restart(&mut self) {
+        let now = self.start + self.now;
+        let saved = self.failover.saved(now);
+        self.trace.push(format!("{:?} restart {saved:?}", self.now));
+        self.before_restart = saved.active;
+        let (ids, policy) = (self.ids.clone(), self.policy.clone());
+        self.failover = Failover::resume(now, &ids, policy, saved.clone());
+        assert_eq!(self.failover.saved(now), saved, "nothing is lost by a restart");
+        self.opinion.restarted(now);
+        self.answers.clear();
+        // Before anything else happens there may be something to let go of.
+        self.apply(Input::Tick);
+    }
+
+    /// To the next probe, answer or tick, or a random moment before.
     fn pass_time(&mut self) {
         let wake = self.failover.wake_at().map(|at| at - self.start);
         let any = self.now + Duration::from_millis(1 + self.random.below(150));
-        let next = self.probe_due.values().copied().chain(wake).chain([any]).min();
+        let answers = self.answers.iter().map(|(due, _)| *due);
+        let due = self.probe_due.values().copied().chain(answers);
+        let next = due.chain(wake).chain([any]).min();
         self.now = self.now.max(next.unwrap_or(any));
         self.apply(Input::Tick);
     }
@@ -228,8 +380,14 @@ impl World {
                 let works = self.truth.entry(some).or_default();
                 *works = !*works;
             }
-            60..70 => self.apply(Input::Command(Command::Switchover(one))),
-            70..80 => self.apply(Input::Command(Command::Failback)),
+            60..72 => {
+                let verify = self.random.millis(&[0, 0, 500, 3000]);
+                self.apply(Input::Command(Command::Switchover { to: one, verify }));
+            }
+            72..80 => {
+                let verify = self.random.millis(&[0, 0, 500, 3000]);
+                self.apply(Input::Command(Command::Failback { verify }));
+            }
             80..86 => self.apply(Input::Command(Command::Pin)),
             86..95 => self.apply(Input::Command(Command::Unpin)),
             95..99 => self.apply(Input::Command(Command::Lock)),
@@ -246,6 +404,29 @@ impl World {
             }
             150..165 => self.reload(),
             165..170 => self.now += self.random.millis(&[10_000, 100_000]),
+            170..180 => {
+                let length = self.random.millis(&[0, 300, 3000, 20_000]);
+                self.apply(Input::Command(Command::Drill { length }));
+            }
+            180..184 => self.apply(Input::Command(Command::EndDrill)),
+            184..200 => {
+                let open = self.random.percent(70);
+                self.apply(Input::Window { open });
+            }
+            200..205 => {
+                let requests = self.random.pick(&[0, 4, 5]);
+                self.apply(Input::InFlight(requests));
+            }
+            205..225 => {
+                let back = self.random.pick(&[0, 0, 0, 1]);
+                let epoch = self.failover.status().epoch.saturating_sub(back);
+                self.apply(Input::Answered { epoch });
+            }
+            225..230 => {
+                let (switch, all) = (self.random.below(20), self.random.percent(50));
+                self.apply(Input::Held { switch, all });
+            }
+            230..236 => self.restart(),
             _ => {}
         }
     }
@@ -285,24 +466,39 @@ impl World {
         if self.ids.is_empty() {
             self.reload_one();
         }
-        self.policy.failback = Failback::Auto { hold_down: Duration::from_millis(700) };
-        self.policy.damping.lock_after = 0;
+        self.workers = Noise::None;
+        self.policy.failback = Failback::Auto(Conditions {
+            hold_down: Duration::from_millis(700),
+            passes: 3,
+            in_flight_below: Some(1),
+            windowed: true,
+        });
+        self.policy.lock = None;
+        self.policy.damping.cap = Duration::from_millis(1500);
         self.apply_config();
         for id in self.ids.clone() {
             self.apply(Input::Command(Command::SetAdmin(id, AdminState::Ready)));
         }
-        self.apply(Input::Command(Command::Unpin));
         self.apply(Input::Command(Command::Unlock));
+        self.apply(Input::Command(Command::EndDrill));
+        self.apply(Input::Window { open: true });
         let works = self.random.pick(&self.ids);
         self.truth.insert(works, true);
 
-        let verdicts = u64::from(self.policy.rise.max(self.policy.fall)) + 1;
+        let verdicts = u64::from(self.policy.rise.max(self.policy.fall)) + 4;
         let probes = Duration::from_millis(verdicts * (PROBE_INTERVAL_MS + PROBE_JITTER_MS));
         let hold_down = self.policy.damping.cap.max(Duration::from_millis(700));
-        let end = self.now + probes + hold_down + Duration::from_millis(PROBE_INTERVAL_MS);
+        // A hold whose answer was lost, the pause after it, and a watch.
+        let odds = Duration::from_secs(6 + 3) + Duration::from_secs(10) + Duration::from_secs(3);
+        let end = self.now + probes + odds + hold_down + Duration::from_millis(PROBE_INTERVAL_MS);
         while self.now <= end {
+            if self.failover.status().pinned {
+                // A return may pin once more.
+                self.apply(Input::Command(Command::Unpin));
+            }
             self.pass_time();
             self.probe_all_due(Noise::None);
+            self.deliver();
         }
         let best = self.ids.iter().find(|id| self.truth[id]).copied();
         assert_eq!(self.failover.status().active, best, "the best that works serves in the end");

@@ -1,4 +1,4 @@
-//! The admin listener as Prometheus, an orchestrator and a web page with bad intentions meet it.
+//! The pages beside the API, and what no client may do to the server.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -32,12 +32,16 @@ async fn start() -> Admin {
          [{{ name: a, url: \"http://{refusing}\" }}]\n"
     );
     let config = config::load("test.yaml", &text, &PathBuf::new()).expect("a good config").config;
-    let control = Control::start(config, Source::default()).await.expect("it starts");
+    let control = Control::start(config, Source::default(), control::Inherited::default())
+        .await
+        .expect("it starts");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let serving = tokio::spawn(admin::serve(listener, control.clone(), stopped));
+    let endpoints = vec![admin::Endpoint::Tcp(listener)];
+    let settings = admin::Settings::default();
+    let serving = tokio::spawn(admin::serve(endpoints, settings, control.clone(), stopped));
     Admin { address, control, stop, serving }
 }
 
@@ -143,8 +147,7 @@ async fn a_name_that_is_not_ours_is_refused_on_loopback() {
         let request = format!("GET /livez HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = admin.raw(&request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
-        let says_what_to_do =
-            answer.contains("127.0.0.1 or localhost, or give the admin listener an address");
+        let says_what_to_do = answer.contains("127.0.0.1 or localhost, or configure an address");
         assert_eq!(says_what_to_do, status == "421", "{answer}");
     }
 }

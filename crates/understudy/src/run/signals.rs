@@ -1,0 +1,86 @@
+//! Signals: to stop, to reload, to be replaced by a new version.
+
+use std::future::pending;
+use std::io;
+use std::path::PathBuf;
+
+use control::Control;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::upgrade::Upgrade;
+
+/// Why the process ends.
+pub(super) enum Reason {
+    /// A signal of this name.
+    Signal(&'static str),
+    /// Another process has taken over.
+    Succeeded,
+}
+
+/// The signals that ask us to end, or to be replaced.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    upgrade: Signal,
+    upgrades: Upgrade,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+            upgrades: Upgrade::new()?,
+        })
+    }
+
+    /// Waits for the next one that ends us; carries out those that do not.
+    pub(super) async fn next(&mut self) -> Reason {
+        loop {
+            tokio::select! {
+                Some(()) = self.terminate.recv() => return Reason::Signal("SIGTERM"),
+                Some(()) = self.interrupt.recv() => return Reason::Signal("SIGINT"),
+                Some(()) = self.upgrade.recv() => self.upgrades.begin(),
+                () = self.upgrades.failed() => {}
+                else => pending().await,
+            }
+        }
+    }
+
+    /// Waits for the next one that asks us to end.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            Some(()) = self.terminate.recv() => "SIGTERM",
+            Some(()) = self.interrupt.recv() => "SIGINT",
+            else => pending().await,
+        }
+    }
+}
+
+/// Reasons to reload.
+pub(super) enum Reloads {
+    File(Box<control::Follow>),
+    /// The config is in no file: SIGHUP has nothing to read, but must not end us either.
+    Never(Signal),
+}
+
+impl Reloads {
+    pub(super) fn new(file: Option<(PathBuf, String)>) -> io::Result<Self> {
+        Ok(match file {
+            Some((file, loaded)) => Self::File(Box::new(control::follow(&file, loaded)?)),
+            None => Self::Never(signal(SignalKind::hangup())?),
+        })
+    }
+
+    pub(super) async fn run(self, control: Control) {
+        match self {
+            Self::File(follow) => follow.run(control).await,
+            Self::Never(mut hangups) => {
+                while hangups.recv().await.is_some() {
+                    tracing::warn!("SIGHUP: the config is in no file, nothing to reload");
+                }
+            }
+        }
+    }
+}
