@@ -40,9 +40,6 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 /// about to send on one still gets an answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// From one try to stand aside to the next, while a move is under way.
-const MOVE_PAUSE: Duration = Duration::from_millis(50);
-
 /// How often certificates that expire soon are called to mind.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -412,61 +409,6 @@ impl Supervisor {
         self.listening.store(Arc::new(listeners.collect()));
     }
 
-    /// Keeps duplicates of new listeners' sockets, for a successor.
-    fn note_sockets(&mut self, bound: &[Bound]) {
-        for listener in bound {
-            match listener.share() {
-                Ok(sockets) => drop(self.sockets.insert(listener.configured.clone(), sockets)),
-                Err(error) => tracing::warn!(
-                    listener = %listener.configured,
-                    %error,
-                    "a successor will have to bind this listener itself"
-                ),
-            }
-        }
-    }
-
-    // --- takeover ---
-
-    /// Has every driver decide nothing more, and lets go of the state.
-    async fn stand_aside(&mut self) -> Result<Aside, String> {
-        let mut services = BTreeMap::new();
-        for driver in self.drivers.load_full().values() {
-            let asked = stand_aside(driver);
-            let Ok(Some(saved)) = timeout(self.driven_within, asked).await else {
-                self.step_back_in().await;
-                return Err(format!("service {} is being moved: try again", driver.name));
-            };
-            services.insert(driver.name.to_string(), saved);
-        }
-        let shared = |(address, sockets): (&ListenAddress, &Vec<OwnedFd>)| {
-            let sockets = sockets.iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
-            sockets.map(|sockets| (address.to_string(), sockets))
-        };
-        let listeners = self.sockets.iter().map(shared).collect::<Result<Vec<_>, _>>();
-        let listeners = match listeners {
-            Ok(listeners) => listeners,
-            Err(error) => {
-                self.step_back_in().await;
-                return Err(format!("the sockets cannot be handed over: {error}"));
-            }
-        };
-        self.aside = true;
-        self.board.close_state().await;
-        Ok(Aside { listeners, services })
-    }
-
-    /// Takes everything back: the other process did not take over.
-    async fn step_back_in(&mut self) {
-        if std::mem::take(&mut self.aside) {
-            self.board.reopen_state(self.running.config.state_dir.clone()).await;
-        }
-        for driver in self.drivers.load_full().values() {
-            // A driver that has ended has nothing to take back.
-            let _ = driver.orders.send(Order::StepBackIn).await;
-        }
-    }
-
     /// Ends the drivers, which have driven until now so that a failover could save what was held; then
     /// the workers. Returns `cut_off`, how many requests were.
     async fn end(mut self, cut_off: usize) -> usize {
@@ -479,19 +421,6 @@ impl Supervisor {
             None => tracing::error!("a driver did not end: its workers are left behind"),
         }
         cut_off
-    }
-}
-
-/// Has a driver decide nothing more. `None`: a move is under way, or it has ended.
-async fn stand_aside(driver: &DriverHandle) -> Option<SavedService> {
-    loop {
-        let (reply, answer) = oneshot::channel();
-        driver.orders.send(Order::StandAside { reply }).await.ok()?;
-        if let Some(saved) = answer.await.ok()? {
-            return Some(saved);
-        }
-        // A move takes milliseconds, a drain seconds.
-        tokio::time::sleep(MOVE_PAUSE).await;
     }
 }
 
@@ -525,5 +454,6 @@ fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<Stri
     new
 }
 
+mod aside;
 #[cfg(test)]
 mod tests;

@@ -313,7 +313,7 @@ impl Driver {
 /// Why a move was called off, in words.
 pub(super) fn abort_words(why: Abort) -> &'static str {
     match why {
-        Abort::TargetLost => {
+        Abort::SuccessorLost => {
             "the backend that should have got the traffic is not eligible any more"
         }
         Abort::Overruled => "the rules say stay: the old active is well, or an operator said so",
