@@ -111,7 +111,7 @@ fn a_target_that_dies_while_it_is_watched_is_left_and_the_old_one_stays() {
     assert_eq!(incidents[0]["reason"], "return", "{incidents:#?}");
     assert_eq!(incidents[1]["outcome"], "returned", "{incidents:#?}");
     bridge.b.revive();
-    bridge.done("wait --healthy b");
+    bridge.done("wait --healthy b --timeout 20s");
     assert_eq!(bridge.service()["active"], "a");
 }
 
@@ -147,7 +147,7 @@ fn a_move_ordered_for_later_is_made_by_whoever_ordered_it() {
 
     let ordered = Instant::now();
     bridge.done("switchover --to b --at +1s --reason tonight");
-    bridge.done("wait --active b");
+    bridge.done("wait --active b --timeout 20s");
     let took = ordered.elapsed();
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
     let incident = bridge.incidents().remove(0);
@@ -170,7 +170,7 @@ fn a_move_ordered_for_later_outlives_a_crash() {
     bridge.start();
     let said = bridge.wait_says("scheduled: to b at ");
     assert!(said.contains("\"tonight\""), "{said}");
-    bridge.done("wait --active b");
+    bridge.done("wait --active b --timeout 20s");
     assert_eq!(bridge.incidents()[0]["by"]["why"], "tonight");
     assert_eq!(bridge.served_by().as_deref(), Some("b"));
 }
@@ -184,5 +184,5 @@ fn a_move_whose_time_has_just_passed_is_made_once_its_backend_is_known() {
     bridge.crash();
     std::thread::sleep(Duration::from_millis(1_100).saturating_sub(ordered.elapsed()));
     bridge.start();
-    bridge.done("wait --active b");
+    bridge.done("wait --active b --timeout 20s");
 }
