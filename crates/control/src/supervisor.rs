@@ -258,9 +258,7 @@ impl Supervisor {
                     let _ = done.send(());
                 }
                 Some(Request::ShutDown { reply }) => {
-                    self.board.stop();
-                    let timeout = self.running.config.shutdown_timeout;
-                    let drained = self.forwarders.workers().drain(timeout).await;
+                    let drained = self.drain().await;
                     let _ = reply.send(self.end(drained).await);
                     return;
                 }
@@ -281,8 +279,16 @@ impl Supervisor {
                 None => break,
             }
         }
-        let drained = self.forwarders.workers().drain(self.running.config.shutdown_timeout).await;
+        let drained = self.drain().await;
         self.end(drained).await;
+    }
+
+    /// Stops accepting and lets running requests finish. Returns how many were cut off.
+    async fn drain(&mut self) -> usize {
+        self.board.stop();
+        // As long as anybody holds a socket the system takes connections at it.
+        self.sockets.clear();
+        self.forwarders.workers().drain(self.running.config.shutdown_timeout).await
     }
 
     async fn reload(&mut self, text: &str) -> Result<Reloaded, ReloadError> {

@@ -92,6 +92,11 @@ impl Failover {
         }
     }
 
+    /// Epochs up to this one have been used by somebody else: the next change gets a greater one.
+    pub fn skip_epochs(&mut self, used: u64) {
+        self.epoch = self.epoch.max(used);
+    }
+
     /// Waits no more when the last active has turned out to be of no use, or the grace is over.
     pub(super) fn let_go_of_resumption(&mut self) {
         let hope = |id: BackendId| self.may_serve(id) || self.is_awaited(id);
