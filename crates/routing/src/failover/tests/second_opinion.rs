@@ -536,7 +536,7 @@ impl SecondOpinion {
     ) -> Vec<Effect> {
         if to == self.active {
             let lost = self.hold.is_some_and(|hold| !self.is_free(hold.to));
-            return self.give_up(if lost { Abort::SuccessorLost } else { Abort::Overruled });
+            return self.give_up(if lost { Abort::HeirLost } else { Abort::Overruled });
         }
         let drain = self.policy.exclusive.map(|strict| strict.drain);
         let others_left = self.left_behind.iter().any(|id| Some(*id) != to);
