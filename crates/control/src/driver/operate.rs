@@ -97,10 +97,14 @@ impl Driver {
             Command::SwitchoverAt { to, verify, at } => self.schedule(&to, verify, at, by).await,
             Command::CancelSwitchover => self.cancel_schedule().await,
             Command::Pin => {
-                self.kept.pin = mark(by, SystemTime::now());
                 let active = self.failover.status().active.map(|active| self.name(active));
                 let text = format!("stays on {} while that is eligible", named(active.as_deref()));
-                self.order(failover::Command::Pin, &text).await
+                let before = std::mem::replace(&mut self.kept.pin, mark(by, SystemTime::now()));
+                let pinned = self.order(failover::Command::Pin, &text).await;
+                if pinned.is_err() {
+                    self.kept.pin = before;
+                }
+                pinned
             }
             Command::Unpin => self.order(failover::Command::Unpin, "not pinned any more").await,
             Command::Lock => {
@@ -158,10 +162,11 @@ impl Driver {
         self.give_up_on_operator(|| CommandError::CalledOff("another order took its place".into()));
         let is_there = self.failover.status().active == Some(to);
         let (by, began) = (by.clone(), Instant::now());
-        self.kept.pin = mark(&by, SystemTime::now());
+        let pin = std::mem::replace(&mut self.kept.pin, mark(&by, SystemTime::now()));
         self.asked = Some(Asked { reply: None, by, to, verify, began, moved: None });
         if let Some(why) = self.step(Input::Command(command)).await {
             self.asked = None;
+            self.kept.pin = pin;
             return Err(CommandError::Refused(why));
         }
         if is_there {

@@ -57,6 +57,10 @@ impl Failover {
         let known = |id: &BackendId| backends.contains(id);
         let ago = |age: Duration| now.checked_sub(age);
         resumed.last = saved.active.filter(known);
+        // A process that another took over from may still have requests there.
+        if let Some(last) = resumed.last {
+            resumed.switching.note_straggler(last);
+        }
         resumed.resuming = resumed.last.map(|_| Resuming { pinned: saved.pinned });
         resumed.epoch = saved.epoch;
         resumed.locked = saved.locked;

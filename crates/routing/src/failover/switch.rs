@@ -77,7 +77,7 @@ impl Switching {
         self.under_way.map(|s| s.until).into_iter().chain(self.paused_until).min()
     }
 
-    fn note_straggler(&mut self, id: BackendId) {
+    pub(super) fn note_straggler(&mut self, id: BackendId) {
         if self.stragglers.len() < 2 && !self.stragglers.contains(&id) {
             self.stragglers.push(id);
         }

@@ -153,7 +153,8 @@ impl SecondOpinion {
         (self.pinned, self.window_open, self.moved_since_start) = (false, false, false);
         (self.active, self.order, self.hold, self.holds) = (None, None, None, 0);
         (self.no_plans_until, self.watched, self.owed) = (None, None, None);
-        self.left_behind.clear();
+        // Another process may still have requests there.
+        self.left_behind = self.last.into_iter().collect();
         self.started = now;
     }
 
