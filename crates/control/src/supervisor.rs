@@ -258,9 +258,7 @@ impl Supervisor {
                     let _ = done.send(());
                 }
                 Some(Request::ShutDown { reply }) => {
-                    self.board.stop();
-                    let timeout = self.running.config.shutdown_timeout;
-                    let drained = self.forwarders.workers().drain(timeout).await;
+                    let drained = self.drain().await;
                     let _ = reply.send(self.end(drained).await);
                     return;
                 }
@@ -281,8 +279,16 @@ impl Supervisor {
                 None => break,
             }
         }
-        let drained = self.forwarders.workers().drain(self.running.config.shutdown_timeout).await;
+        let drained = self.drain().await;
         self.end(drained).await;
+    }
+
+    /// Stops accepting and lets running requests finish. Returns how many were cut off.
+    async fn drain(&mut self) -> usize {
+        self.board.stop();
+        // As long as anybody holds a socket the system takes connections at it.
+        self.sockets.clear();
+        self.forwarders.workers().drain(self.running.config.shutdown_timeout).await
     }
 
     async fn reload(&mut self, text: &str) -> Result<Reloaded, ReloadError> {
@@ -292,8 +298,13 @@ impl Supervisor {
         let loaded = config::load(&self.source.file, text, &self.source.base)
             .map_err(ReloadError::Config)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        let config = keep_until_restart(loaded.config, &self.running.config, &mut warnings);
-        self.change_to(config, warnings).await
+        let (config, waiting) = keep_until_restart(loaded.config, &self.running.config);
+        warnings.extend(waiting.iter().cloned());
+        let changed = self.change_to(config, warnings).await;
+        if changed.is_ok() {
+            self.board.change_process(|process| process.drift = waiting);
+        }
+        changed
     }
 
     /// Builds everything, then swaps, then retires. Until everything is built nothing has changed.
@@ -434,10 +445,11 @@ async fn follow(driver: DriverHandle, plan: Plan, within: Duration) -> Result<()
     if followed { Ok(()) } else { Err(ReloadError::Unfinished { service }) }
 }
 
-/// What takes effect at a start only stays as it is, with a warning.
-fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<String>) -> Config {
+/// What takes effect at a start only stays as it is; says so of each such key.
+fn keep_until_restart(mut new: Config, running: &Config) -> (Config, Vec<String>) {
+    let mut waiting = Vec::new();
     let mut keep = |key: &str| {
-        warnings.push(format!("`{key}` has changed: it takes effect after a restart only"));
+        waiting.push(format!("`{key}` has changed: it takes effect after a restart only"));
     };
     if new.workers != running.workers {
         keep("workers");
@@ -451,7 +463,7 @@ fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<Stri
         keep("admin");
         new.admin.clone_from(&running.admin);
     }
-    new
+    (new, waiting)
 }
 
 mod aside;

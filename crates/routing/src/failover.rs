@@ -168,11 +168,11 @@ impl Failover {
 
         self.let_go(out);
         let epoch = self.epoch;
-        let (to, reason) = self.successor(reloaded);
+        let (to, reason) = self.heir(reloaded);
         self.proceed(to, reason, acknowledged, out);
         if self.epoch != epoch {
             // Whoever serves again after a restart or a drill may have to fail back at once.
-            let (to, reason) = self.successor(false);
+            let (to, reason) = self.heir(false);
             self.proceed(to, reason, None, out);
         }
         self.in_flight = None;
@@ -200,7 +200,7 @@ impl Failover {
     // === The rules ===
 
     /// Who should be active now, and why if that is a move.
-    fn successor(&self, reloaded: bool) -> (Option<BackendId>, Reason) {
+    fn heir(&self, reloaded: bool) -> (Option<BackendId>, Reason) {
         if let Some(order) = self.order {
             return (Some(order.to), order.reason); // rule 1
         }

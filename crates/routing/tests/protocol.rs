@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use routing::failover::{
     AllDown, BackendId, Command, Conditions, Damping, Effect, Exclusive, Failback, Failover, Input,
-    Policy, Saved, Verdict,
+    Policy, Saved, Status, Verdict,
 };
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
@@ -25,6 +25,8 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(2);
 const HOLD_DOWN: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_millis(500);
+/// When the decision takes no answer to a hold as a bad one, beyond a drain.
+const DEADLINE: Duration = Duration::from_secs(6);
 
 #[test]
 fn one_active_on_every_worker_whatever_happens() {
@@ -42,7 +44,7 @@ fn one_active_on_every_worker_whatever_happens() {
     if many {
         let Figures { moves, crashes, called_off, went_on, cut, verified, held_up, starts } = total;
         let all = [moves, crashes, called_off, went_on, cut, verified, held_up, starts];
-        assert!(all.iter().all(|figure| *figure >= 10), "everything happened, often: {total:?}");
+        assert!(all.iter().all(|figure| *figure >= 3), "everything happened, often: {total:?}");
     }
 }
 
@@ -178,6 +180,8 @@ struct World {
     /// What waits until the workers have carried out a move.
     inbox: VecDeque<Input>,
     faulty: bool,
+    /// How much slower than usual things go wrong: some moves need the time to end by themselves.
+    calm: u64,
     /// The epoch announced last, of all processes.
     announced: u64,
     /// The highest epoch under which a request has started.
@@ -210,6 +214,7 @@ impl World {
             activating: None,
             inbox: VecDeque::new(),
             faulty: true,
+            calm: random.pick(&[1, 1, 8]),
             announced: 0,
             newest_started: 0,
             trace: vec![],
@@ -220,7 +225,7 @@ impl World {
             world.after_up_to(100, Event::Probe(id));
             world.after_up_to(8000, Event::Flip(id));
         }
-        world.after_up_to(3000, Event::Order);
+        world.after_up_to(3000 * world.calm, Event::Order);
         world.after_up_to(20, Event::Request);
         world.after_up_to(30_000, Event::Crash);
         world.play_until(length);
@@ -285,12 +290,13 @@ impl World {
             Event::Flip(backend) if self.faulty => {
                 let works = !self.truth[&backend];
                 self.truth.insert(backend, works);
-                self.after_up_to(if works { 4000 } else { 1500 }, Event::Flip(backend));
+                let most = if works { 4000 } else { 1500 };
+                self.after_up_to(most * self.calm, Event::Flip(backend));
             }
             Event::Order if self.faulty => {
                 let command = self.command();
                 self.tell(Input::Command(command));
-                self.after_up_to(3000, Event::Order);
+                self.after_up_to(3000 * self.calm, Event::Order);
             }
             Event::Flip(_) | Event::Order => {}
             Event::Request => {
@@ -309,7 +315,10 @@ impl World {
             Event::Held { worker, switch } => self.held(worker, switch),
             Event::Activated { worker, epoch } => self.activated(worker, epoch),
             Event::HoldOverdue { switch } => {
-                if self.holding.as_ref().is_some_and(|holding| holding.switch == switch) {
+                // Where even the shell stays silent, the deadline of the decision stands in.
+                let silent = self.faulty && self.random.percent(60);
+                let waits = self.holding.as_ref().is_some_and(|holding| holding.switch == switch);
+                if waits && !silent {
                     self.tell(Input::Held { switch, all: false });
                 }
             }
@@ -471,17 +480,27 @@ impl World {
         }
     }
 
-    /// A planned move that lacks an acknowledgement leaves the service where it was.
-    fn check_acknowledgement(
-        &mut self,
-        before: &routing::failover::Status,
-        input: &Input,
-        effects: &[Effect],
-    ) {
+    /// A planned move that lacks an acknowledgement leaves the service where it was; any move waits
+    /// for all acknowledgements, or until it is said or plain that they do not come.
+    fn check_acknowledgement(&mut self, before: &Status, input: &Input, effects: &[Effect]) {
         let moved = effects.iter().any(|effect| matches!(effect, Effect::ActiveChanged { .. }));
-        let Input::Held { switch, all: false } = *input else { return };
-        let is_this = self.holding.as_ref().is_some_and(|holding| holding.switch == switch);
-        let Some(under_way) = before.switch.filter(|_| is_this) else { return };
+        let Some(under_way) = before.switch else { return };
+        let Some(holding) = &self.holding else { panic!("a switch that nobody was told of") };
+        let drain = self.policy.exclusive.map_or(Duration::ZERO, |exclusive| exclusive.drain);
+        let overdue = self.start + self.now >= under_way.since + drain + DEADLINE;
+        let number = holding.switch;
+        let lost = matches!(*input, Input::Held { switch, all: false } if switch == number);
+        if holding.missing.is_empty() || !(lost || overdue) {
+            // From nobody to somebody who needs no drain nothing has to be acknowledged.
+            let one_to_another = before.active.is_some() && self.failover.status().active.is_some();
+            let early = moved && one_to_another && !holding.missing.is_empty();
+            assert!(!early, "a move before all have acknowledged");
+            return;
+        }
+        // What else this step brought may have made it necessary, or needless.
+        if !matches!(input, Input::Held { .. } | Input::Tick) {
+            return;
+        }
         if under_way.planned {
             assert!(!moved, "a planned move without all acknowledgements");
             assert_eq!(self.failover.status().active, before.active, "it is where it was");

@@ -57,6 +57,10 @@ impl Failover {
         let known = |id: &BackendId| backends.contains(id);
         let ago = |age: Duration| now.checked_sub(age);
         resumed.last = saved.active.filter(known);
+        // A process that another took over from may still have requests there.
+        if let Some(last) = resumed.last {
+            resumed.switching.note_straggler(last);
+        }
         resumed.resuming = resumed.last.map(|_| Resuming { pinned: saved.pinned });
         resumed.epoch = saved.epoch;
         resumed.locked = saved.locked;
@@ -90,6 +94,11 @@ impl Failover {
             admin: self.backends.iter().map(|b| (b.id, b.admin)).collect(),
             drill: running.or(self.drilled.map(|id| (id, Duration::ZERO))),
         }
+    }
+
+    /// Epochs up to this one have been used by somebody else: the next change gets a greater one.
+    pub fn skip_epochs(&mut self, used: u64) {
+        self.epoch = self.epoch.max(used);
     }
 
     /// Waits no more when the last active has turned out to be of no use, or the grace is over.

@@ -1489,7 +1489,7 @@ fn a_move_is_off_when_its_backend_fails() {
         "at 1s command switchover b\n at 2s probe b fail; show\n at 3s probe b pass; held 1 all",
         "1s hold 1 planned
         2s b down
-        2s release 1 successor lost
+        2s release 1 heir lost
         2s status a epoch 1 hold_down 10s
         3s b up",
     );
@@ -1527,13 +1527,13 @@ fn with_keep_last_the_move_is_off_when_its_backend_fails() {
         "1s a down
         1s hold 1
         1s b down
-        1s release 1 successor lost
+        1s release 1 heir lost
         1s status a epoch 1 hold_down 10s",
     );
 }
 
 #[test]
-fn a_better_successor_takes_over_the_hold() {
+fn a_better_heir_takes_over_the_hold() {
     check(
         "backends a b c\n policy fall 1\n by hand
         at 0s probe a fail; probe b pass; probe c pass\n at 1s probe b fail; show switch
@@ -1568,7 +1568,7 @@ fn a_better_successor_takes_over_the_hold() {
 }
 
 #[test]
-fn an_ordered_successor_stays_while_it_is_eligible() {
+fn an_ordered_heir_stays_while_it_is_eligible() {
     check(
         "backends a b c\n policy fall 1 rise 1\n by hand
         at 0s probe b pass; probe a fail; probe c pass\n at 1s command switchover c; probe a pass
@@ -1587,7 +1587,7 @@ fn an_ordered_successor_stays_while_it_is_eligible() {
 }
 
 #[test]
-fn when_an_ordered_successor_fails_the_rules_go_on() {
+fn when_an_ordered_heir_fails_the_rules_go_on() {
     check(
         "backends a b c\n policy fall 1 rise 1\n by hand
         at 0s probe a pass; probe b pass; probe c pass\n at 1s command switchover c; probe a fail
@@ -1860,7 +1860,7 @@ fn a_drain_from_nobody_is_off_when_its_backend_fails() {
         1s b up
         1s hold 1 drain 5s
         1s b down
-        1s release 1 successor lost
+        1s release 1 heir lost
         2s b up
         2s hold 2 drain 5s
         2s a up
@@ -2323,7 +2323,7 @@ fn a_drill_whose_move_is_called_off_is_over() {
         2s hold 2 planned
         2s b down
         2s drill a ended early
-        2s release 2 successor lost
+        2s release 2 heir lost
         2s status a epoch 1 hold_down 10s
         3s b up
         3s drill a until 23s

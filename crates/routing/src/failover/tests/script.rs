@@ -293,7 +293,7 @@ impl Run {
             }
             Effect::Release { switch, why } => {
                 let why = match why {
-                    Abort::SuccessorLost => "successor lost",
+                    Abort::HeirLost => "heir lost",
                     Abort::Overruled => "overruled",
                     Abort::Unacknowledged => "unacknowledged",
                 };

@@ -153,7 +153,8 @@ impl SecondOpinion {
         (self.pinned, self.window_open, self.moved_since_start) = (false, false, false);
         (self.active, self.order, self.hold, self.holds) = (None, None, None, 0);
         (self.no_plans_until, self.watched, self.owed) = (None, None, None);
-        self.left_behind.clear();
+        // Another process may still have requests there.
+        self.left_behind = self.last.into_iter().collect();
         self.started = now;
     }
 
@@ -536,7 +537,7 @@ impl SecondOpinion {
     ) -> Vec<Effect> {
         if to == self.active {
             let lost = self.hold.is_some_and(|hold| !self.is_free(hold.to));
-            return self.give_up(if lost { Abort::SuccessorLost } else { Abort::Overruled });
+            return self.give_up(if lost { Abort::HeirLost } else { Abort::Overruled });
         }
         let drain = self.policy.exclusive.map(|strict| strict.drain);
         let others_left = self.left_behind.iter().any(|id| Some(*id) != to);

@@ -39,7 +39,7 @@ fn no_seed_breaks_a_rule() {
         let all = [
             "moved: Startup Failover Failback Recovery Switchover Reload Return Drill",
             "held: planned unplanned drained",
-            "released: SuccessorLost Overruled Unacknowledged",
+            "released: HeirLost Overruled Unacknowledged",
             "said: Verified Locked LockedItself Unlocked DrillBegan DrillEnded DrillEndedEarly",
             "refused: UnknownBackend NotEligible NothingActive Switching NeverFailsBack NoStandby",
             "refused: Pinned Locked Verifying Drilling NoDrill",
