@@ -1,6 +1,10 @@
 //! The operator in charge: the real commands against the real balancer before real backends.
 
+mod drill;
+mod failback;
 mod moves;
+mod record;
+mod settings;
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
