@@ -85,6 +85,8 @@ pub(crate) struct Driver {
     /// The operator who waits for a move.
     asked: Option<Asked>,
     tagged: Option<Tagged>,
+    /// Who ordered the latest drill; not known of one that has outlived a restart.
+    drilled_by: Option<Operator>,
     kept: Kept,
     window: Window,
     /// Another process decides.
@@ -141,6 +143,7 @@ impl Driver {
             latest: None,
             asked: None,
             tagged: None,
+            drilled_by: None,
             kept,
             aside: false,
             has_moved: false,

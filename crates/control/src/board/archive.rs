@@ -160,7 +160,8 @@ impl Board {
     pub(crate) fn load(&self, service: &str) -> Option<Load> {
         self.status().service(service)?;
         let counted = self.metrics.counted(service);
-        Some(Load { in_flight: counted.in_flight, held: counted.held_now, backends: Vec::new() })
+        let backends = self.metrics.at_backends(service);
+        Some(Load { in_flight: counted.in_flight, held: counted.held_now, backends })
     }
 
     /// The latest events, from this process only.

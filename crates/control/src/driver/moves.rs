@@ -76,7 +76,15 @@ impl Driver {
         incident.evidence = evidence.map(|evidence| evidence.trail(decided)).unwrap_or_default();
         incident.from = from.map(|id| self.name(id));
         incident.to = to.map(|id| self.name(id));
-        incident.by = self.asked.as_ref().map(|asked| asked.by.clone());
+        incident.by = match reason {
+            Reason::Switchover | Reason::Failback => self.asked.as_ref().map(|a| a.by.clone()),
+            Reason::Drill => self.drilled_by.clone(),
+            Reason::Startup
+            | Reason::Failover
+            | Reason::Recovery
+            | Reason::Reload
+            | Reason::Return => None,
+        };
         let (look_at, heard) = (decided + LOOKED_AFTER, Heard::default());
         self.latest = Some(Move { incident, look_at, heard });
     }

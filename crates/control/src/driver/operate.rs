@@ -121,7 +121,10 @@ impl Driver {
                     return Err(CommandError::Refused(failover::Refusal::Drilling));
                 }
                 let text = format!("the active is treated as failed for {length:?}");
-                self.order(failover::Command::Drill { length }, &text).await
+                let drill = failover::Command::Drill { length };
+                self.check(&drill)?;
+                self.drilled_by = Some(by.clone());
+                self.order(drill, &text).await
             }
             Command::DrillTagged { backend, header, value, length } => {
                 let tag = Tag { header, value, backend: self.standby(backend.as_deref())? };

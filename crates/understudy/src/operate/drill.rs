@@ -4,18 +4,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use admin::wire::request;
-use admin::wire::{self, Done, Incident, Incidents, Status};
+use admin::wire::{self, Done, Event, Incident, Incidents, Status};
 use tokio::time::{Instant, timeout_at};
 
 use super::{done, parse, service_named, service_path};
 use crate::cli::Drill;
-use crate::client::{Client, Follow, MOVE_WITHIN, SOON, segment};
+use crate::client::{Client, Follow, MOVE_WITHIN, segment};
 use crate::files::{Failure, print};
 use crate::show::incidents::{counts, times};
 use crate::show::{Progress, left};
 
 /// After the end of a drill, for the way back to be made and written down.
 const OVERTIME: Duration = Duration::from_secs(60);
+/// After that, for both moves to be on record with their first good answers.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 /// How many incidents one drill may make at most; usually two.
 const INCIDENTS: usize = 100;
 
@@ -44,7 +46,7 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
     done(&service, &begun)?;
     let deadline = Instant::now() + length + OVERTIME;
     tokio::select! {
-        over = over(&mut follow, &service, length, deadline) => over?,
+        over = over(client, &mut follow, &service, length, deadline) => over?,
         _ = tokio::signal::ctrl_c() => {
             return Err(Failure::Refused(format!(
                 "not waiting any more; the drill goes on and ends by itself, or now with \
@@ -57,12 +59,13 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
             "{service}: the drill is over; all other traffic stayed where it was"
         ));
     }
-    let report = report(client, &service, before, deadline).await?;
+    let report = report(client, &service, before).await?;
     print(&report)
 }
 
 /// Waits until the drill is over: seen, and then not any more, or long enough ago.
 async fn over(
+    client: &Client,
     follow: &mut Follow<'_>,
     service: &str,
     length: Duration,
@@ -87,10 +90,15 @@ async fn over(
                 )));
             }
         };
-        if message.event != "status" {
-            continue;
-        }
-        let status: Status = parse(&message.data)?;
+        let status: Status = match message.event.as_str() {
+            "status" => parse(&message.data)?,
+            // It may have been too short to be in any status.
+            "event" if is_end(&parse(&message.data)?, service) => {
+                seen = true;
+                client.get("status").await?
+            }
+            _ => continue,
+        };
         let Some(found) = status.service(service) else {
             return Err(Failure::Refused(format!("{service} is gone: a reload removed it")));
         };
@@ -102,6 +110,11 @@ async fn over(
     }
 }
 
+/// Whether a drill of the service is over.
+fn is_end(event: &Event, service: &str) -> bool {
+    event.kind == "drill_ended" && event.service.as_deref() == Some(service)
+}
+
 /// The number of the newest incident; 0: there is none.
 async fn newest(client: &Client, service: &str) -> Result<u64, Failure> {
     let path = format!("incidents?limit=1&service={}", segment(service));
@@ -110,20 +123,18 @@ async fn newest(client: &Client, service: &str) -> Result<u64, Failure> {
 }
 
 /// The measured times of every move since the incident `before`.
-async fn report(
-    client: &Client,
-    service: &str,
-    before: u64,
-    deadline: Instant,
-) -> Result<String, Failure> {
+async fn report(client: &Client, service: &str, before: u64) -> Result<String, Failure> {
     let path = format!("incidents?limit={INCIDENTS}&service={}", segment(service));
+    let deadline = Instant::now() + WRITTEN_WITHIN;
     let moves = loop {
         let Incidents { incidents } = client.get(&path).await?;
         let moves: Vec<wire::IncidentSummary> =
             incidents.into_iter().filter(|incident| incident.id > before).collect();
-        // Both ways are written down a moment after the traffic has moved.
-        let both = moves.iter().filter(|incident| incident.reason == "drill").count() >= 2;
-        if both || Instant::now() + SOON >= deadline {
+        // Both ways are written down a moment after the traffic has moved, the first good answer after
+        // that. There may be no way back: somebody pinned or locked the service meanwhile.
+        let drilled = moves.iter().filter(|incident| incident.reason == "drill");
+        let answered = drilled.filter(|incident| incident.outcome == "verified").count();
+        if answered >= 2 || Instant::now() >= deadline {
             break moves;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,10 +1,12 @@
 //! The operator in charge: the real commands against the real balancer before real backends.
 
+mod access;
 mod drill;
 mod failback;
 mod moves;
 mod record;
 mod settings;
+mod streams;
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -12,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use benches::condition::wait_for;
 use benches::fetch::{Answer, get};
@@ -64,16 +66,21 @@ impl Said {
 impl Bridge {
     /// With these lines for the service, `a` active and `b` up.
     fn new(service: &str) -> Self {
+        Self::guarded(tempfile::tempdir().expect("a folder"), "", service)
+    }
+
+    /// The same with further lines for the admin side, which may name files in this folder.
+    fn guarded(folder: TempDir, admin: &str, service: &str) -> Self {
         let alone = alone();
-        let folder = tempfile::tempdir().expect("a folder");
         let start = |name: &str| Origin::start(&origin_binary(), folder.path(), name);
         let (a, b) = (start("a"), start("b"));
         let (config, socket) = (folder.path().join("web.yaml"), folder.path().join("admin.sock"));
-        fs::write(&config, yaml(&folder, [&a, &b], "", service)).expect("a config");
+        fs::write(&config, yaml(&folder, [&a, &b], admin, service)).expect("a config");
         let understudy = run(&config);
-        understudy.wait_active("a");
-        understudy.wait_health("b", "up");
-        Self { understudy, a, b, config, socket, folder, _alone: alone }
+        let bridge = Self { understudy, a, b, config, socket, folder, _alone: alone };
+        bridge.done("wait --active a --timeout 20s");
+        bridge.done("wait --healthy b --timeout 20s");
+        bridge
     }
 
     /// Puts another config in the place of the one that runs; nobody is told.

@@ -69,14 +69,14 @@ fn only_tagged_requests_see_the_standby() {
     let mut drill = super::Talk::begin(command);
     drill.wait("requests with x-drill: yes go to b");
     bridge.wait_says("drill: requests with x-drill: yes go to b for ");
-    let load = Load::start(Plan::gets(address, 100));
-    wait_served(&load, "a", 20);
+    let load = Load::start(Plan::gets(address, 200));
+    wait_served(&load, "a", 60);
     for _ in 0..10 {
         assert_eq!(from(&tagged).as_deref(), Some("b"));
         assert_eq!(from(&[("x-drill", "no")]).as_deref(), Some("a"));
         assert_eq!(from(&[]).as_deref(), Some("a"));
     }
-    wait_served(&load, "a", 20);
+    wait_served(&load, "a", 60);
     let report = load.finish();
     assert_none_failed(&report);
     assert_eq!(bridge.b.journal().len(), 10, "others never reach it");

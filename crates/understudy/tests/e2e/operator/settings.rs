@@ -151,13 +151,13 @@ fn a_probe_is_shown_and_counts_for_nothing() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(bridge.done("probe web/b").contains("pass"));
-    bridge.b.control("health=418");
+    bridge.b.control("health=503");
     let said = bridge.cli("probe b --now -v");
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.out.contains("418"), "{said:?}");
+    assert!(said.out.contains("503"), "{said:?}");
     bridge.understudy.wait_health("b", "down");
     let said = bridge.cli("probe b");
-    assert!(said.code == Some(1) && said.out.contains("418"), "{said:?}");
+    assert!(said.code == Some(1) && said.out.contains("503"), "{said:?}");
     let begun = Instant::now();
     bridge.b.control("health=200");
     bridge.done("wait --healthy b --timeout 20s");
