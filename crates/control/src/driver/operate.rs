@@ -299,6 +299,7 @@ impl Driver {
         let Some(scheduled) = self.kept.scheduled.take_if(|_| is_due) else { return };
         // Written before it is begun: it is never begun twice.
         self.keep().await;
+        self.board.publish_decision(self.id, self.status());
         let SavedSwitchover { to, at_ms, verify_ms, mark } = scheduled;
         let by = Operator { who: mark.who, from: mark.from, why: mark.why };
         let what = format!("switchover to {to}, ordered before");
@@ -468,3 +469,6 @@ fn words(command: &Command) -> String {
         Command::EndDrill => "end the drill".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

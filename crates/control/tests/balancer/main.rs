@@ -4,6 +4,7 @@ mod certificates;
 mod file;
 mod harness;
 mod moves;
+mod operator;
 mod reload;
 mod streams;
 mod tls;
