@@ -11,10 +11,10 @@ use config::model::{
 };
 use connect::Destination;
 use health::Subject;
-use rustls::ServerConfig;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, Snapshot};
 use routing::failover::{BackendId, Policy};
 use routing::table::Table;
+use rustls::ServerConfig;
 
 use self::build::{Shared, spec, spread};
 use crate::ids::Ids;
@@ -222,7 +222,15 @@ impl Blueprint {
             .filter(|address| !open(address))
             .map(|address| {
                 let bound = match inherited.take_listener(&address) {
-                    Some(sockets) => Bound::adopt(address.clone(), sockets, workers),
+                    Some(sockets) => {
+                        let bound = Bound::adopt(address.clone(), sockets, workers);
+                        bound.and_then(|mut bound| {
+                            if inherited.owns_files {
+                                bound.own_file()?;
+                            }
+                            Ok(bound)
+                        })
+                    }
                     None => proxy::bind(&address, workers),
                 };
                 bound.map_err(|why| BuildError::Bind { address, why })

@@ -45,6 +45,9 @@ struct Books {
 /// How many events a follower may fall behind before it misses some.
 const BEHIND: usize = 256;
 
+/// How the drift of a file that was refused begins.
+const REFUSED: &str = "the file was refused, what ran before stays: ";
+
 /// The worst that can be said of a service; a word for whoever searches the log.
 const NOBODY: &str = "nobody can serve: requests wait for a backend, then get 503";
 
@@ -298,6 +301,13 @@ impl Board {
         let problems = with_sources(error);
         if error.is_refusal() {
             tracing::error!("reload refused, the running config stays:\n{problems}");
+            // Until a later one is taken. What waits for a restart waits on.
+            let first = problems.lines().next().unwrap_or_default();
+            let refused = format!("{REFUSED}{first}");
+            self.change_process(|process| {
+                process.drift.retain(|drift| !drift.starts_with(REFUSED));
+                process.drift.push(refused);
+            });
         } else {
             tracing::error!("reload incomplete: {problems}");
         }

@@ -154,6 +154,8 @@ impl Driver {
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut reports: mpsc::Receiver<Report>) {
         let mut timer = std::pin::pin!(sleep_until(self.since.into()));
+        // What was resumed may have something to do at once.
+        self.step(Input::Tick).await;
         loop {
             let wake = self.wake_at();
             if let Some(wake) = wake.map(Into::into)
@@ -235,20 +237,19 @@ impl Driver {
         if !is_command {
             self.note_rules(&effects);
         }
-        self.open_records(&effects, decided);
-        // Workers begin to hold while the decision is being written.
-        self.begin_hold(&effects);
-        if is_command || effects.iter().any(keep::matters) {
-            self.keep().await;
-        }
+        let mut is_kept = false;
         for effect in &effects {
+            if keep::matters(effect) && !is_kept {
+                self.keep().await;
+                is_kept = true;
+            }
             match *effect {
+                Effect::Hold { switch, drain, .. } => self.begin_hold(switch, drain, decided),
                 Effect::ActiveChanged { from, to, reason, epoch } => {
-                    self.move_traffic(from, to, reason, epoch).await;
+                    self.move_traffic(from, to, reason, epoch, decided).await;
                 }
                 Effect::Release { why, .. } => self.release(why).await,
-                Effect::Hold { .. }
-                | Effect::Verified { .. }
+                Effect::Verified { .. }
                 | Effect::HealthChanged { .. }
                 | Effect::AdminChanged { .. }
                 | Effect::Locked
@@ -257,6 +258,9 @@ impl Driver {
                 | Effect::DrillEnded { .. }
                 | Effect::Rejected { .. } => {}
             }
+        }
+        if is_command && !is_kept {
+            self.keep().await;
         }
         self.tell_probers();
         let mut refused = None;

@@ -198,6 +198,12 @@ impl Control {
         saved.extend(inherited.services.clone());
         let board = Arc::new(Board::new(Metrics::new(), store));
         board.note_state(notes);
+        if config.state_dir.is_none() {
+            tracing::info!(
+                "no state_dir: decisions are in memory, a restart forgets who was active, pins, \
+                 locks and maintenance"
+            );
+        }
         board.look_at_state();
         board.change_process(|process| process.state_dir.clone_from(&config.state_dir));
         let file = source.path.clone().map(Arc::new);

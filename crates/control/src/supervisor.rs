@@ -40,9 +40,6 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 /// about to send on one still gets an answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// From one try to stand aside to the next, while a move is under way.
-const MOVE_PAUSE: Duration = Duration::from_millis(50);
-
 /// How often certificates that expire soon are called to mind.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -261,9 +258,7 @@ impl Supervisor {
                     let _ = done.send(());
                 }
                 Some(Request::ShutDown { reply }) => {
-                    self.board.stop();
-                    let timeout = self.running.config.shutdown_timeout;
-                    let drained = self.forwarders.workers().drain(timeout).await;
+                    let drained = self.drain().await;
                     let _ = reply.send(self.end(drained).await);
                     return;
                 }
@@ -284,8 +279,16 @@ impl Supervisor {
                 None => break,
             }
         }
-        let drained = self.forwarders.workers().drain(self.running.config.shutdown_timeout).await;
+        let drained = self.drain().await;
         self.end(drained).await;
+    }
+
+    /// Stops accepting and lets running requests finish. Returns how many were cut off.
+    async fn drain(&mut self) -> usize {
+        self.board.stop();
+        // As long as anybody holds a socket the system takes connections at it.
+        self.sockets.clear();
+        self.forwarders.workers().drain(self.running.config.shutdown_timeout).await
     }
 
     async fn reload(&mut self, text: &str) -> Result<Reloaded, ReloadError> {
@@ -295,8 +298,13 @@ impl Supervisor {
         let loaded = config::load(&self.source.file, text, &self.source.base)
             .map_err(ReloadError::Config)?;
         let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-        let config = keep_until_restart(loaded.config, &self.running.config, &mut warnings);
-        self.change_to(config, warnings).await
+        let (config, waiting) = keep_until_restart(loaded.config, &self.running.config);
+        warnings.extend(waiting.iter().cloned());
+        let changed = self.change_to(config, warnings).await;
+        if changed.is_ok() {
+            self.board.change_process(|process| process.drift = waiting);
+        }
+        changed
     }
 
     /// Builds everything, then swaps, then retires. Until everything is built nothing has changed.
@@ -412,61 +420,6 @@ impl Supervisor {
         self.listening.store(Arc::new(listeners.collect()));
     }
 
-    /// Keeps duplicates of new listeners' sockets, for a successor.
-    fn note_sockets(&mut self, bound: &[Bound]) {
-        for listener in bound {
-            match listener.share() {
-                Ok(sockets) => drop(self.sockets.insert(listener.configured.clone(), sockets)),
-                Err(error) => tracing::warn!(
-                    listener = %listener.configured,
-                    %error,
-                    "a successor will have to bind this listener itself"
-                ),
-            }
-        }
-    }
-
-    // --- takeover ---
-
-    /// Has every driver decide nothing more, and lets go of the state.
-    async fn stand_aside(&mut self) -> Result<Aside, String> {
-        let mut services = BTreeMap::new();
-        for driver in self.drivers.load_full().values() {
-            let asked = stand_aside(driver);
-            let Ok(Some(saved)) = timeout(self.driven_within, asked).await else {
-                self.step_back_in().await;
-                return Err(format!("service {} is being moved: try again", driver.name));
-            };
-            services.insert(driver.name.to_string(), saved);
-        }
-        let shared = |(address, sockets): (&ListenAddress, &Vec<OwnedFd>)| {
-            let sockets = sockets.iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
-            sockets.map(|sockets| (address.to_string(), sockets))
-        };
-        let listeners = self.sockets.iter().map(shared).collect::<Result<Vec<_>, _>>();
-        let listeners = match listeners {
-            Ok(listeners) => listeners,
-            Err(error) => {
-                self.step_back_in().await;
-                return Err(format!("the sockets cannot be handed over: {error}"));
-            }
-        };
-        self.aside = true;
-        self.board.close_state().await;
-        Ok(Aside { listeners, services })
-    }
-
-    /// Takes everything back: the other process did not take over.
-    async fn step_back_in(&mut self) {
-        if std::mem::take(&mut self.aside) {
-            self.board.reopen_state(self.running.config.state_dir.clone()).await;
-        }
-        for driver in self.drivers.load_full().values() {
-            // A driver that has ended has nothing to take back.
-            let _ = driver.orders.send(Order::StepBackIn).await;
-        }
-    }
-
     /// Ends the drivers, which have driven until now so that a failover could save what was held; then
     /// the workers. Returns `cut_off`, how many requests were.
     async fn end(mut self, cut_off: usize) -> usize {
@@ -482,19 +435,6 @@ impl Supervisor {
     }
 }
 
-/// Has a driver decide nothing more. `None`: a move is under way, or it has ended.
-async fn stand_aside(driver: &DriverHandle) -> Option<SavedService> {
-    loop {
-        let (reply, answer) = oneshot::channel();
-        driver.orders.send(Order::StandAside { reply }).await.ok()?;
-        if let Some(saved) = answer.await.ok()? {
-            return Some(saved);
-        }
-        // A move takes milliseconds, a drain seconds.
-        tokio::time::sleep(MOVE_PAUSE).await;
-    }
-}
-
 /// Has a driver follow a plan, and waits until it does.
 async fn follow(driver: DriverHandle, plan: Plan, within: Duration) -> Result<(), ReloadError> {
     let service = plan.name.clone();
@@ -505,10 +445,11 @@ async fn follow(driver: DriverHandle, plan: Plan, within: Duration) -> Result<()
     if followed { Ok(()) } else { Err(ReloadError::Unfinished { service }) }
 }
 
-/// What takes effect at a start only stays as it is, with a warning.
-fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<String>) -> Config {
+/// What takes effect at a start only stays as it is; says so of each such key.
+fn keep_until_restart(mut new: Config, running: &Config) -> (Config, Vec<String>) {
+    let mut waiting = Vec::new();
     let mut keep = |key: &str| {
-        warnings.push(format!("`{key}` has changed: it takes effect after a restart only"));
+        waiting.push(format!("`{key}` has changed: it takes effect after a restart only"));
     };
     if new.workers != running.workers {
         keep("workers");
@@ -522,8 +463,9 @@ fn keep_until_restart(mut new: Config, running: &Config, warnings: &mut Vec<Stri
         keep("admin");
         new.admin.clone_from(&running.admin);
     }
-    new
+    (new, waiting)
 }
 
+mod aside;
 #[cfg(test)]
 mod tests;

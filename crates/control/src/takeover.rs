@@ -82,6 +82,8 @@ pub struct Inherited {
     pub(crate) listeners: Vec<(String, Vec<OwnedFd>)>,
     /// Sockets of the admin side, by their address.
     pub(crate) admin: Vec<(String, OwnedFd)>,
+    /// Whether files of Unix sockets are ours to remove from now on: systemd's are not.
+    pub(crate) owns_files: bool,
     /// What the running process has decided.
     pub(crate) services: BTreeMap<String, SavedService>,
     /// The running process.
@@ -161,6 +163,7 @@ pub fn ask(path: &Path) -> Result<Option<Inherited>, TakeoverError> {
             }
             FromOld::Aside { services } => {
                 inherited.services = services;
+                inherited.owns_files = true;
                 inherited.link = Some(link);
                 return Ok(Some(inherited));
             }

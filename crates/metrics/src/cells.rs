@@ -234,6 +234,8 @@ pub struct BackendCells {
     pub connect_failures: Counter,
     /// Attempts that used an idle connection.
     pub reuses: Counter,
+    /// Requests, responses and tunnels there now.
+    pub in_flight: Gauge,
     /// Idle connections kept.
     pub idle: Gauge,
     /// Suspicions raised: refused, reset, TLS failure, stalled.

@@ -119,6 +119,8 @@ declare! {
         "Connections to the backend that could not be opened.";
     Reuses: Counter "understudy_upstream_connections_reused_total" ["service", "backend"]
         "Attempts that used an idle connection.";
+    BackendInFlight: Gauge "understudy_backend_requests_in_flight" ["service", "backend"]
+        "Requests, responses and tunnels at the backend now.";
     IdleConnections: Gauge "understudy_upstream_connections_idle" ["service", "backend"]
         "Idle connections kept for reuse.";
 

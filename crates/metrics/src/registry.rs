@@ -386,6 +386,7 @@ impl Backend {
         to.counter(Id::Connects, &names, all.count(|cells| &cells.connects));
         to.counter(Id::ConnectFailures, &names, all.count(|cells| &cells.connect_failures));
         to.counter(Id::Reuses, &names, all.count(|cells| &cells.reuses));
+        to.gauge(Id::BackendInFlight, &names, all.level(|cells| &cells.in_flight));
         to.gauge(Id::IdleConnections, &names, all.level(|cells| &cells.idle));
     }
 }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use metrics::cells::Gauge;
 use slab::Slab;
 
 use crate::downstream::client::{Client, Protocol, Watched};
@@ -275,16 +276,24 @@ impl Flight {
     /// forgotten.
     pub(crate) fn enter(&self, phase: Phase, backend: Option<&Rc<Backend>>, since: Instant) {
         self.with(|entry| {
-            entry.phase.set(phase);
+            let was_at_backend = entry.phase.replace(phase) != Phase::Held;
             entry.since.set(since);
             entry.turn.set(Turn::Upstream);
             entry.signal.set(Signal::None);
             // What was to end at another backend begins anew at this one.
             entry.close_at.set(None);
             let mut at = entry.backend.borrow_mut();
-            match (at.as_ref(), backend) {
-                (Some(old), Some(new)) if Rc::ptr_eq(old, new) => {}
-                (_, new) => *at = new.cloned(),
+            let stays = match (at.as_ref(), backend) {
+                (Some(old), Some(new)) => Rc::ptr_eq(old, new),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if !stays || was_at_backend != (phase != Phase::Held) {
+                count(at.as_ref().filter(|_| was_at_backend), |in_flight| in_flight.dec());
+                count(backend.filter(|_| phase != Phase::Held), |in_flight| in_flight.inc());
+            }
+            if !stays {
+                *at = backend.cloned();
             }
             if phase == Phase::Held {
                 entry.service.drains.look();
@@ -413,10 +422,20 @@ impl Flight {
     }
 }
 
+/// Counts a request in or out of its backend, if it is at one.
+fn count(backend: Option<&Rc<Backend>>, change: impl FnOnce(&Gauge)) {
+    if let Some(backend) = backend {
+        change(&backend.cells.in_flight);
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         let entry = self.flights.entries.borrow_mut().remove(self.key);
         entry.service.cells.in_flight.dec();
+        let at = entry.backend.borrow();
+        let at = at.as_ref().filter(|_| entry.phase.get() != Phase::Held);
+        count(at, |in_flight| in_flight.dec());
         entry.service.drains.look();
         entry.client.idle();
     }

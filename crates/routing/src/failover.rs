@@ -168,11 +168,11 @@ impl Failover {
 
         self.let_go(out);
         let epoch = self.epoch;
-        let (to, reason) = self.target(reloaded);
+        let (to, reason) = self.heir(reloaded);
         self.proceed(to, reason, acknowledged, out);
         if self.epoch != epoch {
             // Whoever serves again after a restart or a drill may have to fail back at once.
-            let (to, reason) = self.target(false);
+            let (to, reason) = self.heir(false);
             self.proceed(to, reason, None, out);
         }
         self.in_flight = None;
@@ -200,7 +200,7 @@ impl Failover {
     // === The rules ===
 
     /// Who should be active now, and why if that is a move.
-    fn target(&self, reloaded: bool) -> (Option<BackendId>, Reason) {
+    fn heir(&self, reloaded: bool) -> (Option<BackendId>, Reason) {
         if let Some(order) = self.order {
             return (Some(order.to), order.reason); // rule 1
         }
@@ -289,7 +289,7 @@ impl Failover {
                 self.give_order(Order { to, reason: Reason::Switchover, verify }, out);
             }
             Command::Failback { verify } => {
-                let to = self.failback_target()?;
+                let to = self.failback_by_order()?;
                 self.give_order(Order { to, reason: Reason::Failback, verify }, out);
             }
             Command::Pin => {

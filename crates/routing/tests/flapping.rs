@@ -64,7 +64,7 @@ fn the_worst_primary_moves_as_much_as_the_damping_allows() {
     };
     tell(now, probe(PRIMARY, Verdict::Pass));
     tell(now, probe(STANDBY, Verdict::Pass));
-    for failback in 0.. {
+    for failback in 0..=most {
         tell(now, probe(PRIMARY, Verdict::Fail));
         let due = tell(now, probe(PRIMARY, Verdict::Pass)).expect("a failback is due");
         if due > WEEK {
@@ -142,7 +142,10 @@ impl Week {
         let mut unlocks = 0;
         let mut tell = |failover: &mut Failover, now: Duration, unlocks: usize, input: Input| {
             let mut next = Some(input);
+            let mut rounds = 0;
             while let Some(input) = next.take() {
+                rounds += 1;
+                assert!(rounds < 10, "moves follow moves without end");
                 for effect in failover.step(start + now, input) {
                     if let Effect::Hold { switch, .. } = effect {
                         next = Some(Input::Held { switch, all: true });
@@ -165,6 +168,7 @@ impl Week {
             let until = now + Duration::from_millis(1 + next(&mut random) % scale);
             while let Some(wake) = failover.wake_at().map(|at| at - start).filter(|at| *at < until)
             {
+                assert!(wake > now || now.is_zero(), "woken for the past");
                 now = wake;
                 tell(&mut failover, now, unlocks, Input::Tick);
             }

@@ -93,9 +93,9 @@ fn service_path(service: &str, rest: &str) -> String {
     format!("services/{}/{rest}", segment(service))
 }
 
-/// Says in one line what has been done.
-fn done(done: &Done) -> Result<ExitCode, Failure> {
-    print(&printable(&done.text))
+/// Says in one line what has been done to a service.
+fn done(service: &str, done: &Done) -> Result<ExitCode, Failure> {
+    print(&format!("{service}: {}", printable(&done.text)))
 }
 
 /// What was asked for does not exist: names what there is.

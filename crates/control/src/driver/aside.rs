@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proxy::{Drain, Leave, Lost};
-use routing::failover::Reason;
+use routing::failover::{Input, Reason};
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::clock::Clock;
+use super::{Driver, acknowledged};
 use crate::forwarders::{Activation, Said};
-use crate::state::SavedService;
+use crate::state::{SavedService, epoch_from};
 use crate::streams;
 
 impl Driver {
@@ -23,11 +24,26 @@ impl Driver {
         Some(self.saved())
     }
 
-    /// The other process did not take over: decide again.
+    /// The other process did not take over: decide again, with epochs that it has not used, and have the
+    /// workers where we think they are.
     pub(super) async fn step_back_in(&mut self) {
-        self.aside = false;
+        if !std::mem::take(&mut self.aside) {
+            return;
+        }
+        let clock = Clock::look();
+        self.failover.skip_epochs(epoch_from(self.failover.status().epoch, clock.wall));
         self.keep().await;
-        self.step(routing::failover::Input::Tick).await;
+        let status = self.failover.status();
+        let name = status.active.map(|active| self.name(active));
+        let streams = streams::policy(self.settings.streams, Reason::Failover);
+        let (active, leave) = (status.active, Leave::Finish);
+        let activation = Activation { epoch: status.epoch, active, name, leave, streams };
+        let told = self.forwarders.activate(self.id, &self.name, activation);
+        let _ = acknowledged(told, &self.board).await;
+        // Nothing was heard of the backends meanwhile.
+        self.backends.values().for_each(|watched| watched.prober.suspect());
+        self.tell_probers();
+        self.step(Input::Tick).await;
     }
 
     /// Has our workers do what the other process says, without holding up verdicts: a drain takes its

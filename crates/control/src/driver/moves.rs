@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use health::{Outcome as ProbeOutcome, Report};
 use proxy::{Drain, Held, Leave};
-use routing::failover::{Abort, BackendId, Effect, Input, Reason};
+use routing::failover::{Abort, BackendId, Input, Reason};
 
 use super::{Driver, acknowledged};
 use crate::events::Kind;
@@ -53,39 +53,7 @@ pub(super) struct Move {
 }
 
 impl Driver {
-    /// Opens the record of a move that has just been decided.
-    pub(super) fn open_records(&mut self, effects: &[Effect], decided: Instant) {
-        let switch = self.failover.status().switch;
-        for effect in effects {
-            let (from, to, reason) = match *effect {
-                Effect::Hold { .. } => match switch {
-                    Some(switch) => (switch.from, Some(switch.to), switch.reason),
-                    None => continue,
-                },
-                Effect::ActiveChanged { from, to, reason, .. } => {
-                    let known = self.latest.as_ref().is_some_and(|m| m.incident.is_open());
-                    if known {
-                        continue;
-                    }
-                    (from, to, reason)
-                }
-                Effect::Release { .. }
-                | Effect::Verified { .. }
-                | Effect::HealthChanged { .. }
-                | Effect::AdminChanged { .. }
-                | Effect::Locked
-                | Effect::Unlocked
-                | Effect::DrillBegan { .. }
-                | Effect::DrillEnded { .. }
-                | Effect::Rejected { .. } => continue,
-            };
-            if reason == Reason::Return {
-                self.returned();
-            }
-            self.open_record(from, to, reason, decided);
-        }
-    }
-
+    /// Opens the record of a move that was decided at `decided`.
     fn open_record(
         &mut self,
         from: Option<BackendId>,
@@ -93,6 +61,9 @@ impl Driver {
         reason: Reason,
         decided: Instant,
     ) {
+        if reason == Reason::Return {
+            self.returned();
+        }
         self.close_record();
         // Nobody to anybody at the start is no incident, but it is a move.
         let left = from.and_then(|from| self.backends.get(&from));
@@ -111,16 +82,19 @@ impl Driver {
         self.latest = Some(Move { incident, look_at: decided + LOOKED_AFTER });
     }
 
-    /// Tells the workers to hold, if that is asked for. They are not waited for here.
-    pub(super) fn begin_hold(&mut self, effects: &[Effect]) {
-        for effect in effects {
-            let Effect::Hold { switch, drain, .. } = *effect else { continue };
-            let leave = self.failover.status().active.map_or(Leave::Finish, |id| self.leave(id));
-            let drain = drain.map(|within| Drain { within, leave });
-            let (forwarders, id, name) = (Arc::clone(&self.forwarders), self.id, self.name.clone());
-            let answer = Box::pin(async move { forwarders.hold(id, &name, drain).await });
-            self.holding = Some(Holding { switch, answer });
+    /// Tells the workers to hold for a move that was decided at `decided`. They are not waited for here.
+    pub(super) fn begin_hold(&mut self, switch: u64, drain: Option<Duration>, decided: Instant) {
+        let status = self.failover.status();
+        // A second hold for the same move: a reload has made moves exclusive.
+        let is_open = self.latest.as_ref().is_some_and(|latest| latest.incident.is_open());
+        if let Some(switch) = status.switch.filter(|_| !is_open) {
+            self.open_record(switch.from, Some(switch.to), switch.reason, decided);
         }
+        let leave = status.active.map_or(Leave::Finish, |id| self.leave(id));
+        let drain = drain.map(|within| Drain { within, leave });
+        let (forwarders, id, name) = (Arc::clone(&self.forwarders), self.id, self.name.clone());
+        let answer = Box::pin(async move { forwarders.hold(id, &name, drain).await });
+        self.holding = Some(Holding { switch, answer });
     }
 
     /// The workers have answered.
@@ -144,9 +118,13 @@ impl Driver {
         to: Option<BackendId>,
         reason: Reason,
         epoch: u64,
+        decided: Instant,
     ) {
         // Whoever is to hold may do so a little longer; what counts is the activation.
         self.holding = None;
+        if !self.latest.as_ref().is_some_and(|latest| latest.incident.is_open()) {
+            self.open_record(from, to, reason, decided);
+        }
         let closed = self.board.metrics().streams_closed(&self.name);
         let leave = from.map_or(Leave::Finish, |from| self.leave(from));
         let policy = streams::policy(self.settings.streams, reason);
@@ -168,6 +146,12 @@ impl Driver {
             incident.outcome = Outcome::Moved;
             incident.mark(Step::Activated, now);
             *look_at = now + LOOKED_AFTER;
+        }
+        if self.failover.status().verifying.is_some()
+            && let Some(watched) = to.and_then(|to| self.backends.get(&to))
+        {
+            // An operator waits for the first good answer, and there may be no traffic to get one.
+            watched.prober.suspect();
         }
         self.record_move(from, to, reason, epoch, count);
         self.store_record();
@@ -307,9 +291,7 @@ impl Driver {
 /// Why a move was called off, in words.
 pub(super) fn abort_words(why: Abort) -> &'static str {
     match why {
-        Abort::TargetLost => {
-            "the backend that should have got the traffic is not eligible any more"
-        }
+        Abort::HeirLost => "the backend that should have got the traffic is not eligible any more",
         Abort::Overruled => "the rules say stay: the old active is well, or an operator said so",
         Abort::Unacknowledged => "not every worker acknowledged it in time",
     }

@@ -1,5 +1,7 @@
 //! What has been counted of one service, for whoever wants figures and no scrape.
 
+use std::sync::Arc;
+
 use super::Metrics;
 use crate::cells::{Gauge, ServiceCells};
 
@@ -46,5 +48,17 @@ impl Metrics {
             in_flight: level(|cells| &cells.in_flight),
             held_now: level(|cells| &cells.held),
         }
+    }
+
+    /// Requests, responses and tunnels at each backend of a service now, by its name.
+    #[must_use]
+    pub fn at_backends(&self, service: &str) -> Vec<(Arc<str>, u64)> {
+        let state = self.lock();
+        let backends = state.services.get(service).map(|service| &service.backends);
+        let at = |backend: &super::Backend| {
+            backend.workers.level(|cells| &cells.in_flight).max(0.0) as u64
+        };
+        let backends = backends.into_iter().flatten();
+        backends.map(|(name, backend)| (name.clone(), at(backend))).collect()
     }
 }

@@ -194,9 +194,6 @@ fn what_waits_for_room_leaves_only_before_the_acknowledgement() {
     for some in [500_000, 800_000, 1_000_000, 1_200_000, 1_500_000] {
         full_until_moved(some, By::Move);
     }
-    for some in [500_000, 1_200_000] {
-        full_until_moved(some, By::Hold);
-    }
 }
 
 /// A client that gives up does not take others with it, however busy the way to the backend is.

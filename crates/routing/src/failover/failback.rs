@@ -108,7 +108,7 @@ impl Failover {
     }
 
     /// Whom the order to fail back would move to; it skips all conditions.
-    pub(super) fn failback_target(&self) -> Result<BackendId, Refusal> {
+    pub(super) fn failback_by_order(&self) -> Result<BackendId, Refusal> {
         if self.policy.failback == Failback::Never {
             return Err(Refusal::NeverFailsBack);
         }
@@ -189,7 +189,7 @@ impl Failover {
             blockers.push(Blocker::WindowClosed);
         }
         if let Some(below) = conditions.in_flight_below
-            && !self.in_flight.is_some_and(|requests| requests < below)
+            && self.in_flight.is_none_or(|requests| requests >= below)
             && !self.fails_back()
         {
             blockers.push(Blocker::InFlight { below });

@@ -40,7 +40,7 @@ impl Failover {
 
         assert!(!self.pinned || self.active_is_eligible(), "I4: a pin needs an eligible active");
 
-        let (to, reason) = self.target(false);
+        let (to, reason) = self.heir(false);
         match &self.switching.under_way {
             None => assert_eq!(to, self.active, "I5: asking twice changes nothing"),
             Some(s) => {

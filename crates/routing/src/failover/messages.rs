@@ -185,7 +185,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Abort {
     /// Whoever should have become active is not eligible any more.
-    TargetLost,
+    HeirLost,
     /// The rules or the operator say stay: the old active is back, a lock, another policy.
     Overruled,
     /// Not every worker acknowledged.

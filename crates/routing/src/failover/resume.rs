@@ -50,7 +50,7 @@ impl Resuming {
 
 impl Failover {
     /// A service that goes on after a restart. What `saved` says of backends that are not here any
-    /// more is dropped.
+    /// more is dropped. Follow it with a [`Tick`](super::Input::Tick): something may be over already.
     #[must_use]
     pub fn resume(now: Instant, backends: &[BackendId], policy: Policy, saved: Saved) -> Self {
         let mut resumed = Self::new(now, backends, policy);
@@ -90,6 +90,11 @@ impl Failover {
             admin: self.backends.iter().map(|b| (b.id, b.admin)).collect(),
             drill: running.or(self.drilled.map(|id| (id, Duration::ZERO))),
         }
+    }
+
+    /// Epochs up to this one have been used by somebody else: the next change gets a greater one.
+    pub fn skip_epochs(&mut self, used: u64) {
+        self.epoch = self.epoch.max(used);
     }
 
     /// Waits no more when the last active has turned out to be of no use, or the grace is over.

@@ -5,7 +5,7 @@
 //! are exclusive the workers acknowledge only once no request is at any backend. A move to nobody
 //! needs no hold; one from nobody only when moves are exclusive and requests may be left somewhere.
 //!
-//! While it lasts everything is decided anew at each step: a hold is good for every target. A
+//! While it lasts everything is decided anew at each step: a hold is good for every heir. A
 //! *planned* move, one away from an eligible active, needs every acknowledgement; any other goes on
 //! without, for the old one is of no use.
 
@@ -100,7 +100,7 @@ impl Failover {
     ) {
         if to == self.active {
             let lost = self.switching.under_way.is_some_and(|s| !self.may_serve(s.to));
-            let why = if lost { Abort::TargetLost } else { Abort::Overruled };
+            let why = if lost { Abort::HeirLost } else { Abort::Overruled };
             return self.call_off(why, out);
         }
         let drain = to.and_then(|to| self.drain_before(to));

@@ -50,9 +50,10 @@ impl Failover {
 
     /// Rule 2: where the service goes back to now.
     pub(super) fn returns_to(&self) -> Option<BackendId> {
-        let Verifying { origin, until, answered, .. } = self.verifying?;
+        let Verifying { origin, until, .. } = self.verifying?;
         let serves = self.active.is_some_and(|id| self.may_serve(id));
-        let silent = !answered && self.now >= until;
+        // Had it answered, the watch would be over.
+        let silent = self.now >= until;
         let paused = serves && self.switching.paused_until.is_some();
         origin.filter(|&origin| (silent || !serves) && !paused && self.may_serve(origin))
     }

@@ -89,7 +89,9 @@ pub(super) fn find(
         }
         (Some(socket), None) => Endpoint::Unix(socket),
         (None, Some(url)) => parse(&url)?,
-        (None, None) => Endpoint::Unix(trusted(default_socket())?),
+        (None, None) => {
+            Endpoint::Unix(trusted(default_socket(), rustix::process::geteuid().as_raw())?)
+        }
     };
     if matches!(endpoint, Endpoint::Unix(_)) && (place.token_file.is_some() || place.ca.is_some()) {
         return Err(usage("--token-file and --ca are for --url: a Unix socket needs neither"));
@@ -142,9 +144,8 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 /// Refuses a socket in a folder of somebody else: in /tmp anybody can make one with our name, and
 /// answer there whatever they like.
-fn trusted(socket: PathBuf) -> Result<PathBuf, Failure> {
+fn trusted(socket: PathBuf, ours: u32) -> Result<PathBuf, Failure> {
     let owner = socket.parent().and_then(|folder| folder.symlink_metadata().ok());
-    let ours = rustix::process::geteuid().as_raw();
     match owner.map(|owner| owner.uid()) {
         Some(owner) if owner != ours && owner != 0 => Err(usage(&format!(
             "the folder of {} belongs to another user (uid {owner}): not asked there; \
@@ -214,6 +215,20 @@ mod tests {
         assert_eq!(endpoint(&none, &[("UNDERSTUDY_SOCKET", "")]), usual, "empty says nothing");
         let both = endpoint(&none, &[variable, url]).expect_err("both");
         assert!(both.contains("both set"), "{both}");
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_not_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let owner = folder.path().metadata().expect("it is there").uid();
+        // What is root's is trusted by all; root can give it away.
+        let owner = if owner == 0 { 12_345 } else { owner };
+        std::os::unix::fs::chown(folder.path(), Some(owner), None).expect("it is given");
+        let socket = folder.path().join("admin.sock");
+        assert!(trusted(socket.clone(), owner).is_ok());
+        let refused = trusted(socket, owner + 1).expect_err("another user's").to_string();
+        assert!(refused.contains(&format!("(uid {owner})")), "{refused}");
+        assert!(trusted("/nowhere/at/all/admin.sock".into(), owner).is_ok(), "that is said later");
     }
 
     #[test]

@@ -146,12 +146,6 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
         | Kind::State { .. }
         | Kind::StreamsSettled { .. }
         | Kind::AdminChanged { .. }
-        | Kind::CalledOff { .. }
-        | Kind::Verified { .. }
-        | Kind::DrillBegan { .. }
-        | Kind::DrillEnded { .. }
-        | Kind::Ordered { .. }
-        | Kind::State { .. }
         | Kind::Locked
         | Kind::Unlocked
         | Kind::Reloaded { .. }

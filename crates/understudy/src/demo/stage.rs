@@ -219,15 +219,9 @@ fn describe(event: &Event) -> (Tone, String) {
                 .map(|took| format!(", {} after the first sign", short(took)))
                 .unwrap_or_default();
             match (from, to) {
-                (Some(from), Some(to)) => {
-                    (Tone::Moved, format!("{from} -> {to}: {reason}{after}"))
-                }
-                (None, Some(to)) => {
-                    (Tone::Moved, format!("all traffic to {to}: {reason}{after}"))
-                }
-                (_, None) => {
-                    (Tone::Bad, format!("nobody is left, requests wait: {reason}"))
-                }
+                (Some(from), Some(to)) => (Tone::Moved, format!("{from} -> {to}: {reason}{after}")),
+                (None, Some(to)) => (Tone::Moved, format!("all traffic to {to}: {reason}{after}")),
+                (_, None) => (Tone::Bad, format!("nobody is left, requests wait: {reason}")),
             }
         }
         Kind::StreamsSettled { left, closed, .. } => {

@@ -12,7 +12,7 @@ use crate::cli::Drill;
 use crate::client::{Client, Follow, MOVE_WITHIN, SOON, segment};
 use crate::files::{Failure, print};
 use crate::show::incidents::{counts, times};
-use crate::show::{Progress, left, printable};
+use crate::show::{Progress, left};
 
 /// After the end of a drill, for the way back to be made and written down.
 const OVERTIME: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
     let path = service_path(&service, "drill");
     let Some(length) = args.length else {
         // The arguments ask for `--for` unless it is to be stopped.
-        return done(&client.delete(&path, args.why.reason.as_deref()).await?);
+        return done(&service, &client.delete(&path, args.why.reason.as_deref()).await?);
     };
     // Listening begins first, so that nothing is missed.
     let mut follow = client.follow(None).await?;
@@ -41,7 +41,7 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
     };
     let begun = client.post(&path, &body, MOVE_WITHIN);
     let begun: Done = Progress::during(&format!("{service}: beginning"), begun).await?;
-    print(&printable(&begun.text))?;
+    done(&service, &begun)?;
     let deadline = Instant::now() + length + OVERTIME;
     tokio::select! {
         over = over(&mut follow, &service, length, deadline) => over?,

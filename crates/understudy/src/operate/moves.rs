@@ -24,7 +24,7 @@ pub(super) async fn switchover(client: &Client, args: &Switchover) -> Result<Exi
     let path = service_path(&service, "switchover");
     let Some(to) = args.to.clone() else {
         // The arguments ask for `--to` unless it is to be cancelled.
-        return done(&client.delete(&path, args.why.reason.as_deref()).await?);
+        return done(&service, &client.delete(&path, args.why.reason.as_deref()).await?);
     };
     let waits_for = format!("{service}: moving to {to}");
     let body = request::Switchover {
@@ -39,8 +39,9 @@ pub(super) async fn switchover(client: &Client, args: &Switchover) -> Result<Exi
     }
     let answer = order(client, &path, &body, &waits_for).await?;
     match at {
-        None => done(&answer),
-        Some(at) => print(&format!("{}; that is {}", printable(&answer.text), ahead(&at, &now))),
+        None => done(&service, &answer),
+        // Only here is it known which clock was read.
+        Some(at) => print(&format!("{service}: {}: {}", printable(&answer.text), ahead(&at, &now))),
     }
 }
 
@@ -56,7 +57,8 @@ pub(super) async fn failback(client: &Client, args: &Failback) -> Result<ExitCod
     if args.dry_run {
         return preview(client, &service, &path, &body, None).await;
     }
-    done(&order(client, &path, &body, &format!("{service}: failing back")).await?)
+    let waits_for = format!("{service}: failing back");
+    done(&service, &order(client, &path, &body, &waits_for).await?)
 }
 
 async fn order(
@@ -82,11 +84,14 @@ async fn preview(
 
 /// A preview in words.
 fn previewed(service: &str, preview: &Preview, at: Option<&When>) -> String {
-    let name = |backend: &Option<String>| backend.clone().unwrap_or_else(|| "nobody".to_owned());
-    let (from, to) = (name(&preview.from), name(&preview.to));
+    let from = preview.from.as_deref().unwrap_or("nobody");
+    let way = match &preview.to {
+        Some(to) => format!("{from} -> {to}"),
+        None => format!("{from} stays"),
+    };
     let verdict = if preview.possible { "would be done" } else { "would be refused" };
     let when = at.map(|at| format!(" at {at}")).unwrap_or_default();
-    let mut text = format!("{service}: {from} -> {to}{when} {verdict}; nothing was changed\n");
+    let mut text = format!("{service}: {way}{when}: {verdict}; nothing was changed\n");
     for (number, step) in preview.steps.iter().enumerate() {
         text += &format!("  {}. {}\n", number + 1, printable(step));
     }
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_preview_says_whether_how_and_what_else() {
-        let expected = "web: a -> b would be done; nothing was changed\n  1. requests are held\n  \
+        let expected = "web: a -> b: would be done; nothing was changed\n  1. requests are held\n  \
                         2. b gets them\n  warning: 3 streams stay at a\n";
         assert_eq!(previewed("web", &preview(), None), expected);
         let blocked = Preview {
@@ -133,8 +138,10 @@ mod tests {
             ..preview()
         };
         let expected =
-            "web: nobody -> b would be refused; nothing was changed\n  blocked: b is down\n";
+            "web: nobody -> b: would be refused; nothing was changed\n  blocked: b is down\n";
         assert_eq!(previewed("web", &blocked, None), expected);
+        let idle = Preview { from: Some("b".to_owned()), to: None, ..blocked };
+        assert!(previewed("web", &idle, None).starts_with("web: b stays: would be refused"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) async fn change(
     let service = service_named(client, args.service.as_deref()).await?;
     let reason = Reason { reason: args.why.reason.clone() };
     let answer: Done = client.post(&service_path(&service, what), &reason, SOON).await?;
-    done(&answer)
+    done(&service, &answer)
 }
 
 /// Sets a backend to `drain`, and so on.
@@ -33,7 +33,7 @@ pub(super) async fn set_admin(
     let rest = format!("backends/{}/{to}", segment(&args.backend.backend));
     let reason = Reason { reason: args.why.reason.clone() };
     let answer: Done = client.post(&service_path(&service, &rest), &reason, SOON).await?;
-    done(&answer)
+    done(&service, &answer)
 }
 
 /// Has the config file read again.

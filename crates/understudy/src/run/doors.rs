@@ -106,10 +106,7 @@ fn bind(address: SocketAddr, inherited: &mut Inherited) -> Result<TcpListener, F
 
 /// At the usual path another process may be first: then this one does without, and says so. At a path
 /// that somebody chose that is a failure.
-fn open_socket(
-    socket: &AdminSocket,
-    inherited: &Inherited,
-) -> Result<Option<Socket>, Failure> {
+fn open_socket(socket: &AdminSocket, inherited: &Inherited) -> Result<Option<Socket>, Failure> {
     let Some(path) = socket_path(socket) else { return Ok(None) };
     let open = if inherited.is_takeover() { Socket::take_over } else { Socket::bind };
     match open(&path) {

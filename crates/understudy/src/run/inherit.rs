@@ -39,10 +39,9 @@ impl Wish {
         if let Self::TakeOver(path) = self {
             match control::ask(&path).map_err(|error| Failure::Other(error.into()))? {
                 Some(inherited) => return Ok(inherited),
-                None => tracing::info!(
-                    "nobody to take over from at {}: beginning anew",
-                    path.display()
-                ),
+                None => {
+                    tracing::info!("nobody to take over from at {}: beginning anew", path.display())
+                }
             }
         }
         from_service_manager(config)
@@ -55,7 +54,8 @@ fn from_service_manager(config: &Config) -> Result<Inherited, Failure> {
     let mut sockets = Vec::new();
     for place in 0..passed.len() {
         let (bound, socket) = take(&mut passed, place)?;
-        let listener = config.listeners.iter().find(|listener| stands_for(&listener.address, &bound));
+        let listener =
+            config.listeners.iter().find(|listener| stands_for(&listener.address, &bound));
         let listener = listener.ok_or_else(|| {
             Failure::Other(anyhow!(
                 "the service manager has passed a socket on {bound}, which is no listener of the \

@@ -56,7 +56,9 @@ impl Upgrade {
         let status = successor.wait().await;
         self.successor = None;
         let status = status.map_or_else(|error| error.to_string(), |status| words(&status));
-        tracing::error!("the successor has ended ({status}) and did not take over; this process goes on");
+        tracing::error!(
+            "the successor has ended ({status}) and did not take over; this process goes on"
+        );
     }
 }
 

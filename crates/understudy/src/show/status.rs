@@ -133,7 +133,8 @@ pub(crate) fn failback(service: &Service, view: &View) -> Option<String> {
 fn drifted(drift: &Drift, view: &View) -> String {
     let Drift { what, file, now, since_seconds, by: operator, .. } = drift;
     let since = span(since_seconds + view.age);
-    format!("differs from the file: {what} is {now}, not {file}, for {since}, {}", by(operator))
+    let by = by(operator);
+    format!("differs from the file: {what}: {now} (file: {file}), for {since}, {by}")
 }
 
 /// `by alice: "disk swap"`.

@@ -9,7 +9,7 @@ use crate::{done, service, status, status_of};
 fn obliging() -> Fake {
     Fake::new(|asked, _| match asked.line().as_str() {
         "GET /api/v1/status" => json(&status(Some("a"))),
-        _ => json(&done("web: it is done")),
+        _ => json(&done("it is done")),
     })
 }
 
@@ -113,7 +113,7 @@ fn a_switchover_to_come_says_when_and_in_whose_clock() {
     let fake = obliging();
     let (code, stdout, _) = fake.run(&["switchover", "web", "--to", "b", "--at", "+10m"]);
     assert_eq!(code, 0);
-    assert!(stdout.starts_with("web: it is done; that is 20"), "{stdout}");
+    assert!(stdout.starts_with("web: it is done: 20"), "{stdout}");
     assert!(stdout.contains(" +00:00") && stdout.ends_with(", in 10 min\n"), "{stdout}");
     let at = fake.last("POST").body["at"].as_str().expect("a time").to_owned();
     let at: jiff::Timestamp = at.parse().expect("RFC 3339");

@@ -39,6 +39,29 @@ fn a_socket_comes_from_a_flag_or_the_environment() {
 }
 
 #[test]
+fn a_config_names_its_socket() {
+    let fake = calm();
+    let file = fake.folder().join("a.yaml");
+    let ask = |admin: &str| {
+        let rest = "listeners: [{ address: \"127.0.0.1:0\" }]\nservices: { web: { backends: \
+                    [{ name: a, url: \"http://127.0.0.1:1\" }] } }\n";
+        std::fs::write(&file, format!("admin: {admin}\n{rest}")).expect("a file");
+        let mut command = understudy(&["active", "-c"]);
+        command.arg(&file);
+        outcome(command)
+    };
+    let socket = fake.at_socket();
+    let named = ask(&format!("{{ socket: {} }}", socket.display()));
+    assert_eq!(named, (0, "a\n".to_owned(), String::new()), "also without the file's warnings");
+    let (code, _, stderr) = ask("{ socket: off }");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("`admin.socket` is off") && stderr.contains("--url"), "{stderr}");
+    let (code, _, stderr) = ask("{ sockets: x }");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("sockets"), "{stderr}");
+}
+
+#[test]
 fn an_address_is_asked_in_the_clear_on_this_machine() {
     let fake = calm();
     let url = format!("http://{}", fake.at_port(None));

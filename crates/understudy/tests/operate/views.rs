@@ -128,7 +128,7 @@ fn a_drill_waits_for_its_end_and_reports_what_was_measured() {
         ("GET", "/api/v1/events/stream") => {
             crate::fake::Answer::Events { text: states.clone(), stays: true }
         }
-        ("POST", _) => json(&crate::done("web: the drill has begun")),
+        ("POST", _) => json(&crate::done("the drill has begun")),
         ("GET", "/api/v1/incidents?limit=1&service=web") => {
             json(&json!({ "incidents": [in_short(&incident(7, "b", "a", "failback"))] }))
         }
@@ -168,7 +168,7 @@ fn a_tagged_drill_says_which_requests_and_where_to() {
         ("GET", "/api/v1/events/stream") => {
             crate::fake::Answer::Events { text: states.clone(), stays: true }
         }
-        ("POST", _) => json(&crate::done("web: the drill has begun")),
+        ("POST", _) => json(&crate::done("the drill has begun")),
         _ => json(&json!({ "incidents": [] })),
     });
     let drill = ["drill", "web", "--for", "10s", "--reason", "training"];

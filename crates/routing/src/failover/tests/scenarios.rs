@@ -1489,7 +1489,7 @@ fn a_move_is_off_when_its_backend_fails() {
         "at 1s command switchover b\n at 2s probe b fail; show\n at 3s probe b pass; held 1 all",
         "1s hold 1 planned
         2s b down
-        2s release 1 target lost
+        2s release 1 heir lost
         2s status a epoch 1 hold_down 10s
         3s b up",
     );
@@ -1527,13 +1527,13 @@ fn with_keep_last_the_move_is_off_when_its_backend_fails() {
         "1s a down
         1s hold 1
         1s b down
-        1s release 1 target lost
+        1s release 1 heir lost
         1s status a epoch 1 hold_down 10s",
     );
 }
 
 #[test]
-fn a_better_target_takes_over_the_hold() {
+fn a_better_heir_takes_over_the_hold() {
     check(
         "backends a b c\n policy fall 1\n by hand
         at 0s probe a fail; probe b pass; probe c pass\n at 1s probe b fail; show switch
@@ -1568,7 +1568,7 @@ fn a_better_target_takes_over_the_hold() {
 }
 
 #[test]
-fn an_ordered_target_stays_while_it_is_eligible() {
+fn an_ordered_heir_stays_while_it_is_eligible() {
     check(
         "backends a b c\n policy fall 1 rise 1\n by hand
         at 0s probe b pass; probe a fail; probe c pass\n at 1s command switchover c; probe a pass
@@ -1587,7 +1587,7 @@ fn an_ordered_target_stays_while_it_is_eligible() {
 }
 
 #[test]
-fn when_an_ordered_target_fails_the_rules_go_on() {
+fn when_an_ordered_heir_fails_the_rules_go_on() {
     check(
         "backends a b c\n policy fall 1 rise 1\n by hand
         at 0s probe a pass; probe b pass; probe c pass\n at 1s command switchover c; probe a fail
@@ -1860,7 +1860,7 @@ fn a_drain_from_nobody_is_off_when_its_backend_fails() {
         1s b up
         1s hold 1 drain 5s
         1s b down
-        1s release 1 target lost
+        1s release 1 heir lost
         2s b up
         2s hold 2 drain 5s
         2s a up
@@ -2140,7 +2140,7 @@ fn a_return_from_a_backend_that_failed_goes_on_without_acknowledgements() {
 fn a_drill_moves_and_returns_by_itself() {
     check(
         "policy manual\n at 0s probe a pass; probe b pass
-        at 5s command drill 20s; show; show failback; show a; show counts\n at 30s show; show counts",
+        at 5s command drill 20s; show; show failback; show a; show counts\n at 30s show; show a; show counts",
         "0s a up
         0s none -> a startup 1
         0s b up
@@ -2153,6 +2153,7 @@ fn a_drill_moves_and_returns_by_itself() {
         25s drill a ended
         25s b -> a drill 3
         30s status a epoch 3
+        30s a up ready streak 0 eligible since 0s
         30s 0 flaps, 0 switches",
     );
 }
@@ -2322,7 +2323,7 @@ fn a_drill_whose_move_is_called_off_is_over() {
         2s hold 2 planned
         2s b down
         2s drill a ended early
-        2s release 2 target lost
+        2s release 2 heir lost
         2s status a epoch 1 hold_down 10s
         3s b up
         3s drill a until 23s
@@ -2775,5 +2776,200 @@ fn a_preview_of_the_last_drain_says_that_nobody_is_left() {
         "0s a up
         0s none -> a startup 1
         0s would: a -> none failover",
+    );
+}
+
+#[test]
+fn a_move_of_a_reload_that_becomes_necessary_has_another_reason() {
+    check(
+        "policy fall 1\n by hand
+        at 0s probe a pass; probe b pass\n at 30s reload b a; show switch; probe a fail; show switch",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        30s hold 1 planned
+        30s switch a -> b reload planned since 30s
+        30s a down
+        30s switch a -> b failover since 30s",
+    );
+}
+
+#[test]
+fn who_serves_again_after_a_restart_may_have_to_fail_back_at_once() {
+    check_on_standby(
+        "at 1s reload a b with hold_down 1s; restart; probe a pass\n at 2.5s probe b pass",
+        "1s a up
+        2.5s b up
+        2.5s none -> b startup 3
+        2.5s b -> a failback 4",
+    );
+}
+
+#[test]
+fn a_failback_is_due_when_the_last_of_what_takes_time_is_over() {
+    check(
+        "backends a b c\n policy fall 1 rise 1
+        at 0s probe a fail; probe b pass; probe c pass; command switchover c
+        at 1s command failback verify 5s; answered 3; probe a pass; show failback\n at 20s tick",
+        "0s a down
+        0s b up
+        0s none -> b startup 1
+        0s c up
+        0s b -> c switchover 2
+        1s c -> b failback 3
+        1s verified 3
+        1s a up
+        1s failback a at 11s: verifying until 6s, hold-down until 11s
+        11s b -> a failback 4",
+    );
+}
+
+#[test]
+fn of_two_that_may_have_requests_one_is_always_another() {
+    check_by_hand(
+        "at 1s command switchover b; held 1 all; reload a b with exclusive 5s
+        at 2s probe a fail; probe b fail; probe a pass",
+        "1s hold 1 planned
+        1s a -> b switchover 2
+        2s a down
+        2s b down
+        2s b -> none failover 3
+        2s a up
+        2s hold 2 drain 5s",
+    );
+}
+
+#[test]
+fn a_return_does_not_pause_when_its_backend_fails_for_good() {
+    check_by_hand(
+        "at 1s command switchover b verify 5s; held 1 all\n at 7s held 2 lost
+        at 8s probe b fail; show switch",
+        "1s hold 1 planned
+        1s a -> b switchover 2
+        6s hold 2 planned
+        7s release 2 unacknowledged
+        8s b down
+        8s hold 3
+        8s switch b -> a return since 8s",
+    );
+}
+
+#[test]
+fn a_drill_does_not_wait_for_the_first_verdict_on_another() {
+    check(
+        "backends a b c\n policy fall 1
+        at 0s probe a pass; probe b pass; command drill 20s\n at 1s probe b fail",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s drill a until 20s
+        0s a -> b drill 2
+        1s b down
+        1s drill a ended early
+        1s b -> a drill 3",
+    );
+}
+
+#[test]
+fn after_a_restart_nobody_waits_for_a_backend_that_is_drilled() {
+    check(
+        "by hand\n at 0s probe a pass; probe b pass; command drill 20s; restart; probe b pass",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s drill a until 20s
+        0s hold 1 planned
+        0s b up
+        0s none -> b startup 2",
+    );
+}
+
+#[test]
+fn a_return_from_a_drill_outlives_a_restart() {
+    check(
+        "policy manual\n by hand
+        at 0s probe a pass; probe b pass; command drill 4s; held 1 all
+        at 5s restart; probe b pass; probe a pass; held 1 all",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s drill a until 4s
+        0s hold 1 planned
+        0s a -> b drill 2
+        4s drill a ended
+        4s hold 2 planned
+        5s b up
+        5s drill a ended
+        5s none -> b startup 3
+        5s a up
+        5s hold 1 planned
+        5s b -> a drill 4",
+    );
+}
+
+#[test]
+fn moves_grow_old_across_a_restart() {
+    check(
+        "policy rise 1 fall 1 manual lock_after 2 10s
+        at 0s probe a pass; probe b pass; probe a fail
+        at 9s restart; probe b pass; probe a pass\n at 11s probe b fail; show counts",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s a down
+        0s a -> b failover 2
+        9s b up
+        9s none -> b startup 3
+        9s a up
+        11s b down
+        11s b -> a failover 4
+        11s 0 flaps, 1 switches",
+    );
+}
+
+#[test]
+fn who_fails_during_a_drill_has_not_flapped_for_the_drilled_one() {
+    check(
+        "backends a b c\n policy fall 1 rise 1
+        at 0s probe a fail; probe b pass; probe c pass; probe a pass\n at 11s command drill 20s
+        at 12s probe b fail; show counts",
+        "0s a down
+        0s b up
+        0s none -> b startup 1
+        0s c up
+        0s a up
+        10s b -> a failback 2
+        11s drill a until 31s
+        11s a -> b drill 3
+        12s b down
+        12s b -> c failover 4
+        12s 0 flaps, 0 switches",
+    );
+}
+
+#[test]
+fn a_stricter_lock_rule_counts_what_it_needs_of_earlier_moves() {
+    check(
+        "policy fall 1 rise 1 manual lock_after 9 60s
+        at 0s probe a pass; probe b pass; probe a fail; probe a pass; probe b fail; probe b pass
+        at 1s probe a fail; probe a pass; show counts; reload a b with lock_after 2 60s; show counts
+        at 2s probe b fail",
+        "0s a up
+        0s none -> a startup 1
+        0s b up
+        0s a down
+        0s a -> b failover 2
+        0s a up
+        0s b down
+        0s b -> a failover 3
+        0s b up
+        1s a down
+        1s a -> b failover 4
+        1s a up
+        1s 0 flaps, 3 switches
+        1s 0 flaps, 2 switches
+        2s b down
+        2s b -> a failover 5
+        2s locked",
     );
 }

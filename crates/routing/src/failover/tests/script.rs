@@ -97,6 +97,7 @@ impl Run {
 
     fn tick_until(&mut self, time: Duration) {
         while let Some(at) = self.failover.wake_at().filter(|&at| at <= self.start + time) {
+            assert!(at > self.start + self.now || self.said.is_empty(), "woken for the past");
             self.now = at - self.start;
             self.step(Input::Tick);
         }
@@ -142,7 +143,10 @@ impl Run {
 
     fn step(&mut self, input: Input) {
         let mut next = Some(input);
+        let mut rounds = 0;
         while let Some(input) = next.take() {
+            rounds += 1;
+            assert!(rounds < 10, "moves follow moves without end");
             for effect in self.failover.step(self.start + self.now, input) {
                 match effect {
                     Effect::Hold { switch, .. } if !self.by_hand => {
@@ -289,7 +293,7 @@ impl Run {
             }
             Effect::Release { switch, why } => {
                 let why = match why {
-                    Abort::TargetLost => "target lost",
+                    Abort::HeirLost => "heir lost",
                     Abort::Overruled => "overruled",
                     Abort::Unacknowledged => "unacknowledged",
                 };

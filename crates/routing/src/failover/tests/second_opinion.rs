@@ -441,12 +441,12 @@ impl SecondOpinion {
         {
             return (Some(id), Reason::Drill);
         }
-        let to = if serves { self.ripe(now, figure).or(self.active) } else { self.successor(now) };
+        let to = if serves { self.ripe(now, figure).or(self.active) } else { self.heir(now) };
         (to, self.true_reason(to, input))
     }
 
     /// Who serves when the active does not.
-    fn successor(&self, now: Instant) -> Option<BackendId> {
+    fn heir(&self, now: Instant) -> Option<BackendId> {
         if self.candidate_pin.is_some() {
             return self.last.filter(|&id| self.is_free(id));
         }
@@ -536,7 +536,7 @@ impl SecondOpinion {
     ) -> Vec<Effect> {
         if to == self.active {
             let lost = self.hold.is_some_and(|hold| !self.is_free(hold.to));
-            return self.give_up(if lost { Abort::TargetLost } else { Abort::Overruled });
+            return self.give_up(if lost { Abort::HeirLost } else { Abort::Overruled });
         }
         let drain = self.policy.exclusive.map(|strict| strict.drain);
         let others_left = self.left_behind.iter().any(|id| Some(*id) != to);

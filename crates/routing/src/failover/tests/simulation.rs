@@ -39,7 +39,7 @@ fn no_seed_breaks_a_rule() {
         let all = [
             "moved: Startup Failover Failback Recovery Switchover Reload Return Drill",
             "held: planned unplanned drained",
-            "released: TargetLost Overruled Unacknowledged",
+            "released: HeirLost Overruled Unacknowledged",
             "said: Verified Locked LockedItself Unlocked DrillBegan DrillEnded DrillEndedEarly",
             "refused: UnknownBackend NotEligible NothingActive Switching NeverFailsBack NoStandby",
             "refused: Pinned Locked Verifying Drilling NoDrill",
@@ -307,7 +307,10 @@ impl World {
 
     /// What has arrived of the workers' answers, and what they are asked.
     fn deliver(&mut self) {
+        let mut rounds = 0;
         while let Some(at) = self.answers.iter().position(|(due, _)| *due <= self.now) {
+            rounds += 1;
+            assert!(rounds < 100, "moves follow moves without end");
             let (_, answer) = self.answers.swap_remove(at);
             self.apply(answer);
         }

@@ -174,7 +174,7 @@ web: standby is active (standby) for 42 s, epoch 8, 12 in flight
   pinned: stays where it is while that is eligible, until `unpin`
   back to a in 12 s
   scheduled: to a at 2026-11-28 01:30:00 +00:00, in 2 h 10 min, by alice
-  differs from the file: admin state of a is maintenance, not ready, for 10 min, by alice: \"disk swap\"
+  differs from the file: admin state of a: maintenance (file: ready), for 10 min, by alice: \"disk swap\"
     a        http://10.0.0.12:8080  up  maintenance  12 in flight  pass, 0.83 ms, 0.4 s ago
   * standby  http://10.0.0.0:8080   up  ready        0 in flight   pass, 0.83 ms, 0.4 s ago
 ";
