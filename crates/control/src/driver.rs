@@ -36,6 +36,7 @@ mod operate;
 mod preview;
 mod records;
 mod status;
+mod verified;
 mod window;
 
 /// Reports and orders that wait for the driver; more wait with their senders.
@@ -179,12 +180,17 @@ impl Driver {
     }
 
     fn wake_at(&self) -> Option<Instant> {
+        // Nothing is due while another process decides.
+        if self.aside {
+            return None;
+        }
         let times = [
             self.failover.wake_at(),
             self.succession.as_ref().and_then(|succession| succession.until),
             self.settlements.wake_at(),
             self.failover.wants_in_flight().then(|| Instant::now() + LOOK_EVERY),
             self.latest.as_ref().map(|latest| latest.look_at),
+            self.probe_counts_at(),
             self.tagged.as_ref().map(|tagged| tagged.until),
             self.window.wake_at(),
             self.scheduled_at(),
@@ -195,7 +201,7 @@ impl Driver {
     async fn take(&mut self, order: Order) {
         match order {
             Order::Suspect { backend, symptom } => self.suspect(backend, symptom),
-            Order::Answered(answered) => self.answered(answered.epoch, answered.at).await,
+            Order::Answered(answered) => self.answered_traffic(answered).await,
             Order::Command { command, by, reply } => self.operate(command, by, reply).await,
             // Whoever asked may be gone; what was asked for was done all the same.
             Order::Preview { to, reply } => drop(reply.send(self.preview(to))),
@@ -219,6 +225,7 @@ impl Driver {
             let requests = self.board.metrics().counted(&self.name).in_flight;
             self.step(Input::InFlight(usize::try_from(requests).unwrap_or(usize::MAX))).await;
         }
+        self.count_probe().await;
         self.carry_out_schedule().await;
         self.end_tagged_drill_in_time().await;
         self.succeed().await;

@@ -43,6 +43,8 @@ pub(crate) struct Service {
     stamp: RefCell<Option<Rc<Stamp>>>,
     /// Nobody has answered well since the last move.
     unanswered: Cell<bool>,
+    /// Somebody has, with an error, and control was told.
+    has_erred: Cell<bool>,
     /// What control could not be told yet.
     untold: Cell<Option<Answered>>,
     verdicts: Cell<u64>,
@@ -95,6 +97,7 @@ impl Service {
             tags: Tags::default(),
             stamp: RefCell::default(),
             unanswered: Cell::new(false),
+            has_erred: Cell::new(false),
             untold: Cell::new(None),
             verdicts: Cell::new(0),
             held: Cell::new(0),
@@ -269,6 +272,7 @@ impl Service {
         if self.epoch.replace(epoch) != epoch {
             self.stamp_epoch();
             self.unanswered.set(next.is_some());
+            self.has_erred.set(false);
             self.untold.set(None);
         }
         if let Some(previous) =
@@ -346,11 +350,17 @@ impl Service {
     }
 
     /// `backend` has answered a request that was begun under `epoch`. Tells control of the first good
-    /// one since a move.
+    /// one since a move, and of an error before it.
     pub(crate) fn answered(&self, backend: &Rc<Backend>, epoch: u64, status: StatusCode) {
-        if self.unanswered.get() && !status.is_server_error() && self.may_send(backend, epoch) {
-            self.unanswered.set(false);
-            self.untold.set(Some(Answered { service: self.id, epoch, at: Instant::now() }));
+        if self.unanswered.get() && self.may_send(backend, epoch) {
+            let is_good = !status.is_server_error();
+            if is_good {
+                self.unanswered.set(false);
+            } else if self.has_erred.replace(true) {
+                return;
+            }
+            let at = Instant::now();
+            self.untold.set(Some(Answered { service: self.id, epoch, at, is_good }));
             self.tell_untold();
         }
     }

@@ -134,7 +134,7 @@ pub enum Notice {
 }
 
 /// The first response head of the active with a status below 500, to a request begun under this
-/// epoch. Each worker says so at most once per epoch.
+/// epoch, and before it the first with another one. Each worker says each at most once per epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// Which service.
@@ -143,6 +143,8 @@ pub struct Answered {
     pub epoch: u64,
     /// When.
     pub at: Instant,
+    /// Whether the status was below 500.
+    pub is_good: bool,
 }
 
 /// A sign of trouble from live traffic: a request for probes, never a vote.

@@ -154,13 +154,18 @@ impl Driver {
 
     /// When the ordered move that is to come is due, or to be looked at again.
     pub(super) fn scheduled_at(&self) -> Option<Instant> {
-        let scheduled = self.kept.scheduled.as_ref()?;
-        Some(Clock::wake_for(super::clock::from_ms(scheduled.at_ms)))
+        let at = super::clock::from_ms(self.kept.scheduled.as_ref()?.at_ms);
+        // If it is due already, nothing is known of its backend yet.
+        let now = SystemTime::now();
+        Some(Clock::wake_for(if at > now { at } else { now + LOOK_AGAIN }))
     }
 }
 
 /// How long the traffic waits for the disk.
 const KEPT_WITHIN: Duration = Duration::from_millis(250);
+
+/// How soon to look again whether an ordered move can be made.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How late an ordered move may be and still be made: later, whoever ordered it is not looking any
 /// more.

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use health::{Outcome as ProbeOutcome, Report};
 use proxy::{Drain, Held, Leave};
 use routing::failover::{Abort, BackendId, Input, Reason};
 
+use super::verified::Heard;
 use super::{Driver, acknowledged};
 use crate::events::Kind;
 use crate::forwarders::{Activation, Silent};
@@ -18,10 +18,7 @@ use crate::streams;
 
 /// How long a move is looked after for its consequences: the first good answer, and what is still
 /// sent again.
-const LOOKED_AFTER: Duration = Duration::from_secs(30);
-
-/// From the first good answer to the last count of what the move cost.
-const AFTERMATH: Duration = Duration::from_secs(1);
+pub(super) const LOOKED_AFTER: Duration = Duration::from_secs(30);
 
 /// Our workers, and whoever still forwards beside them, are told to hold.
 pub(super) struct Holding {
@@ -50,6 +47,7 @@ pub(super) struct Move {
     pub(super) incident: Incident,
     /// When to look at it again, at the latest.
     pub(super) look_at: Instant,
+    pub(super) heard: Heard,
 }
 
 impl Driver {
@@ -79,7 +77,8 @@ impl Driver {
         incident.from = from.map(|id| self.name(id));
         incident.to = to.map(|id| self.name(id));
         incident.by = self.asked.as_ref().map(|asked| asked.by.clone());
-        self.latest = Some(Move { incident, look_at: decided + LOOKED_AFTER });
+        let (look_at, heard) = (decided + LOOKED_AFTER, Heard::default());
+        self.latest = Some(Move { incident, look_at, heard });
     }
 
     /// Tells the workers to hold for a move that was decided at `decided`. They are not waited for here.
@@ -139,7 +138,7 @@ impl Driver {
         let now = Instant::now();
         self.settlements.begin(epoch, count, closed, policy, self.since);
         self.tag_is_over(to);
-        if let Some(Move { incident, look_at }) = &mut self.latest {
+        if let Some(Move { incident, look_at, .. }) = &mut self.latest {
             incident.reason = reason;
             incident.to = moved_to;
             incident.epoch = Some(epoch);
@@ -176,35 +175,6 @@ impl Driver {
         }
     }
 
-    /// The new active has given a good answer.
-    pub(super) async fn answered(&mut self, epoch: u64, at: Instant) {
-        self.step(Input::Answered { epoch }).await;
-        let Some(Move { incident, look_at }) = &mut self.latest else { return };
-        if incident.epoch != Some(epoch) || !incident.mark(Step::FirstAnswer, at) {
-            return;
-        }
-        *look_at = Instant::now() + AFTERMATH;
-        incident.outcome = Outcome::Verified;
-        let recovery = incident.took(Step::FirstSign, Step::FirstAnswer);
-        if let Some(recovery) = recovery.filter(|_| incident.reason == Reason::Failover) {
-            self.board.metrics().failover(&self.name, "answer", recovery);
-        }
-        self.store_record();
-    }
-
-    /// A passed probe of the new active counts as its first good answer when it began after the move.
-    pub(super) async fn answered_by_probe(&mut self, backend: BackendId, report: &Report) {
-        let status = self.failover.status();
-        let is_new = status.active == Some(backend) && report.started >= self.since;
-        let waits = self.latest.as_ref().is_some_and(|latest| {
-            let incident = &latest.incident;
-            incident.epoch == Some(status.epoch) && incident.when(Step::FirstAnswer).is_none()
-        });
-        if is_new && waits && report.outcome == ProbeOutcome::Pass {
-            self.answered(status.epoch, report.started + report.took).await;
-        }
-    }
-
     /// Closes the record when the consequences of the move are over.
     pub(super) fn look_at_latest_move(&mut self) {
         let is_under_way = self.failover.status().switch.is_some();
@@ -226,7 +196,7 @@ impl Driver {
     }
 
     /// Keeps the record as it is now.
-    fn store_record(&mut self) {
+    pub(super) fn store_record(&mut self) {
         let counts = self.board.counts(&self.name);
         if let Some(latest) = &mut self.latest {
             latest.incident.count(counts);

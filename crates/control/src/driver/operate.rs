@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy::Tag;
-use routing::failover::{self, AdminState, BackendId, Effect, Input, Reason};
+use routing::failover::{self, AdminState, BackendId, Effect, Health, Input, Reason};
 use tokio::sync::oneshot;
 
 use super::clock::{from_ms, to_ms};
@@ -44,7 +44,7 @@ impl Driver {
         let result = self.carry_out(command, &by).await;
         let outcome = match &result {
             Ok(Next::Done(done)) => done.text.clone(),
-            Ok(Next::Wait { .. }) => "begun".to_owned(),
+            Ok(Next::Wait) => "begun".to_owned(),
             Err(error) => error.to_string(),
         };
         self.record_order(&what, &by, result.is_ok(), &outcome);
@@ -52,7 +52,7 @@ impl Driver {
             // Whoever asked may be gone; it was carried out all the same.
             Ok(Next::Done(done)) => drop(reply.send(Ok(done))),
             Err(error) => drop(reply.send(Err(error))),
-            Ok(Next::Wait { .. }) => {
+            Ok(Next::Wait) => {
                 if let Some(asked) = &mut self.asked {
                     asked.reply = Some(reply);
                 }
@@ -97,14 +97,11 @@ impl Driver {
             Command::SwitchoverAt { to, verify, at } => self.schedule(&to, verify, at, by).await,
             Command::CancelSwitchover => self.cancel_schedule().await,
             Command::Pin => {
+                self.check(&failover::Command::Pin)?;
+                self.kept.pin = mark(by, SystemTime::now());
                 let active = self.failover.status().active.map(|active| self.name(active));
                 let text = format!("stays on {} while that is eligible", named(active.as_deref()));
-                let before = std::mem::replace(&mut self.kept.pin, mark(by, SystemTime::now()));
-                let pinned = self.order(failover::Command::Pin, &text).await;
-                if pinned.is_err() {
-                    self.kept.pin = before;
-                }
-                pinned
+                self.order(failover::Command::Pin, &text).await
             }
             Command::Unpin => self.order(failover::Command::Unpin, "not pinned any more").await,
             Command::Lock => {
@@ -138,6 +135,12 @@ impl Driver {
         }
     }
 
+    /// Whether an order would be carried out.
+    fn check(&self, command: &failover::Command) -> Result<(), CommandError> {
+        let previewed = self.failover.preview(Instant::now(), command);
+        previewed.map(drop).map_err(CommandError::Refused)
+    }
+
     /// An order that is done at once.
     async fn order(
         &mut self,
@@ -158,15 +161,16 @@ impl Driver {
         verify: Duration,
         by: &Operator,
     ) -> Result<Next, CommandError> {
+        // An order that is refused takes nobody's place.
+        self.check(&command)?;
         let name = self.name(to);
         self.give_up_on_operator(|| CommandError::CalledOff("another order took its place".into()));
         let is_there = self.failover.status().active == Some(to);
         let (by, began) = (by.clone(), Instant::now());
-        let pin = std::mem::replace(&mut self.kept.pin, mark(&by, SystemTime::now()));
+        self.kept.pin = mark(&by, SystemTime::now());
         self.asked = Some(Asked { reply: None, by, to, verify, began, moved: None });
         if let Some(why) = self.step(Input::Command(command)).await {
             self.asked = None;
-            self.kept.pin = pin;
             return Err(CommandError::Refused(why));
         }
         if is_there {
@@ -285,10 +289,11 @@ impl Driver {
     /// Makes a move that was ordered for now.
     pub(super) async fn carry_out_schedule(&mut self) {
         let now = SystemTime::now();
-        let due = |scheduled: &SavedSwitchover| from_ms(scheduled.at_ms) <= now;
-        let Some(scheduled) = self.kept.scheduled.take_if(|scheduled| due(scheduled)) else {
-            return;
-        };
+        let is_due = self.kept.scheduled.as_ref().is_some_and(|scheduled| {
+            let late = now.duration_since(from_ms(scheduled.at_ms));
+            late.is_ok_and(|late| late > LATE || !self.is_unknown(&scheduled.to))
+        });
+        let Some(scheduled) = self.kept.scheduled.take_if(|_| is_due) else { return };
         // Written before it is begun: it is never begun twice.
         self.keep().await;
         let SavedSwitchover { to, at_ms, verify_ms, mark } = scheduled;
@@ -307,6 +312,13 @@ impl Driver {
             Err(error) => error.to_string(),
         };
         self.record_order(&what, &by, result.is_ok(), &outcome);
+    }
+
+    /// Whether nothing is known of a backend yet, as after a start.
+    fn is_unknown(&self, name: &str) -> bool {
+        let id = self.backend(name).ok();
+        let status = self.failover.status();
+        status.backends.iter().any(|b| Some(b.id) == id && b.health == Health::Unknown)
     }
 
     // === Drills of a standby ===

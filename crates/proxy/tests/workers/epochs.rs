@@ -222,7 +222,8 @@ fn answering(status: u16, gate: &Gate) -> Backend {
     })
 }
 
-/// Each worker says once per epoch that the active has answered well, and not before it has.
+/// Each worker says once per epoch that the active has answered well, and not before it has; and once
+/// that it has answered with an error until then.
 #[test]
 fn the_first_good_answer_is_told_once_per_epoch() {
     let gate = Gate::default();
@@ -230,11 +231,14 @@ fn the_first_good_answer_is_told_once_per_epoch() {
     let mut rig = Rig::active(Plan::default(), &[a.address]);
     let mut client = rig.client();
     assert_eq!(client.get("/bad").status, 503);
-    assert!(rig.answers().is_empty());
+    let erred = rig.answered();
+    assert_eq!((erred.epoch, erred.is_good), (1, false));
+    assert_eq!(client.get("/bad").status, 503);
+    assert!(rig.answers().is_empty(), "once is enough");
     let before = Instant::now();
     assert_eq!(client.get("/good").status, 404);
     let answered = rig.answered();
-    assert_eq!(answered.epoch, 1);
+    assert_eq!((answered.epoch, answered.is_good), (1, true));
     assert!(answered.at >= before && answered.at <= Instant::now());
     assert_eq!(client.get("/good").status, 404);
     assert!(rig.answers().is_empty(), "once is enough");
@@ -247,7 +251,7 @@ fn the_first_good_answer_is_told_once_per_epoch() {
     // What was begun under an earlier epoch says nothing of this one.
     let mut slow = rig.client();
     slow.send_get("/slow");
-    a.journal.await_requests(5);
+    a.journal.await_requests(6);
     rig.activate(1, Leave::Finish);
     gate.open();
     assert_eq!(slow.answer().status, 200);

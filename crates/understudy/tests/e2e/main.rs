@@ -15,6 +15,7 @@ mod hang;
 mod hygiene;
 mod kill;
 mod network;
+mod operator;
 mod orders;
 mod pause;
 mod pool;
