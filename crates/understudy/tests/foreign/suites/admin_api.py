@@ -52,6 +52,8 @@ class Stage:
         })
         status = lambda: json.loads(self.ask("GET", "/status", self.writer)[2])
         wait_until("a is active", lambda: status()["services"][0]["active"] == "a")
+        # Once seen, a token is remembered; until then it would wait with the guesses of a case below.
+        expect(self.ask("GET", "/status", self.reader)[0], 200, "the token for reading")
 
     def _token(self, name, access):
         """A new token, as the binary makes them, and its entry in the config."""
