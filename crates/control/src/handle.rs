@@ -344,11 +344,23 @@ impl Control {
         answer.await.map_err(|_| CommandError::Stopping)
     }
 
-    /// Reads the config file again and puts it in force, or changes nothing; like a SIGHUP.
+    /// Reads the config file again and puts it in force, or changes nothing; like a SIGHUP. That it was
+    /// asked, by whom and why, is recorded.
     ///
     /// # Errors
     /// As [`Control::reload`]; also when the config is in no file.
-    pub async fn reload_file(&self) -> Result<Reloaded, ReloadError> {
+    pub async fn reload_file(&self, by: Operator) -> Result<Reloaded, ReloadError> {
+        let reloaded = self.read_again().await;
+        let outcome = match &reloaded {
+            Ok(Reloaded { changes, .. }) => changes.as_deref().unwrap_or("nothing changed").into(),
+            // All of it is in an event of its own.
+            Err(error) => error.to_string().lines().next().unwrap_or_default().into(),
+        };
+        self.board.ordered("reload", by, reloaded.is_ok(), outcome);
+        reloaded
+    }
+
+    async fn read_again(&self) -> Result<Reloaded, ReloadError> {
         let Some(file) = &self.file else { return Err(ReloadError::NoFile) };
         match tokio::fs::read_to_string(&**file).await {
             Ok(text) => self.reload(text).await,

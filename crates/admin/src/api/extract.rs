@@ -21,6 +21,12 @@ use crate::wire::request;
 /// From the head of a request to the end of its body.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
+/// No name is longer, in characters.
+const NAME_LENGTH: usize = 256;
+
+/// The largest number that every reader of JSON knows exactly (RFC 8259, 6).
+const LARGEST: u64 = (1 << 53) - 1;
+
 /// The parts of the path.
 pub(super) struct At<T>(pub(super) T);
 
@@ -123,6 +129,24 @@ fn has_list(value: &Value) -> bool {
         Value::Object(fields) => fields.values().any(has_list),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
+}
+
+/// The name of a service of which something is wanted; it may be one that is gone.
+pub(super) fn filter(service: Option<String>) -> Result<Option<String>, Problem> {
+    if service.as_ref().is_some_and(|service| service.chars().count() > NAME_LENGTH) {
+        let detail = format!("query: service: a name has at most {NAME_LENGTH} characters");
+        return Err(Problem::new(Kind::Malformed, detail));
+    }
+    Ok(service)
+}
+
+/// The number of an event.
+pub(super) fn number(name: &str, number: Option<u64>) -> Result<Option<u64>, Problem> {
+    if number.is_some_and(|number| number > LARGEST) {
+        let detail = format!("{name}: no event has a number greater than {LARGEST}");
+        return Err(Problem::new(Kind::Malformed, detail));
+    }
+    Ok(number)
 }
 
 /// A reason, fit for one line of a log.

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use utoipa::IntoParams;
 
-use super::extract::Asked;
+use super::extract::{self, Asked};
 use super::{Api, read};
 use crate::problem::{Kind, Problem};
 use crate::wire::{Event, Status};
@@ -39,6 +39,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 #[serde(deny_unknown_fields)]
 pub(super) struct FollowQuery {
     /// Also the events since the one with this number; `Last-Event-ID` says more.
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<u64>,
     /// Only events of this service, and those that concern all.
     #[param(max_length = 256)]
@@ -68,7 +69,10 @@ struct Follower {
     get, path = "/api/v1/events/stream", tag = "records",
     params(
         FollowQuery,
-        ("Last-Event-ID" = Option<u64>, Header, description = "The number of the last event seen"),
+        (
+            "Last-Event-ID" = Option<u64>, Header, description = "The number of the last event seen",
+            minimum = 0, maximum = 9007199254740991_i64,
+        ),
     ),
     responses((
         status = 200, description = "Until the client goes away", body = String,
@@ -80,12 +84,14 @@ pub(super) async fn follow(
     Asked(asked): Asked<FollowQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
-    let after = last_event_id(&headers)?.or(asked.after);
+    let last = extract::number("Last-Event-ID", last_event_id(&headers)?)?;
+    let after = last.or(extract::number("query: after", asked.after)?);
+    let service = extract::filter(asked.service)?;
     let place = api.followers.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{} clients follow already", super::FOLLOWERS);
         Problem::new(Kind::Busy, detail)
     })?;
-    let follower = Follower::new(api, place, asked.service, after).await;
+    let follower = Follower::new(api, place, service, after).await;
     let events = unfold(follower, |mut follower| async {
         let event = follower.next().await?;
         Some((Ok(event), follower))

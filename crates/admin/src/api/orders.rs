@@ -282,8 +282,7 @@ pub(super) async fn reload(
     Body(request): Body<request::Reason>,
 ) -> Result<Json<Reloaded>, Problem> {
     let by = writer.operator(extract::reason(request.reason)?);
-    tracing::info!(who = %by.who, from = %by.from, why = %by.why, "reload ordered");
-    Ok(Json(api.control.reload_file().await?.into()))
+    Ok(Json(api.control.reload_file(by).await?.into()))
 }
 
 async fn carry_out(

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::extract::{Asked, At};
+use super::extract::{self, Asked, At};
 use crate::problem::{Kind, Problem};
 use crate::wire::{Event, Events, Incident, IncidentSummary, Incidents, Service, Services, Status};
 
@@ -26,8 +26,10 @@ pub(super) const MOST: u16 = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
     /// Only those with a greater number.
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<u64>,
     /// Only those with a smaller number.
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
     before: Option<u64>,
     /// Only those of this service.
     #[param(max_length = 256)]
@@ -112,7 +114,9 @@ pub(super) async fn events(
     Asked(asked): Asked<EventsQuery>,
 ) -> Result<Json<Events>, Problem> {
     let limit = limit(asked.limit)?;
-    let EventsQuery { after, before, service, .. } = asked;
+    let after = extract::number("query: after", asked.after)?;
+    let before = extract::number("query: before", asked.before)?;
+    let service = extract::filter(asked.service)?;
     let kept = api.control.history(HistoryQuery { after, before, service, limit }).await;
     Ok(Json(Events { events: kept.into_iter().filter_map(Event::of).collect() }))
 }
@@ -127,7 +131,8 @@ pub(super) async fn incidents(
     Asked(asked): Asked<IncidentsQuery>,
 ) -> Result<Json<Incidents>, Problem> {
     let limit = limit(asked.limit)?;
-    let kept = api.control.incidents(asked.service.as_deref(), limit).await;
+    let service = extract::filter(asked.service)?;
+    let kept = api.control.incidents(service.as_deref(), limit).await;
     let incidents = kept.into_iter().filter_map(Incident::of).map(IncidentSummary::from);
     Ok(Json(Incidents { incidents: incidents.collect() }))
 }
@@ -135,7 +140,10 @@ pub(super) async fn incidents(
 /// One move of the traffic
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}", tag = "records",
-    params(("id" = u64, Path, description = "The number of the incident")),
+    params((
+        "id" = u64, Path, description = "The number of the incident",
+        minimum = 0, maximum = 9007199254740991_i64,
+    )),
     responses((status = 200, description = "What led to it, and what came of it", body = Incident))
 )]
 pub(super) async fn incident(

@@ -249,15 +249,21 @@ async fn pages_of_other_sites_change_nothing() {
 async fn the_network_needs_tls_and_a_token() {
     let (backends, text) = lab::config("").await;
     let config = config::load("test.yaml", &text, std::path::Path::new("")).expect("good").config;
-    let control = Control::start(config, Source::default(), control::Inherited::default())
-        .await
-        .expect("it starts");
-    let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
-    let settings = Settings { tokens: lab::tokens() };
-    let served =
-        admin::serve(vec![Endpoint::Tcp(listener)], settings, control, std::future::pending());
-    let refused = timeout(PATIENCE, served).await.expect("at once").expect_err("it must not open");
-    assert!(refused.to_string().contains("needs TLS"), "{refused}");
+    let inherited = control::Inherited::default();
+    let control = Control::start(config, Source::default(), inherited).await.expect("it starts");
+    let listener = || std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let (tls, _) = lab::tls_settings();
+    for (endpoint, tokens, why) in [
+        (Endpoint::Tcp(listener()), lab::tokens(), "needs TLS"),
+        (Endpoint::Tcp(listener()), Vec::new(), "needs TLS"),
+        (Endpoint::Tls(listener(), tls), Vec::new(), "needs a token"),
+    ] {
+        let settings = Settings { tokens };
+        let forever = std::future::pending();
+        let served = admin::serve(vec![endpoint], settings, control.clone(), forever);
+        let refused = timeout(PATIENCE, served).await.expect("at once").expect_err("it is refused");
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
     backends.abort();
 }
 

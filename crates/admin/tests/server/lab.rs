@@ -312,7 +312,7 @@ async fn answer(listener: tokio::net::TcpListener) {
     }
 }
 
-fn tls_settings() -> (Arc<ServerConfig>, TlsConnector) {
+pub(crate) fn tls_settings() -> (Arc<ServerConfig>, TlsConnector) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("one");
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
     let certificate = made.cert.der().clone();

@@ -107,11 +107,17 @@ async fn events_are_given_in_order_and_within_bounds() {
         "?limit=",
         "?limit=-1",
         "?after=x",
+        "?before=9007199254740992",
         "?limit=1&limit=2",
         "?most=1",
     ] {
         let answer = lab.get(&format!("/api/v1/events{query}")).await;
         assert_eq!((answer.status.as_u16(), &*answer.problem()), (400, "malformed"), "{query}");
+    }
+    let long = "x".repeat(257);
+    for path in ["events", "incidents", "events/stream"] {
+        let answer = lab.get(&format!("/api/v1/{path}?service={long}")).await;
+        assert_eq!(answer.problem(), "malformed", "{path}");
     }
 }
 

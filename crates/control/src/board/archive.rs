@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::Board;
+use crate::command::Operator;
 use crate::events::{Event, Kind};
 use crate::handle::HistoryQuery;
 use crate::incident::Counts;
@@ -95,6 +96,13 @@ impl Board {
         self.store().post(Write::Event(event.number, event.to_json().to_string().into()));
         // Nobody needs to follow.
         let _ = self.events.send(event);
+    }
+
+    /// An operator has asked for something that concerns all services.
+    pub(crate) fn ordered(&self, command: &str, by: Operator, done: bool, outcome: Arc<str>) {
+        let Operator { who, from, why } = &by;
+        tracing::info!(%who, %from, %why, command, done, %outcome, "ordered");
+        self.note(None, Kind::Ordered { command: command.into(), by, done, outcome });
     }
 
     /// What an operator should know of the state, once.
