@@ -7,7 +7,7 @@ use std::process::Command;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
-use super::{Bridge, Said, said, understudy};
+use super::{Bridge, Said, Talk, said, understudy};
 use crate::stage::binary;
 
 /// What `understudy token` says: the token in a file, and its line for the config.
@@ -102,6 +102,71 @@ fn tokens_say_who_may_what_and_who_did_it() {
     let said = super::said(command);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.err.contains("certificate"), "{said:?}");
+}
+
+/// The same words over HTTPS as at the socket.
+#[test]
+fn every_command_works_from_afar() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ops, line) = token(&folder, "ops", "write");
+    let admin = format!("{}tokens:\n  {line}", tls(&folder));
+    let bridge = Bridge::guarded(folder, &admin, "failback: manual");
+    let commands = [
+        ("status", "a is active (primary)"),
+        ("status web --json", "\"on_primary\": true"),
+        ("active", "a\n"),
+        ("explain --live", "a is the primary"),
+        ("pin --reason far", "stays on a"),
+        ("unpin", "not pinned any more"),
+        ("lock", "locked: no automatic move"),
+        ("unlock", "not locked any more"),
+        ("probe b", "pass"),
+        ("probe b --now -v", "> GET /healthz"),
+        ("wait --healthy b", "b is up"),
+        ("wait --drained b", "b has no requests"),
+        ("switchover --to b --dry-run", "a -> b: would be done"),
+        ("switchover --to b --at +1h", "will move to b then"),
+        ("switchover --cancel", "cancelled"),
+        ("switchover --to b", "web: a -> b, epoch "),
+        ("wait --active b", "b is active"),
+        ("failback --dry-run", "b -> a: would be done"),
+        ("failback --verify 0s", "web: b -> a, epoch "),
+        ("drill --for 1s", "  b -> a: "),
+        ("drain b", "b gets no new requests"),
+        ("maintenance b", "b is in maintenance"),
+        ("ready b", "b may have the traffic again"),
+        ("reload", "reloaded: the file says what is in force already"),
+        ("events --limit 1000", "ops (127.0.0.1"),
+        ("incidents", "drill"),
+        ("incidents 1", "nobody -> a (startup)"),
+    ];
+    for (command, words) in commands {
+        let said = bridge.remote(command, Some(&ops)).done();
+        assert!(said.contains(words), "{command}: {said}");
+    }
+    let orders = bridge.events("ordered");
+    assert!(orders.iter().all(|order| order["by"]["who"] == "ops"), "{orders:#?}");
+    assert_eq!(orders.len(), 13, "one for each that changes something: {orders:#?}");
+
+    // Those that go on, with the token from the environment.
+    let token = fs::read_to_string(&ops).expect("a file");
+    let talk = |args: &str| {
+        let mut command = understudy(args);
+        command.arg("--url").arg(format!("https://{}", bridge.understudy.admin()));
+        command.arg("--ca").arg(bridge.folder.path().join("admin.pem"));
+        command.env("UNDERSTUDY_TOKEN", token.trim());
+        Talk::begin(command)
+    };
+    let (mut events, mut status) = (talk("events --follow"), talk("status --watch"));
+    // Once it follows, it hears of whatever happens.
+    status.wait("web: a is active (primary)");
+    events.wait("reload");
+    bridge.remote("pin --reason from-afar", Some(&ops)).done();
+    events.wait("pin (from-afar)");
+    status.wait("web: a is active (primary), pinned");
+    bridge.remote("switchover --to b", Some(&ops)).done();
+    events.wait("switchover: a -> b (epoch ");
+    status.wait("web: b is active (standby)");
 }
 
 #[test]

@@ -134,6 +134,21 @@ fn a_target_that_answers_traffic_with_errors_only_is_left_at_the_end_of_the_watc
     assert!(bridge.done("switchover --to b --verify 1s").contains("first good answer"));
 }
 
+/// Nothing comes from it, neither answers nor verdicts; who asked it is answered all the same.
+#[test]
+fn a_target_that_hangs_is_left_and_no_request_is_lost() {
+    let bridge = Bridge::new("");
+    let load = Load::start(Plan::gets(bridge.understudy.address(), 100));
+    wait_served(&load, "a", 20);
+    bridge.b.process.stop();
+    let said = bridge.cli("switchover --to b --verify 500ms").refused();
+    assert!(said.contains("taken back"), "{said}");
+    bridge.b.process.resume();
+    wait_served(&load, "a", 60);
+    assert_none_failed(&load.finish());
+    assert_eq!(bridge.service()["active"], "a");
+}
+
 #[test]
 fn a_move_ordered_for_later_is_made_by_whoever_ordered_it() {
     let bridge = Bridge::new("");

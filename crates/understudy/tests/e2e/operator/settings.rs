@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use benches::fetch::get;
 
 use super::Bridge;
+use crate::client::Client;
 
 #[test]
 fn a_pin_holds_back_a_failback_and_a_lock_a_failover() {
@@ -39,17 +40,26 @@ fn a_pin_holds_back_a_failback_and_a_lock_a_failover() {
 fn a_drained_backend_finishes_its_requests_and_is_waited_for() {
     let bridge = Bridge::new("failback: { auto: { hold_down: 100ms } }");
     let address = bridge.understudy.address();
-    let slow = thread::spawn(move || get(address, "/slow?ms=1500"));
-    bridge.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
+    let slow = thread::spawn(move || get(address, "/slow?ms=1000"));
+    // This one ends when it is told.
+    let mut tunnel = Client::connect(address);
+    tunnel.send(
+        "GET /ws HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n",
+    );
+    assert_eq!(tunnel.response().expect("an answer").status, 101);
+    bridge.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 2.0);
     let said = bridge.done("drain a --reason patches");
     assert!(said.contains("a gets no new requests; running ones finish"), "{said}");
     bridge.done("wait --active b --timeout 20s");
     let said = bridge.cli("wait --drained a --timeout 50ms").refused();
-    assert!(said.contains("not within") && said.contains("1 request at a"), "{said}");
-    let said = bridge.done("wait --drained a --timeout 20s");
-    assert!(said.contains("a has no requests"), "{said}");
+    assert!(said.contains("not within") && said.contains(" at a"), "{said}");
     let answer = slow.join().expect("no panic").expect("an answer");
     assert_eq!((answer.status, answer.header("x-origin")), (200, Some("a")));
+    let said = bridge.cli("wait --drained --timeout 50ms").refused();
+    assert!(said.contains("1 request at a"), "{said}");
+    drop(tunnel);
+    let said = bridge.done("wait --drained a --timeout 20s");
+    assert!(said.contains("a has no requests"), "{said}");
     assert!(bridge.done("wait --drained --timeout 20s").contains("no requests but at the active"));
 
     let said = bridge.done("maintenance web/a");
@@ -118,12 +128,16 @@ fn drift_is_shown_until_it_is_gone() {
     write(&text.replace("workers: 2", "workers: 3").replace("interval: 100ms", "interval: 90ms"));
     let said = bridge.cli("reload --reason more-workers");
     assert_eq!(said.code, Some(0), "{said:?}");
+    let order = bridge.events("ordered").pop().expect("an order");
+    assert_eq!((order["command"].as_str(), order["done"].as_bool()), (Some("reload"), Some(true)));
+    assert_eq!(order["by"]["why"], "more-workers");
     bridge.wait_says(
         "differs from the file: `workers` has changed: it takes effect after a restart only",
     );
     write(&text.replace("services:", "serivces:"));
     let said = bridge.cli("reload");
     assert!(said.code != Some(0) && said.err.contains("serivces"), "{said:?}");
+    assert_eq!(bridge.events("ordered").pop().expect("an order")["done"], false);
     let said = bridge.wait_says("differs from the file: the file was refused");
     for words in [
         "`workers` has changed",

@@ -44,6 +44,9 @@ fn a_strict_move_tells_streams_goodbye_and_does_not_wait_for_them() {
     events.take(usize::MAX);
     assert!(events.is_closed());
     bridge.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 0.0);
+    // Nor may a drill have two at work at once.
+    let said = bridge.cli("drill --for 1s --tagged X-Drill").refused();
+    assert!(said.contains("exclusive"), "{said}");
     let incident = bridge.incidents().remove(0);
     assert_eq!(incident["counts"]["failed"], 0, "{incident:#}");
 }
