@@ -11,10 +11,12 @@ mod both_down;
 #[expect(dead_code, reason = "shared with the tests of HTTP/1.1, which use more of it")]
 mod client;
 mod descriptors;
+mod exclusive;
 mod hang;
 mod hygiene;
 mod kill;
 mod network;
+mod operator;
 mod orders;
 mod pause;
 mod pool;
@@ -24,4 +26,5 @@ mod sick;
 mod signals;
 mod stage;
 mod tls;
+mod twins;
 mod upgrade;
