@@ -64,6 +64,8 @@ async fn traffic(
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     state.request(&format!("/{segment}"), request.headers());
+    // Until the answer is ready; what a body still takes is not in it.
+    let _stay = state.span(path, request.headers())?;
     if segment != "orders" {
         // Orders record themselves, when their bodies are complete.
         state.record(request.method(), path, "-", None)?;

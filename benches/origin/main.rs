@@ -36,6 +36,9 @@ struct Arguments {
     /// Where to record every request of the traffic.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// Where to record when each request of the traffic came and when its answer was ready.
+    #[arg(long)]
+    spans: Option<PathBuf>,
     /// The size of the answer to `GET /`.
     #[arg(long, default_value_t = 128)]
     body_bytes: usize,
@@ -57,7 +60,8 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn run(arguments: Arguments) -> std::io::Result<()> {
-    let state = State::new(&arguments.name, arguments.body_bytes, arguments.journal.as_deref())?;
+    let (journal, spans) = (arguments.journal.as_deref(), arguments.spans.as_deref());
+    let state = State::new(&arguments.name, arguments.body_bytes, journal, spans)?;
     let state = Rc::new(state);
     if let (Some(address), Some(certificate), Some(key)) =
         (arguments.tls_listen, &arguments.tls_certificate, &arguments.tls_key)

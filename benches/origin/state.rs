@@ -26,6 +26,7 @@ pub(crate) struct State {
     /// What it was told.
     pub(crate) control: Control,
     journal: Option<File>,
+    spans: Option<File>,
     refuse: Notify,
     requests: Cell<u64>,
     probes: Cell<u64>,
@@ -48,10 +49,14 @@ pub(crate) struct Control {
 }
 
 impl State {
-    pub(crate) fn new(name: &str, body: usize, journal: Option<&Path>) -> io::Result<Self> {
-        let journal = journal
-            .map(|path| OpenOptions::new().create(true).append(true).open(path))
-            .transpose()?;
+    pub(crate) fn new(
+        name: &str,
+        body: usize,
+        journal: Option<&Path>,
+        spans: Option<&Path>,
+    ) -> io::Result<Self> {
+        let open = |path| OpenOptions::new().create(true).append(true).open(path);
+        let (journal, spans) = (journal.map(open).transpose()?, spans.map(open).transpose()?);
         Ok(Self {
             name: HeaderValue::from_str(name).map_err(io::Error::other)?,
             body: Bytes::from(vec![b'.'; body]),
@@ -62,6 +67,7 @@ impl State {
                 refuse: Cell::new(Duration::ZERO),
             },
             journal,
+            spans,
             refuse: Notify::new(),
             requests: Cell::new(0),
             probes: Cell::new(0),
@@ -112,6 +118,18 @@ impl State {
         journal.write_all(format!("{entry}\n").as_bytes())
     }
 
+    /// Records that a request is here, until what is returned is dropped.
+    pub(crate) fn span(&self, path: &str, headers: &HeaderMap) -> io::Result<Option<Stay<'_>>> {
+        let Some(mut spans) = self.spans.as_ref() else { return Ok(None) };
+        let (process, number) = (std::process::id(), self.requests.get());
+        let name = self.name.to_str().map_err(io::Error::other)?;
+        let epoch = headers.get("x-understudy-epoch").and_then(|epoch| epoch.to_str().ok());
+        let (epoch, at_ns) = (epoch.unwrap_or("-"), now_ns());
+        let line = format!("{at_ns} begin {process} {number} {name} {epoch} {path}\n");
+        spans.write_all(line.as_bytes())?;
+        Ok(Some(Stay { spans, process, number }))
+    }
+
     /// Waits until somebody asks for a time in which nobody listens.
     pub(crate) async fn refusal(&self) -> Duration {
         self.refuse.notified().await;
@@ -147,6 +165,22 @@ impl State {
             "paths": *self.paths.borrow(),
             "epochs": *self.epochs.borrow(),
         })
+    }
+}
+
+/// A request that is here.
+#[derive(Debug)]
+pub(crate) struct Stay<'a> {
+    spans: &'a File,
+    process: u32,
+    number: u64,
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        let line = format!("{} end {} {}\n", now_ns(), self.process, self.number);
+        // Without its end the span looks as if the process had died, which the tests notice.
+        let _ = self.spans.write_all(line.as_bytes());
     }
 }
 

@@ -3,6 +3,7 @@
 //! One line per request, `<unix ns> <name> <method> <path> <id> [<body fingerprint>]`, each written by
 //! one system call, so that what was recorded survives the death of its writer.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -68,6 +69,61 @@ pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
             Entry::parse(line).ok_or_else(|| io::Error::other(format!("not an entry: {line:?}")))
         })
         .collect()
+}
+
+/// The time that one request spent at an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// When its head had arrived, in nanoseconds since the Unix epoch.
+    pub begun_ns: u64,
+    /// When its answer was ready, or nobody wanted it any more; `None`: its process ended before.
+    pub ended_ns: Option<u64>,
+    /// The origin's name.
+    pub origin: String,
+    /// The process, which is another one after each start.
+    pub process: u32,
+    /// What the balancer said in `x-understudy-epoch`.
+    pub epoch: Option<u64>,
+    /// The request's path, without the query.
+    pub path: String,
+}
+
+/// Reads the spans that an origin has written, in the order of their beginnings.
+///
+/// # Errors
+///
+/// When the file cannot be read, or has a line that is not one of a span.
+pub fn read_spans(path: &Path) -> io::Result<Vec<Span>> {
+    let text = fs::read_to_string(path)?;
+    let mut spans: Vec<Span> = Vec::new();
+    let mut open = HashMap::new();
+    for line in text.lines() {
+        let wrong = || io::Error::other(format!("not a line of a span: {line:?}"));
+        let words: Vec<_> = line.split(' ').collect();
+        let [at, what, process, number, rest @ ..] = words.as_slice() else { return Err(wrong()) };
+        let at_ns = at.parse().map_err(|_| wrong())?;
+        let process: u32 = process.parse().map_err(|_| wrong())?;
+        let id = (process, (*number).to_owned());
+        match (*what, rest) {
+            ("begin", [origin, epoch, path]) => {
+                open.insert(id, spans.len());
+                spans.push(Span {
+                    begun_ns: at_ns,
+                    ended_ns: None,
+                    origin: (*origin).to_owned(),
+                    process,
+                    epoch: epoch.parse().ok(),
+                    path: (*path).to_owned(),
+                });
+            }
+            ("end", []) => {
+                let place = open.remove(&id).ok_or_else(wrong)?;
+                spans[place].ended_ns = Some(at_ns);
+            }
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(spans)
 }
 
 /// Nanoseconds since the Unix epoch.

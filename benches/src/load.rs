@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -73,6 +73,14 @@ pub enum Requests {
         /// What the origin takes between recording an order and answering.
         work: Duration,
     },
+    /// The same GET every time, each on a connection of its own.
+    Fresh {
+        /// Path and query.
+        path: String,
+    },
+    /// By turns `GET /slow/<number>` and an order, each with 5 to 80 ms of work at the origin, most
+    /// with little.
+    Mixed,
 }
 
 impl Requests {
@@ -82,14 +90,38 @@ impl Requests {
             Self::Gets { path } => {
                 Request::get(path.as_str()).header(HOST, host).body(Full::default())
             }
-            Self::Orders { work } => Request::builder()
-                .method(Method::POST)
-                .uri(format!("/orders/{index}?ms={}", work.as_millis()))
+            Self::Fresh { path } => Request::get(path.as_str())
                 .header(HOST, host)
-                .header(CONTENT_TYPE, "text/plain")
-                .body(Full::from(order(index))),
+                .header(CONNECTION, "close")
+                .body(Full::default()),
+            Self::Orders { work } => Self::order(index, *work, host),
+            Self::Mixed if index.is_multiple_of(2) => {
+                Request::get(format!("/slow/{index}?ms={}", mixed_work(index).as_millis()))
+                    .header(HOST, host)
+                    .body(Full::default())
+            }
+            Self::Mixed => Self::order(index, mixed_work(index), host),
         }
     }
+
+    fn order(
+        index: u64,
+        work: Duration,
+        host: String,
+    ) -> Result<Request<Full<Bytes>>, http::Error> {
+        Request::builder()
+            .method(Method::POST)
+            .uri(format!("/orders/{index}?ms={}", work.as_millis()))
+            .header(HOST, host)
+            .header(CONTENT_TYPE, "text/plain")
+            .body(Full::from(order(index)))
+    }
+}
+
+/// A quarter of the requests take up to 80 ms, the others up to 20 ms.
+fn mixed_work(index: u64) -> Duration {
+    let spread = if index % 8 < 2 { 76 } else { 16 };
+    Duration::from_millis(5 + index.wrapping_mul(2_654_435_761) / 8 % spread)
 }
 
 /// The body of an order: no two are alike.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::fetch;
-use crate::journal::{self, Entry};
+use crate::journal::{self, Entry, Span};
 use crate::process::Process;
 
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -142,6 +142,17 @@ impl Origin {
         journal::read(&self.journal)
             .unwrap_or_else(|error| panic!("journal of {}: {error}", self.name))
     }
+
+    /// How long every request of the traffic was there, over all its lives.
+    ///
+    /// # Panics
+    ///
+    /// When the record cannot be read.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        journal::read_spans(&self.journal.with_extension("spans"))
+            .unwrap_or_else(|error| panic!("spans of {}: {error}", self.name))
+    }
 }
 
 /// Starts the process; its address, and that of the TLS door in `tls`.
@@ -154,6 +165,7 @@ fn launch(
 ) -> (Process, SocketAddr) {
     let mut command = Command::new(binary);
     command.args(["--name", name, "--listen", &listen.to_string(), "--journal"]).arg(journal);
+    command.arg("--spans").arg(journal.with_extension("spans"));
     if let Some(tls) = tls.as_deref() {
         command.arg("--tls-certificate").arg(&tls.certificate).arg("--tls-key").arg(&tls.key);
         command.args(["--tls-listen", &tls.address.to_string()]);

@@ -2,6 +2,7 @@
 //! revived. One test runs at a time, because most of them measure time.
 
 mod admin;
+mod admin_client;
 mod app;
 #[path = "../h1/backend.rs"]
 #[expect(dead_code, reason = "shared with the tests of HTTP/1.1, which use more of it")]
@@ -11,6 +12,7 @@ mod both_down;
 #[expect(dead_code, reason = "shared with the tests of HTTP/1.1, which use more of it")]
 mod client;
 mod descriptors;
+mod exclusive;
 mod hang;
 mod hygiene;
 mod kill;
@@ -25,4 +27,5 @@ mod sick;
 mod signals;
 mod stage;
 mod tls;
+mod twins;
 mod upgrade;

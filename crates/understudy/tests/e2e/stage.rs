@@ -1,6 +1,7 @@
 //! Sets the stage: two origins, the balancer before them, and what all tests ask of a load.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use benches::origin::{self, Origin};
 use benches::report::Report;
 use benches::understudy::Understudy;
 use tempfile::TempDir;
+
+use crate::admin_client::Operator;
 
 /// How long anything may take that is not itself measured.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -152,6 +155,25 @@ pub(crate) fn yaml_of(backends: &[(&str, String)], service: &str) -> String {
     format!(
         "workers: 2\nlisteners:\n  - address: \"127.0.0.1:0\"\nadmin: {{ address: \"127.0.0.1:0\" }}\n\
          services:\n  web:\n    backends:\n{backends}{service}"
+    )
+}
+
+/// The same with decisions kept in `folder`, which has the Unix socket as well.
+pub(crate) fn yaml_kept(
+    folder: &Path,
+    addresses: [SocketAddr; 2],
+    backends: &[(&str, String)],
+    service: &str,
+) -> String {
+    let [listen, admin] = addresses.map(|address| address.to_string());
+    let yaml = yaml_of(backends, service);
+    let (_, services) = yaml.split_once("services:").expect("services");
+    let (state, socket) = (folder.join("state"), Operator::socket_in(folder));
+    format!(
+        "workers: 2\nlisteners:\n  - address: \"{listen}\"\nstate_dir: {}\nadmin: {{ address: \"{admin}\", \
+         socket: {} }}\nservices:{services}",
+        state.display(),
+        socket.display()
     )
 }
 
