@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use control::{CommandError, ReloadError};
+use control::{CommandError, Refusal, ReloadError};
 
 pub(crate) use crate::wire::Problem;
 
@@ -115,8 +115,9 @@ impl From<CommandError> for Problem {
         let advice = match &error {
             CommandError::UnknownService(_) => "; /api/v1/services lists them",
             CommandError::UnknownBackend(_) => "; /api/v1/services/{service} lists them",
-            CommandError::Refused(_) => "; a dry run says what stands in the way",
-            CommandError::CalledOff(_)
+            CommandError::Refused(Refusal::NotEligible) => "; a dry run says why",
+            CommandError::Refused(_)
+            | CommandError::CalledOff(_)
             | CommandError::Returned(_)
             | CommandError::Impossible(_)
             | CommandError::Stopping => "",

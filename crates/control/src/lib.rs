@@ -32,7 +32,7 @@ pub use status::{
     ServiceStatus, Since, Status, Switching, Until, admin_word, health_word, reason_word,
 };
 // What a status, a command and the admin side are made of.
-pub use routing::failover::{AdminState, Health, Reason};
+pub use routing::failover::{AdminState, Health, Reason, Refusal};
 pub use rustls::ServerConfig;
 pub use takeover::{Inherited, Offer, TakeoverError, ask, offer};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};
