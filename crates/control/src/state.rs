@@ -329,17 +329,16 @@ impl Store {
     }
 
     /// The first `limit` events with a greater number than `after`, oldest first; of one service
-    /// if it is named. Events that are not on the disk yet are left out, unless it is behind.
+    /// if it is named. Those that are not on the disk yet are among them: whoever follows is told of
+    /// each at once, and whoever begins to follow a moment later must not miss it.
     pub(crate) fn events_after(
         &self,
         after: u64,
         service: Option<&str>,
         limit: usize,
     ) -> Vec<Entry> {
-        let state = self.shared.state();
-        let also_unsaved = state.behind.is_some();
         let later = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        state.ledger.events(later, service, also_unsaved).take(limit).collect()
+        self.shared.state().ledger.events(later, service).take(limit).collect()
     }
 
     /// The last `limit` events with a smaller number than `before`, likewise oldest first.
@@ -350,9 +349,7 @@ impl Store {
         limit: usize,
     ) -> Vec<Entry> {
         let state = self.shared.state();
-        let also_unsaved = state.behind.is_some();
-        let mut events: Vec<_> =
-            state.ledger.events(..before, service, also_unsaved).rev().take(limit).collect();
+        let mut events: Vec<_> = state.ledger.events(..before, service).rev().take(limit).collect();
         events.reverse();
         events
     }

@@ -204,22 +204,20 @@ impl Ledger {
         self.unsaved.clear();
     }
 
-    /// Events in a range of numbers, of one service or of all. What has never been on the disk is
-    /// left out unless `also_unsaved`.
+    /// Events in a range of numbers, of one service or of all.
     pub(super) fn events<'a>(
         &'a self,
         range: impl RangeBounds<u64>,
         service: Option<&'a str>,
-        also_unsaved: bool,
     ) -> impl DoubleEndedIterator<Item = Entry> + 'a {
         self.events
             .range(range)
             .filter(move |(_, event)| service.is_none() || event.service.as_deref() == service)
-            .filter(move |(number, _)| also_unsaved || self.was_saved(&Key::Event(**number)))
             .map(|(number, event)| Entry { number: *number, json: event.json.clone() })
     }
 
-    /// Incidents in a range of numbers, likewise.
+    /// Incidents in a range of numbers. What has never been on the disk is left out unless
+    /// `also_unsaved`.
     pub(super) fn incidents(
         &self,
         range: impl RangeBounds<u64>,

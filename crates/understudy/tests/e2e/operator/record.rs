@@ -13,6 +13,7 @@ use crate::stage::PATIENCE;
 fn whoever_follows_sees_a_failover_at_once_and_goes_on_after_a_restart() {
     let mut bridge = Bridge::new("failback: manual");
     let mut events = bridge.begin("events --follow --json");
+    // Whether it follows already or not: it hears of this one.
     bridge.done("pin --reason hello");
     events.wait("\"why\":\"hello\"");
     let killed = Instant::now();
