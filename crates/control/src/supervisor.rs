@@ -261,6 +261,8 @@ impl Supervisor {
                     let _ = done.send(());
                 }
                 Some(Request::ShutDown { reply }) => {
+                    // With ours open clients would go on connecting, and nobody would accept them.
+                    self.sockets.clear();
                     self.board.stop();
                     let timeout = self.running.config.shutdown_timeout;
                     let drained = self.forwarders.workers().drain(timeout).await;
@@ -284,6 +286,7 @@ impl Supervisor {
                 None => break,
             }
         }
+        self.sockets.clear();
         let drained = self.forwarders.workers().drain(self.running.config.shutdown_timeout).await;
         self.end(drained).await;
     }
