@@ -389,6 +389,13 @@ impl Control {
         self.board.reload_failed(error);
     }
 
+    /// Returns once there is no process before us that still has requests.
+    pub(crate) async fn until_alone(&self) {
+        let mut status = self.subscribe();
+        // Ends with us at the latest.
+        let _ = status.wait_for(|status| !status.process.predecessor).await;
+    }
+
     /// Has everybody decide nothing more, for another process that takes over.
     ///
     /// # Errors
