@@ -25,6 +25,7 @@ mod revival;
 mod sick;
 mod signals;
 mod stage;
+mod takeover;
 mod tls;
 mod twins;
 mod upgrade;
