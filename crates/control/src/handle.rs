@@ -199,6 +199,9 @@ impl Control {
         let board = Arc::new(Board::new(Metrics::new(), store));
         board.note_state(notes);
         board.look_at_state();
+        if config.state_dir.is_none() {
+            tracing::info!("state_dir is off: decisions live in memory, and a restart forgets them");
+        }
         board.change_process(|process| process.state_dir.clone_from(&config.state_dir));
         let file = source.path.clone().map(Arc::new);
         let started = supervisor::start(config, source, board.clone(), saved, inherited).await?;

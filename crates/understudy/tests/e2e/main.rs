@@ -21,6 +21,7 @@ mod orders;
 mod pause;
 mod pool;
 mod reload;
+mod restart;
 mod revival;
 mod sick;
 mod signals;
