@@ -45,7 +45,16 @@ impl Understudy {
     /// When it does not start.
     #[must_use]
     pub fn start(command: Command) -> Self {
-        let mut process = Process::start("understudy", command);
+        Self::of(Process::start("understudy", command))
+    }
+
+    /// The same for a process that has just been started.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn of(mut process: Process) -> Self {
         let mut address = |prefix| {
             let text = process.wait_line(prefix);
             text.trim().parse().unwrap_or_else(|error| panic!("{prefix}{text:?}: {error}"))

@@ -18,6 +18,8 @@ const BACKLOG: i32 = 64;
 pub struct Socket {
     listener: UnixListener,
     file: File,
+    /// The place that it does not have yet.
+    takes_over: Option<PathBuf>,
 }
 
 /// Why there is no socket.
@@ -85,11 +87,11 @@ impl Socket {
         }
     }
 
-    /// The same in the place of a predecessor that still answers: from then on clients reach us.
+    /// The same beside that of a predecessor, which still answers until [`Socket::take_over`].
     ///
     /// # Errors
     /// When the folder is open to others, or when the system refuses.
-    pub fn take_over(path: &Path) -> Result<Self, SocketError> {
+    pub fn beside(path: &Path) -> Result<Self, SocketError> {
         let io = |why| SocketError::Io { path: path.to_owned(), why };
         prepare_folder(path)?;
         let mut name = path.as_os_str().to_owned();
@@ -100,16 +102,26 @@ impl Socket {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(error)),
         }
-        let mut socket = listen(&aside).map_err(io)?;
-        fs::rename(&aside, path).map_err(io)?;
-        socket.file.path = path.to_owned();
-        Ok(socket)
+        let socket = listen(&aside).map_err(io)?;
+        Ok(Self { takes_over: Some(path.to_owned()), ..socket })
     }
 
-    /// Where it is.
+    /// Takes the place that it was bound beside: from then on clients reach us.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn take_over(&mut self) -> Result<(), SocketError> {
+        let Some(path) = self.takes_over.take() else { return Ok(()) };
+        fs::rename(&self.file.path, &path)
+            .map_err(|why| SocketError::Io { path: path.clone(), why })?;
+        self.file.path = path;
+        Ok(())
+    }
+
+    /// Where it is, or will be.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.file.path
+        self.takes_over.as_deref().unwrap_or(&self.file.path)
     }
 
     pub(crate) fn listener(&self) -> io::Result<UnixListener> {
@@ -133,7 +145,7 @@ fn listen(path: &Path) -> io::Result<Socket> {
     let file = File { path: path.to_owned(), id: identity(path)? };
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
-    Ok(Socket { listener: socket.into(), file })
+    Ok(Socket { listener: socket.into(), file, takes_over: None })
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

@@ -205,6 +205,9 @@ impl Control {
             );
         }
         board.look_at_state();
+        if config.state_dir.is_none() {
+            tracing::info!("state_dir is off: decisions live in memory, and a restart forgets them");
+        }
         board.change_process(|process| process.state_dir.clone_from(&config.state_dir));
         let file = source.path.clone().map(Arc::new);
         let started = supervisor::start(config, source, board.clone(), saved, inherited).await?;
@@ -405,6 +408,13 @@ impl Control {
     /// Records a reload that failed before there was a text to load.
     pub(crate) fn refuse(&self, error: &ReloadError) {
         self.board.reload_failed(error);
+    }
+
+    /// Returns once there is no process before us that still has requests.
+    pub(crate) async fn until_alone(&self) {
+        let mut status = self.subscribe();
+        // Ends with us at the latest.
+        let _ = status.wait_for(|status| !status.process.predecessor).await;
     }
 
     /// Has everybody decide nothing more, for another process that takes over.

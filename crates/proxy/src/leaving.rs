@@ -24,9 +24,13 @@ impl Worker {
         }
         let deadline = Instant::now() + timeout;
         self.close_idle();
-        let is_done = || self.clients.borrow().is_empty() && self.flights.len() == 0;
-        while !is_done() && Instant::now() < deadline {
+        loop {
+            // Not sooner: what is in a socket's queue is still being accepted.
             sleep(LOOK).await;
+            let is_done = self.clients.borrow().is_empty() && self.flights.len() == 0;
+            if is_done || Instant::now() >= deadline {
+                break;
+            }
         }
         acknowledge(done, self.flights.len());
     }

@@ -327,6 +327,12 @@ impl Worker {
         self.draining.get()
     }
 
+    /// Whether a connection is closed rather than waited for. When a listener closes, one that has just
+    /// been accepted is about to send a request, and has no other chance: the sweep gives it a moment.
+    pub(crate) fn is_to_close(&self, client: &Client) -> bool {
+        if client.listener.is_closing() { !client.is_fresh() } else { self.draining.get() }
+    }
+
     pub(crate) fn wake_clients(&self) {
         for (_, client) in self.clients.borrow().iter() {
             client.wake();

@@ -52,8 +52,9 @@ async fn serve(
     let mut signals = Signals::new()?;
     let reloads = Reloads::new(file)?;
     let mut inherited = wish.inherit(&config)?;
-    let doors = Doors::open(&config, &mut inherited)?;
+    let mut doors = Doors::open(&config, &mut inherited)?;
     let control = Control::start(config, source, inherited).await?;
+    doors.take_over();
     let offer = doors.offer(&control);
     announce(&control, &doors)?;
     service_manager::ready();

@@ -93,14 +93,20 @@ fn a_successor_takes_its_place_and_keeps_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("admin.sock");
     let old = Socket::bind(&path).expect("a socket");
-    let new = Socket::take_over(&path).expect("it takes over");
+    // One that fails before it serves changes nothing.
+    drop(Socket::beside(&path).expect("a socket"));
+    UnixStream::connect(&path).expect("the old one answers");
+    let mut new = Socket::beside(&path).expect("a socket");
     assert_eq!(new.path(), path);
+    let before = fs::metadata(&path).expect("a file").ino();
+    new.take_over().expect("it takes over");
+    assert_ne!(fs::metadata(&path).expect("a file").ino(), before, "the new one has the place");
     drop(old);
     UnixStream::connect(&path).expect("the old one leaves the file of the new one alone");
     drop(new);
     assert!(!path.exists());
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
-    Socket::take_over(&path).expect("also where nobody was");
+    Socket::beside(&path).expect("a socket").take_over().expect("also where nobody was");
 }
 
 #[test]

@@ -14,10 +14,12 @@ use crate::state::{SavedService, epoch_from};
 use crate::streams;
 
 impl Driver {
-    /// Stops deciding, and says what the other process must know. `None` while a move is under way.
+    /// Stops deciding, and says what the other process must know. `None` while a move is under way, or
+    /// an operator waits for its first good answer.
     pub(super) fn stand_aside(&mut self) -> Option<SavedService> {
         let status = self.failover.status();
-        if self.succession.is_some() || status.switch.is_some() {
+        let is_moving = status.switch.is_some() || self.asked.is_some();
+        if self.succession.is_some() || is_moving {
             return None;
         }
         self.aside = true;

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::link::{Link, MOST_SOCKETS};
 use super::{FromNew, FromOld, SERVING_WITHIN};
@@ -18,6 +19,10 @@ use crate::handle::Control;
 
 /// How long a successor may take to say what it wants.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a successor waits for the end of the process before us, below what it waits for us to stand
+/// aside. It could only reach us: moves would pass over what that process still has.
+const ALONE_WITHIN: Duration = Duration::from_secs(45);
 
 /// Somebody may take over at this path, until this is dropped.
 #[derive(Debug)]
@@ -87,7 +92,12 @@ fn hand_over(
         return Err(io::Error::other("a successor should say hello first"));
     };
     tracing::info!(pid, %version, "another process wants to take over");
-    let aside = match runtime.block_on(control.stand_aside()) {
+    let alone = runtime.block_on(async { timeout(ALONE_WITHIN, control.until_alone()).await });
+    let aside = match alone {
+        Ok(()) => runtime.block_on(control.stand_aside()),
+        Err(_) => Err("the process before it still has requests: try again when it is gone".into()),
+    };
+    let aside = match aside {
         Ok(aside) => aside,
         Err(why) => {
             link.send(&FromOld::Refused { why: why.clone() }, &[])?;

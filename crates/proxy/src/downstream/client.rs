@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use connect::Origin;
@@ -106,6 +106,9 @@ pub(super) const GO_ON: u8 = 0;
 pub(super) const CLOSE: u8 = 1; // End of input, quietly.
 pub(super) const TIMED_OUT: u8 = 2; // 408, then end of input.
 pub(super) const CUT: u8 = 3; // Fail both directions.
+
+/// How long a client may take to send its first request when the listener closes that has accepted it.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 /// Interim responses kept for a client that does not take them; further ones are left out.
 const MAX_INTERIM_BYTES: usize = 16 * 1024;
@@ -219,6 +222,11 @@ impl Client {
         self.leaving.get() || !self.listener.is_open()
     }
 
+    /// Whether it has not sent anything yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.socket.stage.load(Relaxed) == FRESH
+    }
+
     /// Whether the client has left: it has closed its sending side, and is not one that may do so
     /// and still wait for its answer.
     pub(crate) fn has_left(&self) -> bool {
@@ -272,6 +280,7 @@ impl Client {
             self.leave();
         }
         let (limit, order) = match state.stage.load(Relaxed) {
+            FRESH if self.listener.is_closing() => (header.min(LAST_CHANCE), CLOSE),
             FRESH => (header, CLOSE),
             HEAD => (header, TIMED_OUT),
             IDLE => (idle, CLOSE),

@@ -186,7 +186,7 @@ async fn sniff(worker: &Worker, client: &Client, socket: &mut ClientSocket) -> O
         let read = poll_fn(|context| {
             client.woken_by(context.waker());
             // One that is only to leave is heard once more.
-            if worker.is_draining() || client.listener.is_closing() {
+            if worker.is_to_close(client) {
                 return Poll::Ready(None);
             }
             reading.as_mut().poll(context).map(Result::ok)

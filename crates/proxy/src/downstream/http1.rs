@@ -49,7 +49,7 @@ pub(crate) async fn serve(
         client.woken_by(context.waker());
         // One that is only to leave does so with its next answer: closed in between, it would lose the
         // request that is on its way.
-        if !leaving && (worker.is_draining() || client.listener.is_closing()) {
+        if !leaving && worker.is_to_close(client) {
             leaving = true;
             connection.as_mut().graceful_shutdown();
         }

@@ -40,6 +40,16 @@ impl Doors {
         Ok(Self { tcp, tls, unix, settings: Settings { tokens } })
     }
 
+    /// Operators meet this process from now on, not the one before it.
+    pub(super) fn take_over(&mut self) {
+        if let Some(unix) = &mut self.unix
+            && let Err(error) = unix.take_over()
+        {
+            tracing::error!("no Unix socket for commands: {}", with_source(&error));
+            self.unix = None;
+        }
+    }
+
     /// Where they are, for people.
     pub(super) fn addresses(&self) -> io::Result<Vec<String>> {
         let tcp = self.tcp.as_ref().map(|tcp| tcp.local_addr().map(|address| address.to_string()));
@@ -108,7 +118,7 @@ fn bind(address: SocketAddr, inherited: &mut Inherited) -> Result<TcpListener, F
 /// that somebody chose that is a failure.
 fn open_socket(socket: &AdminSocket, inherited: &Inherited) -> Result<Option<Socket>, Failure> {
     let Some(path) = socket_path(socket) else { return Ok(None) };
-    let open = if inherited.is_takeover() { Socket::take_over } else { Socket::bind };
+    let open = if inherited.is_takeover() { Socket::beside } else { Socket::bind };
     match open(&path) {
         Ok(socket) => Ok(Some(socket)),
         Err(error) if *socket == AdminSocket::Auto => {
