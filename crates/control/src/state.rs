@@ -186,6 +186,11 @@ impl Store {
         Ok(Self::makeshift(Keeping::Makeshift(why.into()), vec![note]))
     }
 
+    /// A store in the place of one that cannot be used, and why.
+    pub(crate) fn without(why: &str) -> Opened {
+        Self::makeshift(Keeping::Makeshift(why.into()), vec![format!("state: {why}")])
+    }
+
     /// A store that keeps nothing on a disk.
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
