@@ -44,7 +44,7 @@ const WAITING: usize = 1_024;
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     /// All that is to be known of a service, in place of what was.
-    Service(Arc<str>, SavedService),
+    Service(Arc<str>, Box<SavedService>),
     /// A service that is no more.
     Forget(Arc<str>),
     /// An event by its number (see [`Store::next_event`]), as a JSON object. Which service it

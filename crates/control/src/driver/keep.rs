@@ -116,7 +116,7 @@ impl Driver {
     /// Writes down what must not be forgotten, before it is acted upon. A disk that does not take it
     /// stops nothing: it is said, and tried again; nor does one that is slow hold up the traffic.
     pub(super) async fn keep(&mut self) {
-        let write = Write::Service(self.name.clone(), self.saved());
+        let write = Write::Service(self.name.clone(), Box::new(self.saved()));
         let board = self.board.clone();
         let kept = tokio::spawn(async move { board.keep(write).await });
         // It goes on writing after that; the store bounds how long.
