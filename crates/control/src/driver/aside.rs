@@ -34,7 +34,7 @@ impl Driver {
         }
         let clock = Clock::look();
         self.failover.skip_epochs(epoch_from(self.failover.status().epoch, clock.wall));
-        self.keep().await;
+        self.keep(true).await;
         let status = self.failover.status();
         let name = status.active.map(|active| self.name(active));
         let streams = streams::policy(self.settings.streams, Reason::Failover);
