@@ -117,7 +117,7 @@ async fn an_order_to_move_to_the_active_says_that_it_pins() {
 
 #[tokio::test]
 async fn a_lock_by_the_rules_says_which() {
-    let (mut a, _b, control) = two("failback: { lock_after: { switches: 2, within: 1h } }").await;
+    let (mut a, _b, control) = two("failback: { auto: { hold_down: 1h, hold_down_cap: 1h, lock_after: { switches: 2, within: 1h } } }").await;
     a.kill().await;
     wait_for_active(&control, "b").await;
     order(&control, Command::SetAdmin("b".to_owned(), AdminState::Drain)).await.expect("done");
