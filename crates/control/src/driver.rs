@@ -17,7 +17,8 @@ use tokio::time::sleep_until;
 use self::follow::Succession;
 use self::keep::{Kept, Unkept};
 use self::moves::{Holding, Move};
-use self::operate::{Asked, Tagged};
+use self::operate::Asked;
+use self::tagged::Tagged;
 use self::window::Window;
 use crate::blueprint::{BackendPlan, Plan, Settings};
 use crate::board::Board;
@@ -36,6 +37,7 @@ mod operate;
 mod preview;
 mod records;
 mod status;
+mod tagged;
 mod verified;
 mod window;
 

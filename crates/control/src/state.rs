@@ -42,6 +42,7 @@ const WAITING: usize = 1_024;
 
 /// Something to remember.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // One at a time, and seldom.
 pub(crate) enum Write {
     /// All that is to be known of a service, in place of what was.
     Service(Arc<str>, SavedService),

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use tokio::time::timeout;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::handle::{Control, Source};
 use crate::state::{SavedMark, SavedService, Store, Write};
