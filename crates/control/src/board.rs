@@ -125,6 +125,9 @@ impl Board {
         let mut books = self.books();
         books.services.insert(service, Arc::new(status));
         self.show(&books);
+        drop(books);
+        // The disk may have caught up, or fallen further behind.
+        self.look_at_state();
     }
 
     /// Replaces the status of one service after a decision: the metrics show it as well.
@@ -135,8 +138,12 @@ impl Board {
 
     fn show(&self, books: &Books) {
         let services = books.order.iter().filter_map(|id| books.services.get(id).cloned());
-        let process = self.status.borrow().process.clone();
-        self.status.send_replace(Arc::new(Status { services: services.collect(), process }));
+        let services = services.collect();
+        // Whoever changes what is said of the process does so at any time.
+        self.status.send_modify(|status| {
+            let process = status.process.clone();
+            *status = Arc::new(Status { services, process });
+        });
     }
 
     /// Every backend has been checked since the start, and none can serve.
@@ -178,15 +185,19 @@ impl Board {
                 tracing::warn!(%service, to = name(to.as_deref()), %why, "a move was called off");
             }
             Kind::Verified { epoch } => tracing::info!(%service, epoch, "first good answer"),
-            Kind::DrillBegan { backend } => tracing::warn!(%service, %backend, "drill"),
-            Kind::DrillEnded { backend, early } => {
-                tracing::info!(%service, %backend, early, "the drill is over");
+            Kind::DrillBegan { backend, tag } => {
+                tracing::warn!(%service, %backend, tag = tag.as_deref(), "drill");
+            }
+            Kind::DrillEnded { backend, early, answered } => {
+                tracing::info!(%service, %backend, early, ?answered, "the drill is over");
             }
             Kind::Ordered { command, by, done, outcome } => {
                 let (who, from, why) = (&by.who, &by.from, &by.why);
                 tracing::info!(%service, %who, %from, %why, %command, done, %outcome, "ordered");
             }
-            Kind::Locked => tracing::warn!(%service, "locked: no automatic moves until unlocked"),
+            Kind::Locked { why } => {
+                tracing::warn!(%service, %why, "locked: no automatic moves until unlocked");
+            }
             Kind::Unlocked => tracing::info!(%service, "unlocked"),
             Kind::State { .. }
             | Kind::Reloaded { .. }

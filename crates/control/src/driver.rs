@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use health::{Prober, Report};
 use proxy::{Answered, Lost, ServiceId, Symptom};
-use routing::failover::{BackendId, Effect, Failover, Input, Refusal};
+use routing::failover::{self, BackendId, Effect, Failover, Input, LockRule, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use self::follow::Succession;
-use self::keep::Kept;
+use self::keep::{Kept, Unkept};
 use self::moves::{Holding, Move};
-use self::operate::{Asked, Tagged};
+use self::operate::Asked;
+use self::tagged::Tagged;
 use self::window::Window;
 use crate::blueprint::{BackendPlan, Plan, Settings};
 use crate::board::Board;
@@ -36,6 +37,7 @@ mod operate;
 mod preview;
 mod records;
 mod status;
+mod tagged;
 mod verified;
 mod window;
 
@@ -88,6 +90,10 @@ pub(crate) struct Driver {
     /// Who ordered the latest drill; not known of one that has outlived a restart.
     drilled_by: Option<Operator>,
     kept: Kept,
+    /// Why what was kept last is not on the disk, as far as is known.
+    unkept: Unkept,
+    /// So many automatic moves within so long lock the service.
+    lock_rule: Option<LockRule>,
     window: Window,
     /// Another process decides.
     aside: bool,
@@ -129,6 +135,7 @@ impl Driver {
         let (reports, verdicts) = mpsc::channel(QUEUE);
         let since = Instant::now();
         let (failover, kept) = keep::resume(saved, &plan.names(), plan.policy.clone());
+        let lock_rule = plan.policy.lock;
         let Plan { id, name, backends, settings, .. } = plan;
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let mut driver = Self {
@@ -147,6 +154,8 @@ impl Driver {
             tagged: None,
             drilled_by: None,
             kept,
+            unkept: Unkept::default(),
+            lock_rule,
             aside: false,
             obeyed: None,
             has_moved: false,
@@ -246,14 +255,14 @@ impl Driver {
         }
         let decided = Instant::now();
         let is_command = matches!(input, Input::Command(_));
+        let is_lock = matches!(input, Input::Command(failover::Command::Lock));
         let effects = self.failover.step(decided, input);
-        if !is_command {
-            self.note_rules(&effects);
-        }
+        self.note_marks(&effects, is_lock);
+        let is_urgent = !is_command || self.traffic_waits(&effects);
         let mut is_kept = false;
         for effect in &effects {
             if keep::matters(effect) && !is_kept {
-                self.keep().await;
+                self.keep(is_urgent).await;
                 is_kept = true;
             }
             match *effect {
@@ -273,7 +282,7 @@ impl Driver {
             }
         }
         if is_command && !is_kept {
-            self.keep().await;
+            self.keep(is_urgent).await;
         }
         self.tell_probers();
         let mut refused = None;

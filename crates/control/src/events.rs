@@ -2,7 +2,7 @@
 //!
 //! What is here ends with the process; the state keeps them for longer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,10 +71,12 @@ pub enum Kind {
         /// The number of the move.
         epoch: u64,
     },
-    /// The active is treated as failed from now on.
+    /// The active is treated as failed from now on, or a standby gets tagged requests.
     DrillBegan {
-        /// The active.
+        /// The active, or the standby.
         backend: Arc<str>,
+        /// What tags the requests for a standby; `None`: the active is treated as failed.
+        tag: Option<Arc<str>>,
     },
     /// A drill is over.
     DrillEnded {
@@ -82,6 +84,9 @@ pub enum Kind {
         backend: Arc<str>,
         /// Whether that was before its time.
         early: bool,
+        /// How many tagged requests were answered, by class of the status (`2xx`), those with any;
+        /// `None` when none were tagged.
+        answered: Option<BTreeMap<&'static str, u64>>,
     },
     /// An operator asked for something.
     Ordered {
@@ -127,7 +132,10 @@ pub enum Kind {
         admin: AdminState,
     },
     /// Automatic moves are off until the operator unlocks.
-    Locked,
+    Locked {
+        /// Why: who ordered it, or how many moves there were.
+        why: Arc<str>,
+    },
     /// Automatic moves are on again.
     Unlocked,
     /// A new config is in force.
@@ -186,10 +194,19 @@ impl fmt::Display for Event {
                 write!(f, "the move to {to} was called off: {why}")
             }
             Kind::Verified { epoch } => write!(f, "epoch {epoch}: first good answer"),
-            Kind::DrillBegan { backend } => write!(f, "a drill: {backend} is treated as failed"),
-            Kind::DrillEnded { backend, early } => {
+            Kind::DrillBegan { backend, tag: None } => {
+                write!(f, "a drill: {backend} is treated as failed")
+            }
+            Kind::DrillBegan { backend, tag: Some(tag) } => {
+                write!(f, "a drill: requests with {tag} go to {backend}")
+            }
+            Kind::DrillEnded { backend, early, answered } => {
                 let early = if *early { " before its time" } else { "" };
-                write!(f, "the drill of {backend} is over{early}")
+                write!(f, "the drill of {backend} is over{early}")?;
+                match answered {
+                    None => Ok(()),
+                    Some(answered) => write!(f, ": {}", classes(answered)),
+                }
             }
             Kind::Ordered { command, by, done, outcome } => {
                 let Operator { who, from, why } = by;
@@ -206,7 +223,7 @@ impl fmt::Display for Event {
             Kind::AdminChanged { backend, admin } => {
                 write!(f, "{backend} is set to {}", admin_word(*admin))
             }
-            Kind::Locked => f.write_str("locked: no automatic moves until unlocked"),
+            Kind::Locked { why } => write!(f, "locked, no automatic moves until unlocked: {why}"),
             Kind::Unlocked => f.write_str("unlocked"),
             Kind::Reloaded { changes } => write!(f, "reloaded: {changes}"),
             Kind::FilesLoaded { changes } => write!(f, "files have changed: {changes}"),
@@ -219,6 +236,15 @@ impl fmt::Display for Event {
             }
         }
     }
+}
+
+/// How many tagged requests were answered, in words.
+fn classes(answered: &BTreeMap<&'static str, u64>) -> String {
+    if answered.is_empty() {
+        return "no tagged request was answered".to_owned();
+    }
+    let classes: Vec<_> = answered.iter().map(|(class, n)| format!("{n} times {class}")).collect();
+    format!("answered {}", classes.join(", "))
 }
 
 impl Event {
@@ -273,7 +299,7 @@ mod tests {
     fn the_oldest_events_go_and_numbers_stay() {
         let mut log = EventLog::default();
         for number in 1..=KEPT as u64 + 5 {
-            log.record(number, None, Kind::Locked);
+            log.record(number, None, Kind::Unlocked);
         }
         let events = log.after(0);
         assert_eq!(events.len(), KEPT);

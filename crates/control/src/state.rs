@@ -391,7 +391,10 @@ fn begin(entered: Entered, before: Before) -> (Opened, Option<Writer>) {
     if let (Some(why), Some(_)) = (&why, &place) {
         shared.state().fall_behind(why);
     }
-    let writer = place.map(|place| Writer { shared, place, disk, stale: false, before });
+    let writer = place.map(|place| {
+        let said = Vec::new();
+        Writer { shared, place, disk, stale: false, said, before }
+    });
     (opened, writer)
 }
 

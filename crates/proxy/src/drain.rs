@@ -88,6 +88,7 @@ impl Worker {
         let leave = drain.map_or(Leave::Finish, |drain| drain.leave);
         let streams = service.hold(leave, &self.flights);
         let Some(drain) = drain else { return acknowledge(done, 0) };
+        service.drain_hold();
         let under_way = UnderWay::begin(&service);
         let flights = Rc::clone(&self.flights);
         service.cells.streams_left.add(streams as u64);

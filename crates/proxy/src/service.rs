@@ -33,6 +33,9 @@ pub(crate) struct Service {
     active: RefCell<Option<Rc<Backend>>>,
     epoch: Cell<u64>,
     holding: Cell<bool>,
+    /// The hold that goes on waits, or has waited, for requests to leave; its end takes as long as
+    /// that takes everywhere, however soon it is done here.
+    hold_drains: Cell<bool>,
     /// Who is active again when a hold is released.
     kept: RefCell<Option<Rc<Backend>>>,
     /// Holds that have ended.
@@ -91,6 +94,7 @@ impl Service {
             active: RefCell::default(),
             epoch: Cell::new(0),
             holding: Cell::new(false),
+            hold_drains: Cell::new(false),
             kept: RefCell::default(),
             hold_number: Cell::new(0),
             drains: Drains::default(),
@@ -237,7 +241,13 @@ impl Service {
         self.holding.get()
     }
 
+    /// The hold that goes on has a drain: the limits apply until it ends.
+    pub(crate) fn drain_hold(&self) {
+        self.hold_drains.set(true);
+    }
+
     fn end_hold(&self) {
+        self.hold_drains.set(false);
         if self.holding.replace(false) {
             self.hold_number.set(self.hold_number.get() + 1);
             self.drains.look();
@@ -356,7 +366,7 @@ impl Service {
             let is_good = !status.is_server_error();
             if is_good {
                 self.unanswered.set(false);
-            } else if self.has_erred.replace(true) {
+            } else if !is_failure(status) || self.has_erred.replace(true) {
                 return;
             }
             let at = Instant::now();
@@ -375,14 +385,16 @@ impl Service {
     }
 
     /// Whether a request may wait with `bytes` of its body. A hold that waits for nothing is over in a
-    /// moment: whoever comes in it must not be turned away.
+    /// moment: whoever comes in it must not be turned away, unless a worker is stuck and they are
+    /// far more than come in a moment.
     pub(crate) fn may_hold(&self, bytes: usize) -> bool {
         let limits = &self.spec.borrow().hold;
-        if self.holding.get() && self.kept.borrow().is_some() && !self.drains.any() {
-            return true;
-        }
-        self.held.get() < self.share.of(limits.requests)
-            && self.held_bytes.get() + bytes <= self.share.of(limits.bytes)
+        let is_short =
+            self.holding.get() && self.kept.borrow().is_some() && !self.hold_drains.get();
+        let (more, more_bytes) = if is_short { (MOMENT_REQUESTS, MOMENT_BYTES) } else { (0, 0) };
+        let requests = self.share.of(limits.requests).saturating_add(more);
+        let most_bytes = self.share.of(limits.bytes).saturating_add(more_bytes);
+        self.held.get() < requests && self.held_bytes.get() + bytes <= most_bytes
     }
 
     pub(crate) fn sweep(&self, now: Instant) {
@@ -402,5 +414,15 @@ fn is_due(last: &Cell<Option<Instant>>, now: Instant) -> bool {
     }
     due
 }
+
+/// Whether an answer speaks against a backend. Other errors, as 501 or 505, say more of the request.
+fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// What may wait at one worker in a hold that is over in a moment, on top of the limits: more than come
+/// in that time.
+const MOMENT_REQUESTS: usize = 4_096;
+const MOMENT_BYTES: usize = 16 << 20;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);

@@ -64,16 +64,16 @@ impl Board {
         let _ = tokio::time::timeout(within, status.wait_for(settled)).await;
     }
 
-    /// Keeps something before it is acted upon. What cannot be kept is said, and stops nobody.
-    pub(crate) async fn keep(&self, write: Write) {
-        match self.store().commit(vec![write]).await {
+    /// Keeps something before it is acted upon. What cannot be kept stops nobody; why is returned.
+    pub(crate) async fn keep(&self, write: Write) -> Option<String> {
+        let why = match self.store().commit(vec![write]).await {
             // Closed: another process keeps the books now.
-            Ok(()) | Err(StateError::Closed) => {}
-            Err(error @ (StateError::Behind(_) | StateError::InUse(_))) => {
-                tracing::debug!(%error, "not kept yet");
-            }
-        }
+            Ok(()) | Err(StateError::Closed) => None,
+            Err(StateError::Behind(why)) => Some(why.to_string()),
+            Err(error @ StateError::InUse(_)) => Some(error.to_string()),
+        };
         self.look_at_state();
+        why
     }
 
     /// Keeps the record of a move. Nobody waits for it.
@@ -122,12 +122,14 @@ impl Board {
     pub(crate) fn look_at_state(&self) {
         let problem = self.store().health();
         let before = self.status.borrow().process.state_problem.clone();
-        if before.is_some() == problem.is_some() {
+        if before == problem {
             return;
         }
-        match &problem {
-            Some(problem) => tracing::error!("state: {problem}"),
-            None => tracing::info!("state: everything is kept again"),
+        match (&before, &problem) {
+            (None, Some(problem)) => tracing::error!("state: {problem}"),
+            (Some(_), None) => tracing::info!("state: everything is kept again"),
+            // It says for how long, so its words change.
+            (Some(_), Some(_)) | (None, None) => {}
         }
         self.change_process(|process| process.state_problem = problem);
     }

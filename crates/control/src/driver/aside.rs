@@ -48,7 +48,7 @@ impl Driver {
         let policy = self.failover.policy().clone();
         (self.failover, self.kept) = keep::resume(last.unwrap_or_default(), &names, policy);
         self.window = Window::new(self.settings.failback_window.clone());
-        self.keep().await;
+        self.keep(true).await;
         for watched in self.backends.values_mut() {
             watched.told = None;
             watched.prober.suspect();

@@ -49,6 +49,8 @@ impl Driver {
         let policy = plan.policy;
         self.window = Window::new(plan.settings.failback_window.clone());
         self.settings = plan.settings;
+        self.lock_rule = policy.lock;
+        self.end_tagged_drill_unless(&backends).await;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
         let until = Some(Instant::now() + patience);
         self.succession = Some(Succession { backends, policy, until, done });
@@ -92,6 +94,8 @@ impl Driver {
                 return;
             }
             let (backends, policy) = (next.backends.clone(), next.policy.clone());
+            // It may have begun since the new plan came.
+            self.end_tagged_drill_unless(&backends).await;
             self.step(Input::Reconfigure { backends, policy }).await;
         }
         let status = self.failover.status();

@@ -1,7 +1,7 @@
 //! What outlives a restart: from the decision to the state, and back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use routing::failover::{AdminState, BackendId, Effect, Failover, Policy, Reason, Saved};
@@ -22,7 +22,12 @@ pub(super) struct Kept {
     pub(super) pin: SavedMark,
     pub(super) lock: SavedMark,
     pub(super) scheduled: Option<SavedSwitchover>,
+    /// It was due, and nothing was known of its backend. Not remembered.
+    pub(super) was_due: bool,
 }
+
+/// Why what was kept last is not on the disk; `None`: it is. Whoever waits for the disk says so.
+pub(super) type Unkept = Arc<Mutex<Option<String>>>;
 
 /// Whether an effect changes what must not be forgotten.
 pub(super) fn matters(effect: &Effect) -> bool {
@@ -72,6 +77,7 @@ pub(super) fn resume(
         pin: saved.pin,
         lock: saved.lock,
         scheduled: saved.scheduled,
+        was_due: false,
     };
     let ids: Vec<BackendId> = backends.iter().map(|(id, _)| *id).collect();
     let failover = Failover::resume(clock.now, &ids, policy, core);
@@ -86,21 +92,41 @@ pub(super) fn mark(by: &Operator, at: SystemTime) -> SavedMark {
 
 /// The rules, where operators would be named.
 fn rules(why: &str) -> SavedMark {
-    let by = Operator { why: why.into(), ..Operator::local("the rules") };
+    let by = Operator { why: why.into(), ..Operator::local(RULES) };
     mark(&by, SystemTime::now())
 }
 
+/// The name of the rules where operators are named.
+const RULES: &str = "the rules";
+
+/// A word on the disk is a single step: it stays usable whatever happened elsewhere.
+fn lock(unkept: &Unkept) -> MutexGuard<'_, Option<String>> {
+    unkept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Driver {
-    /// Notes what the rules did that otherwise an operator does.
-    pub(super) fn note_rules(&mut self, effects: &[Effect]) {
+    /// Notes who did what a step has done: an operator, or the rules. A lock by order is noted where
+    /// it is ordered.
+    pub(super) fn note_marks(&mut self, effects: &[Effect], is_lock: bool) {
         for effect in effects {
             match *effect {
-                Effect::Locked => self.kept.lock = rules("as many automatic moves as allowed"),
+                Effect::Locked if !is_lock => {
+                    let rule = self.lock_rule.map_or_else(String::new, |rule| {
+                        format!("{} automatic moves within {:?}", rule.switches, rule.within)
+                    });
+                    self.kept.lock = rules(&rule);
+                }
                 Effect::ActiveChanged { reason: Reason::Return, .. } => {
                     self.kept.pin = rules("an ordered move was taken back");
                 }
+                // Whoever orders a move pins the service once the traffic has moved, no sooner.
+                Effect::ActiveChanged { reason: Reason::Switchover, .. } => {
+                    let by = self.asked.as_ref().map(|asked| mark(&asked.by, SystemTime::now()));
+                    self.kept.pin = by.unwrap_or_default();
+                }
                 Effect::ActiveChanged { .. }
                 | Effect::AdminChanged { .. }
+                | Effect::Locked
                 | Effect::Unlocked
                 | Effect::DrillBegan { .. }
                 | Effect::DrillEnded { .. }
@@ -113,14 +139,53 @@ impl Driver {
         }
     }
 
+    /// Why the service is locked, in words.
+    pub(super) fn lock_words(&self) -> Arc<str> {
+        let SavedMark { who, why, .. } = &self.kept.lock;
+        match (&**who == RULES, why.is_empty()) {
+            (true, _) => why.clone(),
+            (false, true) => format!("ordered by {who}").into(),
+            (false, false) => format!("ordered by {who}, {why}").into(),
+        }
+    }
+
+    /// Whether a step with these effects is one of a move: requests wait, or are about to.
+    pub(super) fn traffic_waits(&self, effects: &[Effect]) -> bool {
+        let of_move = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::ActiveChanged { .. } | Effect::Hold { .. } | Effect::Release { .. }
+            )
+        };
+        self.failover.status().switch.is_some() || effects.iter().any(of_move)
+    }
+
     /// Writes down what must not be forgotten, before it is acted upon. A disk that does not take it
-    /// stops nothing: it is said, and tried again; nor does one that is slow hold up the traffic.
-    pub(super) async fn keep(&mut self) {
+    /// stops nothing: it is said, and tried again; nor does one that is slow hold up the traffic, when
+    /// it `is_urgent`. Else the store bounds how long it takes.
+    pub(super) async fn keep(&mut self, is_urgent: bool) {
         let write = Write::Service(self.name.clone(), Box::new(self.saved()));
-        let board = self.board.clone();
-        let kept = tokio::spawn(async move { board.keep(write).await });
-        // It goes on writing after that; the store bounds how long.
-        let _ = tokio::time::timeout(KEPT_WITHIN, kept).await;
+        let (board, unkept) = (self.board.clone(), Arc::new(Mutex::new(None)));
+        *lock(&unkept) = Some("the disk has not answered yet".to_owned());
+        self.unkept = unkept.clone();
+        let kept = tokio::spawn(async move {
+            let why = board.keep(write).await;
+            *lock(&unkept) = why;
+        });
+        if is_urgent {
+            // It goes on writing after that.
+            let _ = tokio::time::timeout(KEPT_WITHIN, kept).await;
+        } else {
+            let _ = kept.await;
+        }
+    }
+
+    /// What whoever is told `text` must know if what was kept last is not on the disk.
+    pub(super) fn with_unkept(&self, mut text: String) -> String {
+        if let Some(why) = &*lock(&self.unkept) {
+            text += &format!(", but not on the disk yet: a restart may forget it: {why}");
+        }
+        text
     }
 
     /// All that must not be forgotten.

@@ -185,13 +185,15 @@ impl Driver {
 
     /// Closes the record when the consequences of the move are over.
     pub(super) fn look_at_latest_move(&mut self) {
-        let is_under_way = self.failover.status().switch.is_some();
-        let over = |latest: &Move| !is_under_way && Instant::now() >= latest.look_at;
+        let status = self.failover.status();
+        // While it is watched it may be taken back, and its record must say so.
+        let goes_on = status.switch.is_some() || status.verifying.is_some();
+        let over = |latest: &Move| !goes_on && Instant::now() >= latest.look_at;
         if self.latest.as_ref().is_some_and(over) {
             self.close_record();
         } else if let Some(latest) = &mut self.latest {
-            // Under way for long: a drain.
-            latest.look_at = latest.look_at.max(Instant::now() + Duration::from_millis(10));
+            // Under way for long: a drain, or a watch.
+            latest.look_at = latest.look_at.max(Instant::now() + Duration::from_millis(100));
         }
     }
 

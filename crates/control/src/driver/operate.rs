@@ -1,16 +1,15 @@
 //! What operators order: carried out, answered when it is done, and recorded with who and why.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy::Tag;
 use routing::failover::{self, AdminState, BackendId, Effect, Health, Input, Reason};
 use tokio::sync::oneshot;
 
+use super::Driver;
 use super::clock::{from_ms, to_ms};
 use super::keep::{LATE, mark};
 use super::moves::abort_words;
-use super::{Driver, acknowledged};
 use crate::command::{Command, CommandError, Done, Moved, Operator, ProbeShown};
 use crate::events::Kind;
 use crate::evidence::{outcome_text, verdict_word};
@@ -28,13 +27,6 @@ pub(super) struct Asked {
     verify: Duration,
     began: Instant,
     moved: Option<Moved>,
-}
-
-/// A drill of a standby by tagged requests.
-pub(super) struct Tagged {
-    pub(super) backend: BackendId,
-    pub(super) tag: Arc<str>,
-    pub(super) until: Instant,
 }
 
 impl Driver {
@@ -98,14 +90,18 @@ impl Driver {
             Command::CancelSwitchover => self.cancel_schedule().await,
             Command::Pin => {
                 self.check(&failover::Command::Pin)?;
-                self.kept.pin = mark(by, SystemTime::now());
+                if !self.failover.status().pinned {
+                    self.kept.pin = mark(by, SystemTime::now());
+                }
                 let active = self.failover.status().active.map(|active| self.name(active));
                 let text = format!("stays on {} while that is eligible", named(active.as_deref()));
                 self.order(failover::Command::Pin, &text).await
             }
             Command::Unpin => self.order(failover::Command::Unpin, "not pinned any more").await,
             Command::Lock => {
-                self.kept.lock = mark(by, SystemTime::now());
+                if !self.failover.status().locked {
+                    self.kept.lock = mark(by, SystemTime::now());
+                }
                 let text = "locked: no automatic move, not even a failover, until unlocked";
                 self.order(failover::Command::Lock, text).await
             }
@@ -152,8 +148,13 @@ impl Driver {
     ) -> Result<Next, CommandError> {
         match self.step(Input::Command(command)).await {
             Some(why) => Err(CommandError::Refused(why)),
-            None => Ok(Next::done(text)),
+            None => Ok(self.kept_done(text)),
         }
+    }
+
+    /// What was kept is done, and whether a restart may forget it.
+    fn kept_done(&self, text: &str) -> Next {
+        Next::done(&self.with_unkept(text.to_owned()))
     }
 
     /// An order that moves the traffic, if it is not there already.
@@ -169,16 +170,23 @@ impl Driver {
         let name = self.name(to);
         self.give_up_on_operator(|| CommandError::CalledOff("another order took its place".into()));
         let is_there = self.failover.status().active == Some(to);
+        let pins = matches!(command, failover::Command::Switchover { .. });
         let (by, began) = (by.clone(), Instant::now());
-        self.kept.pin = mark(&by, SystemTime::now());
+        let before = self.kept.pin.clone();
+        if is_there && pins {
+            // Else it is pinned once it is there.
+            self.kept.pin = mark(&by, SystemTime::now());
+        }
         self.asked = Some(Asked { reply: None, by, to, verify, began, moved: None });
         if let Some(why) = self.step(Input::Command(command)).await {
             self.asked = None;
+            self.kept.pin = before;
             return Err(CommandError::Refused(why));
         }
         if is_there {
             self.asked = None;
-            return Ok(Next::done(&format!("{name} has the traffic already")));
+            let stays = if pins { STAYS } else { "" };
+            return Ok(self.kept_done(&format!("{name} has the traffic already{stays}")));
         }
         Ok(Next::Wait)
     }
@@ -248,6 +256,7 @@ impl Driver {
             None if verify.is_zero() => {}
             None => text += ", no good answer seen yet, and no way back",
         }
+        let text = self.with_unkept(text);
         let _ = reply.send(Ok(Done { text, moved: Some(moved) }));
     }
 
@@ -276,36 +285,45 @@ impl Driver {
         let mark = mark(by, SystemTime::now());
         let scheduled = SavedSwitchover { to: to.into(), at_ms: to_ms(at), verify_ms, mark };
         let instead = self.kept.scheduled.replace(scheduled).is_some();
-        self.keep().await;
+        self.kept.was_due = false;
+        self.keep(false).await;
         let instead = if instead { ", instead of the one ordered before" } else { "" };
-        Ok(Next::done(&format!("will move to {to} then{instead}")))
+        Ok(self.kept_done(&format!("will move to {to} then{instead}")))
     }
 
     async fn cancel_schedule(&mut self) -> Result<Next, CommandError> {
         if self.kept.scheduled.take().is_none() {
             return Err(CommandError::Impossible("no move is ordered for later".to_owned()));
         }
-        self.keep().await;
-        Ok(Next::done("the move that was to come is cancelled"))
+        self.keep(false).await;
+        Ok(self.kept_done("the move that was to come is cancelled"))
     }
 
     /// Makes a move that was ordered for now.
     pub(super) async fn carry_out_schedule(&mut self) {
         let now = SystemTime::now();
-        let is_due = self.kept.scheduled.as_ref().is_some_and(|scheduled| {
-            let late = now.duration_since(from_ms(scheduled.at_ms));
-            late.is_ok_and(|late| late > LATE || !self.is_unknown(&scheduled.to))
-        });
-        let Some(scheduled) = self.kept.scheduled.take_if(|_| is_due) else { return };
-        // Written before it is begun: it is never begun twice.
-        self.keep().await;
+        let Some(scheduled) = &self.kept.scheduled else { return };
+        let Ok(late) = now.duration_since(from_ms(scheduled.at_ms)) else { return };
+        if late <= LATE && self.is_unknown(&scheduled.to) {
+            self.kept.was_due = true;
+            return;
+        }
+        let was_due = std::mem::take(&mut self.kept.was_due);
+        let Some(scheduled) = self.kept.scheduled.take() else { return };
+        // On the disk before it is begun, unless the store says that it cannot be: it is never begun
+        // twice.
+        self.keep(false).await;
         self.board.publish_decision(self.id, self.status());
-        let SavedSwitchover { to, at_ms, verify_ms, mark } = scheduled;
+        let SavedSwitchover { to, verify_ms, mark, .. } = scheduled;
         let by = Operator { who: mark.who, from: mark.from, why: mark.why };
         let what = format!("switchover to {to}, ordered before");
-        if now.duration_since(from_ms(at_ms)).unwrap_or_default() > LATE {
-            let missed = "not made: nobody was running at its time";
-            return self.record_order(&what, &by, false, missed);
+        if late > LATE {
+            let missed = if was_due {
+                format!("not made: nothing was known of {to} for {LATE:?}")
+            } else {
+                "not made: nobody was running at its time".to_owned()
+            };
+            return self.record_scheduled(&what, &by, false, &missed);
         }
         let verify = Some(Duration::from_millis(verify_ms));
         let command = Command::Switchover { to: to.to_string(), verify };
@@ -315,7 +333,15 @@ impl Driver {
             Ok(Next::Wait) => "begun".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.record_order(&what, &by, result.is_ok(), &outcome);
+        self.record_scheduled(&what, &by, result.is_ok(), &outcome);
+    }
+
+    /// Nobody waits to be told that it was refused: the log has to be loud.
+    fn record_scheduled(&self, what: &str, by: &Operator, done: bool, outcome: &str) {
+        if !done {
+            tracing::warn!(service = %self.name, order = what, who = %by.who, "refused: {outcome}");
+        }
+        self.record_order(what, by, done, outcome);
     }
 
     /// Whether nothing is known of a backend yet, as after a start.
@@ -323,70 +349,6 @@ impl Driver {
         let id = self.backend(name).ok();
         let status = self.failover.status();
         status.backends.iter().any(|b| Some(b.id) == id && b.health == Health::Unknown)
-    }
-
-    // === Drills of a standby ===
-
-    async fn begin_tagged_drill(
-        &mut self,
-        tag: Tag,
-        length: Duration,
-    ) -> Result<Next, CommandError> {
-        let status = self.failover.status();
-        if status.drill.is_some() || self.tagged.is_some() {
-            return Err(CommandError::Refused(failover::Refusal::Drilling));
-        }
-        if self.settings.is_exclusive {
-            return Err(CommandError::Impossible(
-                "moves are exclusive: no two backends may have requests at once".to_owned(),
-            ));
-        }
-        let value = tag.value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let shown = match value {
-            Some(value) => format!("{}: {value}", tag.header),
-            None => tag.header.to_string(),
-        };
-        let backend = tag.backend;
-        let told = self.forwarders.workers().tag(self.id, Some(tag));
-        let told = acknowledged(told, &self.board).await;
-        told.map_err(|lost| CommandError::CalledOff(lost.to_string()))?;
-        let until = Instant::now() + length;
-        let name = self.name(backend);
-        self.tagged = Some(Tagged { backend, tag: shown.as_str().into(), until });
-        Ok(Next::done(&format!("requests with {shown} go to {name} for {length:?}")))
-    }
-
-    pub(super) async fn end_tagged_drill_in_time(&mut self) {
-        if self.tagged.as_ref().is_some_and(|tagged| Instant::now() >= tagged.until) {
-            self.end_tagged_drill().await;
-        }
-    }
-
-    async fn end_tagged_drill(&mut self) {
-        if let Some(tagged) = self.tagged.take() {
-            let told = self.forwarders.workers().tag(self.id, None);
-            let _ = acknowledged(told, &self.board).await;
-            let backend = self.name(tagged.backend);
-            self.board.record(&self.name, Kind::DrillEnded { backend, early: false });
-            self.board.publish_decision(self.id, self.status());
-        }
-    }
-
-    /// A standby that becomes active is not drilled any more; the workers know.
-    pub(super) fn tag_is_over(&mut self, active: Option<BackendId>) {
-        self.tagged = self.tagged.take().filter(|tagged| Some(tagged.backend) != active);
-    }
-
-    /// The standby to drill.
-    fn standby(&self, name: Option<&str>) -> Result<BackendId, CommandError> {
-        let status = self.failover.status();
-        let wanted = name.map(|name| self.backend(name)).transpose()?;
-        let mut standbys = status
-            .backends
-            .iter()
-            .filter(|b| Some(b.id) != status.active && wanted.is_none_or(|wanted| wanted == b.id));
-        let eligible = standbys.find(|b| b.eligible_since.is_some()).map(|b| b.id);
-        eligible.ok_or(CommandError::Refused(failover::Refusal::NoStandby))
     }
 
     // === A probe to look at ===
@@ -422,15 +384,18 @@ impl Driver {
     }
 }
 
+/// What an order to move to the active comes to.
+pub(super) const STAYS: &str = ", and stays there now: pinned until `unpin` or `failback`";
+
 /// What follows from a command.
-enum Next {
+pub(super) enum Next {
     Done(Done),
     /// A move has begun.
     Wait,
 }
 
 impl Next {
-    fn done(text: &str) -> Self {
+    pub(super) fn done(text: &str) -> Self {
         Self::Done(Done { text: text.to_owned(), moved: None })
     }
 }

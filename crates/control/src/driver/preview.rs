@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use routing::failover::{self, PreviewedMove, Refusal};
 
 use super::Driver;
-use super::operate::named;
+use super::operate::{STAYS, named};
 use crate::command::{CommandError, Preview, refusal};
 
 impl Driver {
@@ -33,8 +33,9 @@ impl Driver {
             Err(why) => preview.blockers.push(self.blocker(why, to.as_deref())),
             Ok(previewed) => match previewed.moves {
                 None => preview.steps.push(format!(
-                    "nothing moves: {} has the traffic already",
-                    named(from.as_deref())
+                    "nothing moves: {} has the traffic already{}",
+                    named(from.as_deref()),
+                    if to.is_some() { STAYS } else { "" }
                 )),
                 Some(moves) => {
                     preview.to = moves.to.map(|to| self.name(to));

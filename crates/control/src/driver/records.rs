@@ -23,11 +23,13 @@ impl Driver {
             Effect::AdminChanged { backend, admin } => {
                 Kind::AdminChanged { backend: self.name(backend), admin }
             }
-            Effect::Locked => Kind::Locked,
+            Effect::Locked => Kind::Locked { why: self.lock_words() },
             Effect::Unlocked => Kind::Unlocked,
-            Effect::DrillBegan { backend, .. } => Kind::DrillBegan { backend: self.name(backend) },
+            Effect::DrillBegan { backend, .. } => {
+                Kind::DrillBegan { backend: self.name(backend), tag: None }
+            }
             Effect::DrillEnded { backend, early } => {
-                Kind::DrillEnded { backend: self.name(backend), early }
+                Kind::DrillEnded { backend: self.name(backend), early, answered: None }
             }
             Effect::Rejected { why } => return Some(why),
         };

@@ -65,12 +65,23 @@ impl Driver {
     }
 
     fn failback_status(&self, failback: &PendingFailback) -> FailbackStatus {
+        // The decision names it as long as nobody has counted; so does this only while it is true.
+        let mut in_flight = None;
+        let mut blocks = |blocker: &&Blocker| match **blocker {
+            Blocker::InFlight { below } => {
+                let count = || self.board.metrics().counted(&self.name).in_flight;
+                let now = *in_flight.get_or_insert_with(count);
+                usize::try_from(now).unwrap_or(usize::MAX) >= below
+            }
+            _ => true,
+        };
         FailbackStatus {
             to: self.name(failback.to),
             due: failback.due.map(Until),
             waits_for: failback
                 .blockers
                 .iter()
+                .filter(|blocker| blocks(blocker))
                 .map(|blocker| self.blocker_words(blocker))
                 .collect(),
         }

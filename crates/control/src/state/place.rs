@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -181,6 +181,26 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 impl Place {
+    /// Makes the folder again if it was removed, and locks it anew if it is another one.
+    pub(super) fn restore(&mut self) -> Result<(), String> {
+        let locked = self.lock.metadata().map_err(|error| error.to_string())?;
+        let is_in_place = fs::metadata(self.folder.join(LOCK))
+            .is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino()));
+        if is_in_place {
+            return Ok(());
+        }
+        match DirBuilder::new().mode(0o700).create(&self.folder) {
+            Ok(()) => tracing::warn!("state_dir {}: was made again", self.folder.display()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(format!("the folder is gone and cannot be made: {error}")),
+        }
+        self.lock = lock(&self.folder).map_err(|error| match error {
+            TryLockError::WouldBlock => "another process has the folder".to_owned(),
+            TryLockError::Error(error) => error.to_string(),
+        })?;
+        Ok(())
+    }
+
     /// Opens the file, or makes a new one, after setting aside what is not ours or broken.
     pub(super) fn open(&self) -> Result<Found, InUse> {
         let path = self.folder.join(FILE);

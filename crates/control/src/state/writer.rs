@@ -167,6 +167,8 @@ pub(super) struct Writer {
     pub(super) disk: Option<Disk>,
     /// The file is not the one that has what the ledger calls saved.
     pub(super) stale: bool,
+    /// What was said of the file since it last had everything.
+    pub(super) said: Vec<String>,
     /// Called before the disk is touched; an error of it is one of the disk's.
     pub(super) before: super::Before,
 }
@@ -205,8 +207,13 @@ impl Writer {
         let disk = match self.disk.take() {
             Some(disk) => disk,
             None => {
+                self.place.restore()?;
                 let found = self.place.open().map_err(|_| "another process has the file open")?;
-                found.notes.iter().for_each(|note| tracing::warn!("{note}"));
+                // Said once, not at every try.
+                if found.notes != self.said {
+                    found.notes.iter().for_each(|note| tracing::warn!("{note}"));
+                    self.said = found.notes;
+                }
                 let disk = found.disk?;
                 self.stale |= disk.is_fresh();
                 disk
@@ -216,6 +223,7 @@ impl Writer {
         let batch = self.shared.begin(self.stale);
         disk.write(&batch).map_err(|fault| fault.to_string())?;
         self.stale = false;
+        self.said.clear();
         self.shared.done(&batch);
         Ok(())
     }

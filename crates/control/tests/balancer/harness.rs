@@ -195,7 +195,7 @@ pub(crate) fn moves(control: &Control) -> Vec<String> {
         | Kind::StreamsSettled { .. }
         | Kind::HealthChanged { .. }
         | Kind::AdminChanged { .. }
-        | Kind::Locked
+        | Kind::Locked { .. }
         | Kind::Unlocked
         | Kind::Reloaded { .. }
         | Kind::FilesLoaded { .. }

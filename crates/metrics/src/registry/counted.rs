@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Metrics;
 use crate::cells::{Gauge, ServiceCells};
 
-/// Sums over all workers, since the start; the last two are of this moment.
+/// Sums over all workers, since the start; `in_flight` and `held_now` are of this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Requests that had to wait for an active.
@@ -22,6 +22,8 @@ pub struct Counted {
     pub streams_closed: u64,
     /// Requests and streams cut at the deadline of a drain.
     pub cut: u64,
+    /// Responses to requests tagged for a drill, by class of their status: 1xx to 5xx.
+    pub drilled: [u64; 5],
     /// Requests begun and not ended.
     pub in_flight: u64,
     /// Requests that wait for an active.
@@ -45,6 +47,7 @@ impl Metrics {
             streams_left: all.count(|cells| &cells.streams_left),
             streams_closed: all.count(|cells| &cells.streams_closed),
             cut: all.count(|cells| &cells.cut),
+            drilled: std::array::from_fn(|class| all.count(|cells| &cells.drill_requests[class])),
             in_flight: level(|cells| &cells.in_flight),
             held_now: level(|cells| &cells.held),
         }

@@ -533,3 +533,21 @@ fn a_hold_without_a_drain_has_room_for_all() {
     assert_eq!(rig.client().get("/").status, 503);
     rig.at_rest();
 }
+
+/// A drain that is done here may go on elsewhere for long: the bounds hold until the hold is over.
+#[test]
+fn the_bounds_hold_after_a_drain_is_done() {
+    let a = Backend::named("a");
+    let mut plan = Plan::default();
+    plan.hold.requests = 0;
+    let rig = Rig::active(plan, &[a.address]);
+    // Nothing is at any backend: it is done when it is answered.
+    rig.hold(drain(Duration::from_secs(10), Leave::Finish));
+    assert_eq!(rig.client().get("/").status, 503);
+    // Nor does a second order without a drain lift them.
+    rig.hold(None);
+    assert_eq!(rig.client().get("/").status, 503);
+    rig.release();
+    assert_eq!(served(&rig.client().get("/")), "a");
+    rig.at_rest();
+}

@@ -292,3 +292,15 @@ fn an_answer_that_cannot_be_told_is_told_later() {
     assert_eq!(rig.answered().epoch, 2);
     assert!(begun.elapsed() < PATIENCE / 2);
 }
+
+/// An error that says more of the request than of the backend speaks neither for it nor against it.
+#[test]
+fn an_odd_error_says_nothing_of_the_backend() {
+    let a = answering(501, &Gate::default());
+    let mut rig = Rig::active(Plan::default(), &[a.address]);
+    let mut client = rig.client();
+    assert_eq!(client.get("/bad").status, 501);
+    assert!(rig.answers().is_empty());
+    assert_eq!(client.get("/good").status, 404);
+    assert!(rig.answered().is_good);
+}

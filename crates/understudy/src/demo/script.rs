@@ -146,7 +146,7 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
         | Kind::State { .. }
         | Kind::StreamsSettled { .. }
         | Kind::AdminChanged { .. }
-        | Kind::Locked
+        | Kind::Locked { .. }
         | Kind::Unlocked
         | Kind::Reloaded { .. }
         | Kind::FilesLoaded { .. }

@@ -243,7 +243,7 @@ fn describe(event: &Event) -> (Tone, String) {
         | Kind::Ordered { .. }
         | Kind::State { .. }
         | Kind::AdminChanged { .. }
-        | Kind::Locked
+        | Kind::Locked { .. }
         | Kind::Unlocked
         | Kind::Reloaded { .. }
         | Kind::FilesLoaded { .. }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use tokio::time::timeout;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::handle::{Control, Source};
 use crate::state::{SavedMark, SavedService, Store, Write};
@@ -23,13 +25,18 @@ async fn ordered(folder: &Path, ago: Duration) {
     store.close().await.unwrap();
 }
 
-/// Runs from this state, before backends that nobody has heard of, until something is on record of the
+/// Runs from this state, before backends where nobody listens, until something is on record of the
 /// order: whether it was carried out, and what came of it.
 async fn outcome(folder: &Path) -> (bool, Arc<str>) {
+    outcome_with(folder, "127.0.0.1:2").await
+}
+
+/// The same, with `b` at this address.
+async fn outcome_with(folder: &Path, b: &str) -> (bool, Arc<str>) {
     let text = format!(
         "workers: 1\nstate_dir: \"{}\"\nlisteners: [{{ address: \"127.0.0.1:0\" }}]\nservices:\n  web:\n    \
-         health: {{ interval: 50ms, confirm_interval: 10ms }}\n    backends:\n      \
-         - {{ name: a, url: \"http://127.0.0.1:1\" }}\n      - {{ name: b, url: \"http://127.0.0.1:2\" }}\n",
+         health: {{ interval: 50ms, timeout: 20s, confirm_interval: 10ms }}\n    backends:\n      \
+         - {{ name: a, url: \"http://127.0.0.1:1\" }}\n      - {{ name: b, url: \"http://{b}\" }}\n",
         folder.display()
     );
     let config = config::load("test.yaml", &text, "".as_ref()).unwrap().config;
@@ -70,4 +77,33 @@ async fn a_move_whose_time_has_just_passed_is_tried_once_its_backend_is_known() 
     ordered(folder.path(), Duration::from_secs(1)).await;
     let (done, outcome) = outcome(folder.path()).await;
     assert!(!done && outcome.contains("not eligible"), "{outcome}");
+}
+
+/// It was looked at in time, and all the time nothing was known of its backend.
+#[tokio::test]
+async fn a_move_to_a_backend_that_stays_unknown_says_that_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    ordered(folder.path(), LATE - Duration::from_secs(3)).await;
+    let b = silent.local_addr().unwrap().to_string();
+    let (done, outcome) = outcome_with(folder.path(), &b).await;
+    assert!(!done && outcome.contains("nothing was known of b"), "{outcome}");
+}
+
+/// What is not on the disk is done, and whoever ordered it knows.
+#[tokio::test]
+async fn an_order_that_is_not_on_the_disk_says_so() {
+    let parent = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "workers: 1\nstate_dir: \"{}/state\"\nlisteners: [{{ address: \"127.0.0.1:0\" }}]\nservices:\n  \
+         web:\n    backends: [{{ name: a, url: \"http://127.0.0.1:1\" }}]\n",
+        parent.path().display()
+    );
+    let config = config::load("test.yaml", &text, "".as_ref()).unwrap().config;
+    let control = Control::start(config, Source::default(), Inherited::default()).await.unwrap();
+    let order = control.command("web", Command::Lock, Operator::local("test"));
+    let done = timeout(PATIENCE, order).await.expect("in time").unwrap();
+    let unkept = ", but not on the disk yet: a restart may forget it: ";
+    assert!(done.text.contains(unkept), "{}", done.text);
 }

@@ -296,14 +296,30 @@ async fn a_file_that_goes_away_from_a_disk_that_fails_is_written_anew() {
 }
 
 #[tokio::test]
-async fn a_folder_that_goes_away_and_comes_back() {
+async fn a_folder_that_goes_away_is_made_again() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("state");
     let Opened { store, .. } = open(&folder);
     commit(&store, vec![service("web", 1)]).await;
     fs::remove_dir_all(&folder).unwrap();
+    commit(&store, vec![service("web", 2)]).await;
+    well(&store).await;
+    // It is ours alone again.
+    assert!(matches!(Store::open(Some(&folder)), Err(StateError::InUse(_))));
+    store.close().await.unwrap();
+    assert_eq!(open(&folder).services["web"], saved(2));
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_again_until_its_parent_is_back() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data/state");
+    fs::create_dir(parent.path().join("data")).unwrap();
+    let Opened { store, .. } = open(&folder);
+    commit(&store, vec![service("web", 1)]).await;
+    fs::remove_dir_all(parent.path().join("data")).unwrap();
     store.commit(vec![service("web", 2)]).await.unwrap_err();
-    fs::create_dir(&folder).unwrap();
+    fs::create_dir(parent.path().join("data")).unwrap();
     well(&store).await;
     store.close().await.unwrap();
     assert_eq!(open(&folder).services["web"], saved(2));
