@@ -6,7 +6,7 @@ use admin::wire::{self, Incident};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::parse;
+use super::{check_name, parse};
 use crate::cli::Incidents;
 use crate::client::{Client, segment};
 use crate::files::{Failure, print};
@@ -33,7 +33,10 @@ pub(super) async fn incidents(client: &Client, args: &Incidents) -> Result<ExitC
     }
     let wire::Incidents { incidents } = parse(&raw.to_string())?;
     match incidents.as_slice() {
-        [] => print("no incidents"),
+        [] => {
+            check_name(client, args.service.as_deref()).await?;
+            print("no incidents")
+        }
         incidents => print(&list(incidents, colour, &zone)),
     }
 }
