@@ -23,6 +23,9 @@ pub(super) async fn incidents(client: &Client, args: &Incidents) -> Result<ExitC
         }
     };
     let raw: Value = client.get(&path).await?;
+    if raw["incidents"].as_array().is_some_and(Vec::is_empty) {
+        check_name(client, args.service.as_deref()).await?;
+    }
     if args.json {
         return print(&format!("{raw:#}"));
     }
@@ -33,10 +36,7 @@ pub(super) async fn incidents(client: &Client, args: &Incidents) -> Result<ExitC
     }
     let wire::Incidents { incidents } = parse(&raw.to_string())?;
     match incidents.as_slice() {
-        [] => {
-            check_name(client, args.service.as_deref()).await?;
-            print("no incidents")
-        }
+        [] => print("no incidents"),
         incidents => print(&list(incidents, colour, &zone)),
     }
 }
