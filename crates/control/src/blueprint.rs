@@ -91,6 +91,13 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
 }
 
+impl Plan {
+    /// Its backends by number and name, in priority order.
+    pub(crate) fn names(&self) -> Vec<(BackendId, Arc<str>)> {
+        self.backends.iter().map(|backend| (backend.id, backend.name().clone())).collect()
+    }
+}
+
 /// What a driver needs to know beside the policy of its service.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {

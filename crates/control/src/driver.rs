@@ -62,8 +62,8 @@ pub(crate) enum Order {
     /// Another process takes over: decide nothing more, and say what it must know. `None`: a move is
     /// under way, ask again.
     StandAside { reply: oneshot::Sender<Option<SavedService>> },
-    /// It did not take over: go on.
-    StepBackIn,
+    /// It did not take over: go on, also from what it has written.
+    StepBackIn { saved: Option<Box<SavedService>> },
     /// It has, and says what our workers do with what they still have.
     Obey { said: Said, done: oneshot::Sender<Result<usize, Lost>> },
 }
@@ -91,6 +91,8 @@ pub(crate) struct Driver {
     window: Window,
     /// Another process decides.
     aside: bool,
+    /// Where it last sent the traffic, and under which epoch.
+    obeyed: Option<(Option<Arc<str>>, u64)>,
     /// Whether anybody was active since the start.
     has_moved: bool,
     reports: mpsc::Sender<Report>,
@@ -126,7 +128,7 @@ impl Driver {
         let (orders, inbox) = mpsc::channel(QUEUE);
         let (reports, verdicts) = mpsc::channel(QUEUE);
         let since = Instant::now();
-        let (failover, kept) = keep::resume(saved, &plan);
+        let (failover, kept) = keep::resume(saved, &plan.names(), plan.policy.clone());
         let Plan { id, name, backends, settings, .. } = plan;
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let mut driver = Self {
@@ -146,6 +148,7 @@ impl Driver {
             drilled_by: None,
             kept,
             aside: false,
+            obeyed: None,
             has_moved: false,
             reports,
             forwarders,
@@ -211,7 +214,7 @@ impl Driver {
             Order::Probe { backend, reply } => self.show_probe(backend, reply),
             Order::Follow { plan, done } => self.follow(*plan, done).await,
             Order::StandAside { reply } => drop(reply.send(self.stand_aside())),
-            Order::StepBackIn => self.step_back_in().await,
+            Order::StepBackIn { saved } => self.step_back_in(saved).await,
             Order::Obey { said, done } => self.obey(said, done),
         }
     }

@@ -22,7 +22,7 @@ use crate::forwarders::Said;
 use crate::state::{Opened, StateError, Store};
 use crate::status::{Load, Status};
 use crate::supervisor::{self, Drivers, Request};
-use crate::takeover::{Aside, Inherited};
+use crate::takeover::{Aside, Inherited, Scope};
 
 /// How long a process that takes over waits for the state to be let go.
 const STATE_WITHIN: Duration = Duration::from_secs(10);
@@ -206,7 +206,9 @@ impl Control {
         }
         board.look_at_state();
         if config.state_dir.is_none() {
-            tracing::info!("state_dir is off: decisions live in memory, and a restart forgets them");
+            tracing::info!(
+                "state_dir is off: decisions live in memory, and a restart forgets them"
+            );
         }
         board.change_process(|process| process.state_dir.clone_from(&config.state_dir));
         let file = source.path.clone().map(Arc::new);
@@ -417,14 +419,14 @@ impl Control {
         let _ = status.wait_for(|status| !status.process.predecessor).await;
     }
 
-    /// Has everybody decide nothing more, for another process that takes over.
+    /// Has everybody decide nothing more, for another process that takes over and will serve `scope`.
     ///
     /// # Errors
     /// Why not, in words.
-    pub(crate) async fn stand_aside(&self) -> Result<Aside, String> {
+    pub(crate) async fn stand_aside(&self, scope: Scope) -> Result<Aside, String> {
         let (reply, answer) = oneshot::channel();
         let stopping = || "this process is stopping".to_owned();
-        let asked = self.requests.send(Request::StandAside { reply }).await;
+        let asked = self.requests.send(Request::StandAside { scope, reply }).await;
         asked.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }

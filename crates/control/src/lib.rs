@@ -34,5 +34,5 @@ pub use status::{
 // What a status, a command and the admin side are made of.
 pub use routing::failover::{AdminState, Health, Reason, Refusal};
 pub use rustls::ServerConfig;
-pub use takeover::{Inherited, Offer, TakeoverError, ask, offer};
+pub use takeover::{Inherited, Offer, Scope, TakeoverError, ask, offer};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};

@@ -44,7 +44,7 @@ const WAITING: usize = 1_024;
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     /// All that is to be known of a service, in place of what was.
-    Service(Arc<str>, SavedService),
+    Service(Arc<str>, Box<SavedService>),
     /// A service that is no more.
     Forget(Arc<str>),
     /// An event by its number (see [`Store::next_event`]), as a JSON object. Which service it
@@ -184,6 +184,11 @@ impl Store {
             folder.display()
         );
         Ok(Self::makeshift(Keeping::Makeshift(why.into()), vec![note]))
+    }
+
+    /// A store in the place of one that cannot be used, and why.
+    pub(crate) fn without(why: &str) -> Opened {
+        Self::makeshift(Keeping::Makeshift(why.into()), vec![format!("state: {why}")])
     }
 
     /// A store that keeps nothing on a disk.

@@ -3,6 +3,7 @@
 //! Reloads and the stop are carried out one after the other, in the order they were asked for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use crate::driver::{Driver, Order, acknowledged};
 use crate::forwarders::Forwarders;
 use crate::handle::{ListeningOn, ReloadError, Reloaded, Source, StartError};
 use crate::state::{SavedService, Write};
-use crate::takeover::{Aside, Inherited, Predecessor};
+use crate::takeover::{Aside, Inherited, Predecessor, Scope};
 
 /// Notices that wait to be handed to a driver; more are dropped by the workers.
 const NOTICES: usize = 256;
@@ -57,6 +58,7 @@ pub(crate) enum Request {
     },
     /// Another process wants to take over.
     StandAside {
+        scope: Scope,
         reply: oneshot::Sender<Result<Aside, String>>,
     },
     /// It did not.
@@ -195,8 +197,10 @@ impl Supervisor {
                 workers.configure(snapshot.clone(), Vec::new()).await?;
                 supervisor.drive_first(saved).await;
                 supervisor.board.await_first_verdicts(CHECKED_WITHIN).await;
+                if let Err(why) = predecessor.ready().await {
+                    return Err(StartError::Takeover(io::Error::other(why)));
+                }
                 supervisor.forwarders.workers().configure(snapshot, bound).await?;
-                predecessor.serving();
                 supervisor.await_its_end(predecessor);
             }
         }
@@ -249,6 +253,8 @@ impl Supervisor {
                     // Whoever asked may be gone; the reload was carried out all the same.
                     let _ = reply.send(result);
                 }
+                // Whoever takes over has read them already; whoever steps back in is told again.
+                Some(Request::LoadFiles { done }) if self.aside => drop(done.send(())),
                 Some(Request::LoadFiles { done }) => {
                     let same = self.running.config.clone();
                     match self.change_to(same, Vec::new()).await {
@@ -262,7 +268,9 @@ impl Supervisor {
                     let _ = reply.send(self.end(drained).await);
                     return;
                 }
-                Some(Request::StandAside { reply }) => drop(reply.send(self.stand_aside().await)),
+                Some(Request::StandAside { scope, reply }) => {
+                    let _ = reply.send(self.stand_aside(&scope).await);
+                }
                 Some(Request::StepBackIn { done }) => {
                     self.step_back_in().await;
                     let _ = done.send(());

@@ -1,15 +1,17 @@
 //! A new process takes over from the running one, without a request lost.
 //!
 //! Over a Unix socket that only our user may open, the old process hands over its listening sockets
-//! and what it has decided, and decides nothing more. The new one checks every backend, accepts on the
-//! same sockets, and says so. The old one then finishes what it has, and until it is gone does with
-//! that what the new one says: hold, release, activate. So "one active" holds for both together.
+//! and what it has decided, and decides nothing more. The new one checks every backend and says that
+//! it is ready. The old one says go: from then on the new one is in charge, accepts on the same
+//! sockets, and the old one finishes what it has. Until it is gone it does with that what the new one
+//! says: hold, release, activate. So "one active" holds for both together.
 //!
-//! If the new one ends before it serves, the old one goes on as if nothing had been.
+//! Until it has said go the old one may go on as after a restart, and the new one then must end.
 
 mod link;
 mod offer;
 mod predecessor;
+mod scope;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,23 +28,24 @@ use self::link::Link;
 pub(crate) use self::offer::Aside;
 pub use self::offer::{Offer, offer};
 pub(crate) use self::predecessor::Predecessor;
+pub use self::scope::Scope;
 use crate::forwarders::Said;
 use crate::state::SavedService;
 
 /// How long the running process may take to stand aside: a move may be under way.
 const ASIDE_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long a new process may take until it serves.
-const SERVING_WITHIN: Duration = Duration::from_secs(60);
+/// How long a new process may take until it is ready; it waits for its first verdicts.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a new process says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FromNew {
-    /// It wants to take over.
-    Hello { version: String, pid: u32 },
-    /// It accepts.
-    Serving,
+    /// It wants to take over, and will serve this.
+    Hello { version: String, pid: u32, scope: Scope },
+    /// It could accept now.
+    Ready,
     /// What is to become of requests that the old process still has.
     Order { number: u64, service: Arc<str>, said: Said },
 }
@@ -57,8 +60,10 @@ enum FromOld {
     Admin { address: String },
     /// That was all; this is what was decided.
     Aside { services: BTreeMap<String, SavedService> },
-    /// It will not stand aside.
+    /// It will not stand aside, or goes on itself.
     Refused { why: String },
+    /// The new one is in charge.
+    Go,
     /// An order was carried out, with how many requests it had to do; `None`: not by everybody.
     Acknowledged { number: u64, count: Option<usize> },
 }
@@ -109,12 +114,6 @@ impl Inherited {
         Some(sockets).filter(|sockets| !sockets.is_empty())
     }
 
-    /// The addresses of sockets that no listener has taken.
-    #[must_use]
-    pub fn left_over(&self) -> Vec<&str> {
-        self.listeners.iter().map(|(address, _)| address.as_str()).collect()
-    }
-
     /// Takes a socket of the admin side out, by its address.
     #[must_use]
     pub fn take_admin(&mut self, address: &str) -> Option<OwnedFd> {
@@ -133,11 +132,12 @@ impl Inherited {
     }
 }
 
-/// Asks the process that offers itself at `path` to hand over. `None`: nobody does.
+/// Asks the process that offers itself at `path` to hand over to one that will serve `scope`. `None`:
+/// nobody does.
 ///
 /// # Errors
 /// When somebody does, and does not hand over. It then goes on as before.
-pub fn ask(path: &Path) -> Result<Option<Inherited>, TakeoverError> {
+pub fn ask(path: &Path, scope: Scope) -> Result<Option<Inherited>, TakeoverError> {
     let stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
         Err(error) => match error.kind() {
@@ -146,8 +146,9 @@ pub fn ask(path: &Path) -> Result<Option<Inherited>, TakeoverError> {
         },
     };
     let link = Link::new(stream)?;
+    link.check_peer()?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    link.send(&FromNew::Hello { version, pid: std::process::id() }, &[])?;
+    link.send(&FromNew::Hello { version, pid: std::process::id(), scope }, &[])?;
     let mut inherited = Inherited::default();
     loop {
         let (message, sockets) = link.receive::<FromOld>(Some(ASIDE_WITHIN))?;
@@ -168,7 +169,7 @@ pub fn ask(path: &Path) -> Result<Option<Inherited>, TakeoverError> {
                 return Ok(Some(inherited));
             }
             FromOld::Refused { why } => return Err(TakeoverError::Refused(why)),
-            FromOld::Acknowledged { .. } => {
+            FromOld::Acknowledged { .. } | FromOld::Go => {
                 return Err(TakeoverError::Refused("it answers what nobody asked".to_owned()));
             }
         }

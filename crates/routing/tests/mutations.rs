@@ -233,7 +233,6 @@ const BREAKS: &[Break] = &[
     resume("lock_forgotten", "resumed.locked = «saved.locked»;", "false"),
     resume("pin_forgotten", "Resuming { pinned: «saved.pinned» }", "false"),
     resume("what_others_have_forgotten", "            «resumed.switching.note_straggler(last)»;", "()"),
-    resume("skipped_epochs_used", "self.epoch = «self.epoch.max(used)»;", "self.epoch"),
     resume("flaps_forgotten", "{ 0 } else { «saved.flaps» }", "0"),
     resume("failback_forgotten", "resumed.failed_back = «saved.failed_back.and_then(|(id, age)| Some((id, ago(age)?)))»;", "None"),
     resume("switches_forgotten", "resumed.recent = «saved.switches.into_iter().filter_map(ago).collect()»;", "vec![]"),

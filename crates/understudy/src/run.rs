@@ -75,7 +75,11 @@ async fn serve(
         Reason::Succeeded => {
             tracing::info!("another process has taken over: running requests may finish");
             drop(stop_admin);
-            (None, control.retire().await)
+            let cut_off = tokio::select! {
+                cut_off = control.retire() => cut_off,
+                () = signals.insist() => std::process::exit(1),
+            };
+            (None, cut_off)
         }
         Reason::Signal(signal) => {
             service_manager::stopping();

@@ -1,5 +1,6 @@
 //! What the board keeps for longer than the process runs, and finds again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::command::Operator;
 use crate::events::{Event, Kind};
 use crate::handle::HistoryQuery;
 use crate::incident::Counts;
-use crate::state::{Entry, Opened, StateError, Store, Write};
+use crate::state::{Entry, Opened, SavedService, StateError, Store, Write};
 use crate::status::{Load, ProcessStatus, Status};
 
 /// The most incidents and events that one question is answered with.
@@ -33,20 +34,24 @@ impl Board {
         }
     }
 
-    /// Takes the state back; what was decided meanwhile is written by the drivers.
-    pub(crate) async fn reopen_state(&self, folder: Option<PathBuf>) {
+    /// Takes the state back, and says what another process has written meanwhile.
+    pub(crate) async fn reopen_state(
+        &self,
+        folder: Option<PathBuf>,
+    ) -> BTreeMap<String, SavedService> {
         let opened = tokio::task::spawn_blocking(move || {
             Store::open_within(folder.as_deref(), REOPENED_WITHIN)
         });
-        match opened.await {
-            Ok(Ok(Opened { store, notes, .. })) => {
-                self.store.store(Arc::new(store));
-                self.note_state(notes);
-            }
-            Ok(Err(error)) => tracing::error!("state: {error}"),
-            Err(panicked) => tracing::error!("state: {panicked}"),
-        }
+        let opened = match opened.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => Store::without(&error.to_string()),
+            Err(panicked) => Store::without(&panicked.to_string()),
+        };
+        let Opened { store, services, notes } = opened;
+        self.store.store(Arc::new(store));
+        self.note_state(notes);
         self.look_at_state();
+        services
     }
 
     /// Returns once every service has an active, or all its backends have been checked; after `within`

@@ -7,10 +7,10 @@ use proxy::{Drain, Leave, Lost};
 use routing::failover::{Input, Reason};
 use tokio::sync::oneshot;
 
-use super::clock::Clock;
-use super::{Driver, acknowledged};
+use super::window::Window;
+use super::{Driver, acknowledged, keep};
 use crate::forwarders::{Activation, Said};
-use crate::state::{SavedService, epoch_from};
+use crate::state::SavedService;
 use crate::streams;
 
 impl Driver {
@@ -26,24 +26,33 @@ impl Driver {
         Some(self.saved())
     }
 
-    /// The other process did not take over: decide again, with epochs that it has not used, and have the
-    /// workers where we think they are.
-    pub(super) async fn step_back_in(&mut self) {
+    /// The other process did not take over: decide again as after a restart, from what it has written or
+    /// said last. Requests are held until the first verdict.
+    pub(super) async fn step_back_in(&mut self, saved: Option<Box<SavedService>>) {
         if !std::mem::take(&mut self.aside) {
             return;
         }
-        let clock = Clock::look();
-        self.failover.skip_epochs(epoch_from(self.failover.status().epoch, clock.wall));
-        self.keep().await;
+        let ours = self.saved();
+        let mut last = saved.map(|saved| *saved).filter(|saved| saved.epoch >= ours.epoch);
+        let saved = last.get_or_insert(ours);
+        if let Some((active, epoch)) = self.obeyed.take().filter(|(_, epoch)| *epoch > saved.epoch)
+        {
+            saved.active = active.or(saved.active.take());
+            saved.epoch = epoch;
+        }
+        let held = self.forwarders.workers().hold(self.id, None);
+        let _ = acknowledged(held, &self.board).await;
         let status = self.failover.status();
-        let name = status.active.map(|active| self.name(active));
-        let streams = streams::policy(self.settings.streams, Reason::Failover);
-        let (active, leave) = (status.active, Leave::Finish);
-        let activation = Activation { epoch: status.epoch, active, name, leave, streams };
-        let told = self.forwarders.activate(self.id, &self.name, activation);
-        let _ = acknowledged(told, &self.board).await;
-        // Nothing was heard of the backends meanwhile.
-        self.backends.values().for_each(|watched| watched.prober.suspect());
+        let names = status.backends.iter().map(|backend| (backend.id, self.name(backend.id)));
+        let names: Vec<_> = names.collect();
+        let policy = self.failover.policy().clone();
+        (self.failover, self.kept) = keep::resume(last.unwrap_or_default(), &names, policy);
+        self.window = Window::new(self.settings.failback_window.clone());
+        self.keep().await;
+        for watched in self.backends.values_mut() {
+            watched.told = None;
+            watched.prober.suspect();
+        }
         self.tell_probers();
         self.step(Input::Tick).await;
     }
@@ -60,6 +69,7 @@ impl Driver {
                 let streams = streams::policy(self.settings.streams, Reason::Failover);
                 let (id, name) = (active.clone().and_then(backend), active);
                 self.since = Instant::now();
+                self.obeyed = Some((name.clone(), epoch));
                 Some(Activation { epoch, active: id, name, leave, streams })
             }
             Said::Hold { .. } | Said::Release => None,

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use routing::failover::{AdminState, BackendId, Effect, Failover, Reason, Saved};
+use routing::failover::{AdminState, BackendId, Effect, Failover, Policy, Reason, Saved};
 
 use super::Driver;
 use super::clock::Clock;
-use super::follow::ids;
-use crate::blueprint::Plan;
 use crate::command::Operator;
 use crate::state::{
     SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, Write,
@@ -44,9 +42,13 @@ pub(super) fn matters(effect: &Effect) -> bool {
 }
 
 /// The decision of a service, going on from what was `saved` of it.
-pub(super) fn resume(saved: SavedService, plan: &Plan) -> (Failover, Kept) {
+pub(super) fn resume(
+    saved: SavedService,
+    backends: &[(BackendId, Arc<str>)],
+    policy: Policy,
+) -> (Failover, Kept) {
     let clock = Clock::look();
-    let id = |name: &Arc<str>| plan.backends.iter().find(|b| b.name() == name).map(|b| b.id);
+    let id = |name: &Arc<str>| backends.iter().find(|(_, known)| known == name).map(|(id, _)| *id);
     let admin = saved.admin.iter();
     let core = Saved {
         active: saved.active.as_ref().and_then(id),
@@ -71,7 +73,8 @@ pub(super) fn resume(saved: SavedService, plan: &Plan) -> (Failover, Kept) {
         lock: saved.lock,
         scheduled: saved.scheduled,
     };
-    let failover = Failover::resume(clock.now, &ids(&plan.backends), plan.policy.clone(), core);
+    let ids: Vec<BackendId> = backends.iter().map(|(id, _)| *id).collect();
+    let failover = Failover::resume(clock.now, &ids, policy, core);
     (failover, kept)
 }
 
@@ -113,7 +116,7 @@ impl Driver {
     /// Writes down what must not be forgotten, before it is acted upon. A disk that does not take it
     /// stops nothing: it is said, and tried again; nor does one that is slow hold up the traffic.
     pub(super) async fn keep(&mut self) {
-        let write = Write::Service(self.name.clone(), self.saved());
+        let write = Write::Service(self.name.clone(), Box::new(self.saved()));
         let board = self.board.clone();
         let kept = tokio::spawn(async move { board.keep(write).await });
         // It goes on writing after that; the store bounds how long.

@@ -106,7 +106,7 @@ impl Ledger {
         for write in writes {
             let (key, new) = match write {
                 Write::Service(name, saved) => {
-                    let new = self.services.insert(name.clone(), saved).is_none();
+                    let new = self.services.insert(name.clone(), *saved).is_none();
                     (Key::Service(name), new)
                 }
                 Write::Forget(name) => {
@@ -255,7 +255,7 @@ mod tests {
         let mut ledger = Ledger::new(Content::default(), ON_DISK);
         let service = |epoch| {
             let saved = SavedService { epoch, ..SavedService::default() };
-            vec![Write::Service("web".into(), saved)]
+            vec![Write::Service("web".into(), saved.into())]
         };
         ledger.apply(service(1));
         let first = ledger.batch(false);

@@ -33,7 +33,7 @@ fn incident(id: u64) -> Write {
 }
 
 fn service(name: &str, epoch: u64) -> Write {
-    Write::Service(name.into(), saved(epoch))
+    Write::Service(name.into(), saved(epoch).into())
 }
 
 /// Recognisable by its epoch: another one has another active, too.

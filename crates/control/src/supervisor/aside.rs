@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::model::ListenAddress;
 use proxy::Bound;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{DriverHandle, Supervisor};
 use crate::driver::Order;
 use crate::state::SavedService;
-use crate::takeover::Aside;
+use crate::takeover::{Aside, Scope};
 
 /// From one try to stand aside to the next, while a move is under way.
 const MOVE_PAUSE: Duration = Duration::from_millis(50);
@@ -32,16 +34,34 @@ impl Supervisor {
         }
     }
 
-    /// Has every driver decide nothing more, and lets go of the state.
-    pub(super) async fn stand_aside(&mut self) -> Result<Aside, String> {
+    /// Has every driver decide nothing more, and lets go of the state, for somebody who will serve
+    /// `scope`.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed.
+    pub(super) async fn stand_aside(&mut self, scope: &Scope) -> Result<Aside, String> {
+        let lost = Scope::of(&self.running.config).lost_with(scope);
+        if !lost.is_empty() {
+            return Err(format!(
+                "the new config is without {}: put it in force by a reload of the running process \
+                 first, then take over",
+                lost.join(", ")
+            ));
+        }
+        // All at once: whoever stands aside does not fail over.
+        let drivers = self.drivers.load_full();
+        let asked: JoinSet<_> = drivers.values().cloned().map(stand_aside).collect();
+        let Ok(answers) = timeout(self.driven_within, asked.join_all()).await else {
+            self.step_back_in().await;
+            return Err("a service is being moved: try again".to_owned());
+        };
         let mut services = BTreeMap::new();
-        for driver in self.drivers.load_full().values() {
-            let asked = stand_aside(driver);
-            let Ok(Some(saved)) = timeout(self.driven_within, asked).await else {
+        for (name, saved) in answers {
+            let Some(saved) = saved else {
                 self.step_back_in().await;
-                return Err(format!("service {} is being moved: try again", driver.name));
+                return Err(format!("service {name} is not driven"));
             };
-            services.insert(driver.name.to_string(), saved);
+            services.insert(name.to_string(), saved);
         }
         let shared = |(address, sockets): (&ListenAddress, &Vec<OwnedFd>)| {
             let sockets = sockets.iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
@@ -60,25 +80,30 @@ impl Supervisor {
         Ok(Aside { listeners, services })
     }
 
-    /// Takes everything back: the other process did not take over.
+    /// Takes everything back: the other process did not take over. It may have decided things before.
     pub(super) async fn step_back_in(&mut self) {
+        let mut saved = BTreeMap::new();
         if std::mem::take(&mut self.aside) {
-            self.board.reopen_state(self.running.config.state_dir.clone()).await;
+            saved = self.board.reopen_state(self.running.config.state_dir.clone()).await;
         }
         for driver in self.drivers.load_full().values() {
+            let saved = saved.remove(&*driver.name).map(Box::new);
             // A driver that has ended has nothing to take back.
-            let _ = driver.orders.send(Order::StepBackIn).await;
+            let _ = driver.orders.send(Order::StepBackIn { saved }).await;
         }
     }
 }
 
-/// Has a driver decide nothing more. `None`: a move is under way, or it has ended.
-async fn stand_aside(driver: &DriverHandle) -> Option<SavedService> {
+/// Has a driver decide nothing more, as soon as no move is under way. `None`: it has ended.
+async fn stand_aside(driver: DriverHandle) -> (Arc<str>, Option<SavedService>) {
     loop {
         let (reply, answer) = oneshot::channel();
-        driver.orders.send(Order::StandAside { reply }).await.ok()?;
-        if let Some(saved) = answer.await.ok()? {
-            return Some(saved);
+        let asked = driver.orders.send(Order::StandAside { reply }).await;
+        let answered = if asked.is_ok() { answer.await.ok() } else { None };
+        match answered {
+            Some(None) => {}
+            Some(saved @ Some(_)) => return (driver.name, saved),
+            None => return (driver.name, None),
         }
         // A move takes milliseconds, a drain seconds.
         tokio::time::sleep(MOVE_PAUSE).await;

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -40,9 +41,16 @@ impl Link {
         self.0.try_clone().map(Self)
     }
 
-    /// Whose process is at the other end.
-    pub(super) fn peer_uid(&self) -> io::Result<u32> {
-        Ok(rustix::net::sockopt::socket_peercred(&self.0)?.uid.as_raw())
+    /// Whether the process at the other end is our own user's, or root's.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(super) fn check_peer(&self) -> io::Result<()> {
+        let theirs = rustix::net::sockopt::socket_peercred(&self.0)?.uid;
+        if theirs == rustix::process::getuid() || theirs.is_root() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("user {} is neither ours nor root", theirs.as_raw())))
     }
 
     /// Ends both directions, for all handles.
@@ -84,12 +92,14 @@ impl Link {
         let mut length = [0; 4];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = recvmsg(
-            self.0.as_fd(),
-            &mut [IoSliceMut::new(&mut length)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
+        let received = loop {
+            let mut first = [IoSliceMut::new(&mut length)];
+            match recvmsg(self.0.as_fd(), &mut first, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                // A process that was stopped and goes on has missed nothing.
+                Err(Errno::INTR) => {}
+                received => break received?,
+            }
+        };
         if received.bytes == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

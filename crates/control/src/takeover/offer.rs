@@ -8,13 +8,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::link::{Link, MOST_SOCKETS};
-use super::{FromNew, FromOld, SERVING_WITHIN};
+use super::{FromNew, FromOld, READY_WITHIN};
 use crate::handle::Control;
 
 /// How long a successor may take to say what it wants.
@@ -83,18 +83,15 @@ fn hand_over(
     runtime: &Handle,
 ) -> io::Result<()> {
     let link = Link::new(stream)?;
-    let (uid, ours) = (link.peer_uid()?, rustix::process::getuid().as_raw());
-    if uid != ours && uid != 0 {
-        return Err(io::Error::other(format!("user {uid} may not take over")));
-    }
+    link.check_peer()?;
     let (hello, _) = link.receive::<FromNew>(Some(HELLO_WITHIN))?;
-    let FromNew::Hello { version, pid } = hello else {
+    let FromNew::Hello { version, pid, scope } = hello else {
         return Err(io::Error::other("a successor should say hello first"));
     };
     tracing::info!(pid, %version, "another process wants to take over");
     let alone = runtime.block_on(async { timeout(ALONE_WITHIN, control.until_alone()).await });
     let aside = match alone {
-        Ok(()) => runtime.block_on(control.stand_aside()),
+        Ok(()) => runtime.block_on(control.stand_aside(scope)),
         Err(_) => Err("the process before it still has requests: try again when it is gone".into()),
     };
     let aside = match aside {
@@ -104,8 +101,13 @@ fn hand_over(
             return Err(io::Error::other(why));
         }
     };
-    let taken = give(&link, &aside, admin).and_then(|()| await_serving(&link, control, runtime));
-    if let Err(error) = taken {
+    let given = give(&link, &aside, admin);
+    // Sockets that only we hold would go on taking connections that nobody accepts.
+    drop(aside);
+    if let Err(error) = given.and_then(|()| await_ready(&link, control, runtime)) {
+        // It must not serve any more; one that is gone does not hear it.
+        let _ = link.send(&FromOld::Refused { why: error.to_string() }, &[]);
+        link.close();
         runtime.block_on(control.step_back_in());
         return Err(error);
     }
@@ -138,12 +140,21 @@ fn give(link: &Link, aside: &Aside, admin: &[(String, OwnedFd)]) -> io::Result<(
     link.send(&FromOld::Aside { services: aside.services.clone() }, &[])
 }
 
-/// Until the successor accepts, it may already say where the traffic goes.
-fn await_serving(link: &Link, control: &Control, runtime: &Handle) -> io::Result<()> {
+/// Until the successor is ready, it may already say where the traffic goes. With our word it is in
+/// charge, and there is no way back.
+fn await_ready(link: &Link, control: &Control, runtime: &Handle) -> io::Result<()> {
+    let until = Instant::now() + READY_WITHIN;
     loop {
-        let (message, _) = link.receive::<FromNew>(Some(SERVING_WITHIN))?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the successor is not ready in time",
+            ));
+        }
+        let (message, _) = link.receive::<FromNew>(Some(left))?;
         match message {
-            FromNew::Serving => return Ok(()),
+            FromNew::Ready => return link.send(&FromOld::Go, &[]),
             FromNew::Hello { .. } => {}
             message @ FromNew::Order { .. } => obey(link, message, control, runtime),
         }

@@ -27,9 +27,14 @@ pub(crate) struct Predecessor {
 struct Shared {
     last: AtomicU64,
     waiting: Mutex<BTreeMap<u64, oneshot::Sender<Option<usize>>>>,
+    /// Who waits for its word that we are in charge, or for why not.
+    word: Mutex<Option<oneshot::Sender<Result<(), String>>>>,
     is_gone: AtomicBool,
     gone: Notify,
 }
+
+/// How long it may take to say that we are in charge.
+const WORD_WITHIN: Duration = Duration::from_secs(10);
 
 impl Predecessor {
     pub(super) fn new(link: Link) -> io::Result<Self> {
@@ -51,10 +56,24 @@ impl Predecessor {
         Ok(Self { shared, messages })
     }
 
-    /// We accept.
-    pub(crate) fn serving(&self) {
-        // One that is gone does not need to know.
-        let _ = self.messages.send(FromNew::Serving);
+    /// Says that we could accept, and waits for its word. From then on it never goes on by itself. One
+    /// that is gone leaves everything to us.
+    ///
+    /// # Errors
+    /// Why it goes on itself; then we must end.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        let (word, said) = oneshot::channel();
+        *self.shared.word.lock().unwrap_or_else(PoisonError::into_inner) = Some(word);
+        let sent = self.messages.send(FromNew::Ready);
+        if sent.is_err() || self.is_gone() {
+            return Ok(());
+        }
+        match timeout(WORD_WITHIN, said).await {
+            Ok(Ok(word)) => word,
+            // It is gone, and had not gone on before.
+            Ok(Err(_)) => Ok(()),
+            Err(_) => Err("it does not answer".to_owned()),
+        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -99,15 +118,29 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn say(&self, word: Result<(), String>) {
+        let waiting = self.word.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiting) = waiting {
+            // Whoever waited may have given up.
+            let _ = waiting.send(word);
+        }
+    }
+
     fn listen(&self, link: &Link) {
         while let Ok((message, _)) = link.receive::<FromOld>(None) {
-            if let FromOld::Acknowledged { number, count } = message
-                && let Some(answer) = self.waiting().remove(&number)
-            {
-                // Whoever asked may have stopped waiting.
-                let _ = answer.send(count);
+            match message {
+                FromOld::Acknowledged { number, count } => {
+                    if let Some(answer) = self.waiting().remove(&number) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = answer.send(count);
+                    }
+                }
+                FromOld::Go => self.say(Ok(())),
+                FromOld::Refused { why } => self.say(Err(why)),
+                FromOld::Listener { .. } | FromOld::Admin { .. } | FromOld::Aside { .. } => {}
             }
         }
+        drop(self.word.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.is_gone.store(true, Relaxed);
         // Nobody will answer them.
         self.waiting().clear();

@@ -96,9 +96,10 @@ impl Failover {
         }
     }
 
-    /// Epochs up to this one have been used by somebody else: the next change gets a greater one.
-    pub fn skip_epochs(&mut self, used: u64) {
-        self.epoch = self.epoch.max(used);
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Waits no more when the last active has turned out to be of no use, or the grace is over.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::anyhow;
 use config::model::{Config, ListenAddress};
-use control::Inherited;
+use control::{Inherited, Scope};
 use listenfd::ListenFd;
 
 use super::doors::{socket_path, takeover_socket};
@@ -37,7 +37,9 @@ impl Wish {
     /// Gets what there is.
     pub(super) fn inherit(self, config: &Config) -> Result<Inherited, Failure> {
         if let Self::TakeOver(path) = self {
-            match control::ask(&path).map_err(|error| Failure::Other(error.into()))? {
+            match control::ask(&path, Scope::of(config))
+                .map_err(|error| Failure::Other(error.into()))?
+            {
                 Some(inherited) => return Ok(inherited),
                 None => {
                     tracing::info!("nobody to take over from at {}: beginning anew", path.display())

@@ -48,6 +48,17 @@ impl Signals {
         }
     }
 
+    /// Waits until somebody asks twice for an end that has begun: a service manager asks both processes
+    /// of a takeover once.
+    pub(super) async fn insist(&mut self) {
+        for words in
+            ["stopping already: running requests may finish", "asked twice: ending at once"]
+        {
+            let signal = self.stop().await;
+            tracing::warn!(signal, "{words}");
+        }
+    }
+
     /// Waits for the next one that asks us to end.
     pub(super) async fn stop(&mut self) -> &'static str {
         tokio::select! {

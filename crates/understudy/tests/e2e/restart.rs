@@ -19,7 +19,7 @@ use benches::understudy::Understudy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::operator::Operator;
+use crate::admin_client::Operator;
 use crate::stage::{PATIENCE, alone, binary, origin_binary, yaml_kept, yaml_of};
 
 const QUICK: &str = "health: { http: { path: /healthz }, interval: 100ms, confirm_interval: 20ms, \

@@ -18,8 +18,8 @@ use benches::understudy::Understudy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::admin_client::Operator;
 use crate::client::Client;
-use crate::operator::Operator;
 use crate::stage::{PATIENCE, alone, binary, origin_binary, yaml_kept};
 
 const QUICK: &str = "health: { http: { path: /healthz }, interval: 100ms, confirm_interval: 20ms }";
@@ -273,7 +273,16 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = holder.local_addr().expect("bound");
     let blocked = good.replace("listeners:\n", &format!("listeners:\n  - address: \"{taken}\"\n"));
-    for (config, code) in [("services: [unclosed", 2), (blocked.as_str(), 1)] {
+    let without = good.replace("listeners:\n", "listeners:\n  - \"127.0.0.1:0\"\nx-before:\n");
+    let renamed = good.replace("name: b,", "name: c,");
+    assert!(without != good && renamed != good, "{good}");
+    let cases = [
+        ("services: [unclosed", 2, "error"),
+        (blocked.as_str(), 1, "cannot listen"),
+        (without.as_str(), 1, "the new config is without listener"),
+        (renamed.as_str(), 1, "the new config is without backend"),
+    ];
+    for (config, code, why) in cases {
         let file = house.folder.path().join("successor.yaml");
         fs::write(&file, config).expect("a config");
         let mut command = Command::new(binary());
@@ -281,6 +290,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
         let mut successor = Process::start("a successor", command);
         let status = successor.wait_exit(PATIENCE);
         assert_eq!(status.code(), Some(code), "{}", successor.stderr());
+        assert!(successor.stderr().contains(why), "{why}: {}", successor.stderr());
         assert!(old.process.is_running(), "{}", old.process.stderr());
         epoch = assert_kept(&house.operator.wait_there(), epoch);
     }

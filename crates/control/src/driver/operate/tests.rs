@@ -19,7 +19,7 @@ async fn ordered(folder: &Path, ago: Duration) {
     let scheduled = SavedSwitchover { to: "b".into(), at_ms, verify_ms: 0, mark };
     let saved = SavedService { scheduled: Some(scheduled), ..SavedService::default() };
     let store = Store::open(Some(folder)).unwrap().store;
-    store.commit(vec![Write::Service("web".into(), saved)]).await.unwrap();
+    store.commit(vec![Write::Service("web".into(), saved.into())]).await.unwrap();
     store.close().await.unwrap();
 }
 

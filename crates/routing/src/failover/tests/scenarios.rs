@@ -2973,15 +2973,3 @@ fn a_stricter_lock_rule_counts_what_it_needs_of_earlier_moves() {
         2s locked",
     );
 }
-
-#[test]
-fn epochs_that_somebody_else_has_used_are_skipped() {
-    check(
-        "at 0.1s probe a pass; probe b pass; skip 41; command switchover b; skip 7\n at 0.2s command failback",
-        "0.1s a up
-        0.1s none -> a startup 1
-        0.1s b up
-        0.1s a -> b switchover 42
-        0.2s b -> a failback 43",
-    );
-}

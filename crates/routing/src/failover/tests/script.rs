@@ -130,9 +130,6 @@ impl Run {
             ["held", number, "lost"] => held(number, false),
             ["answered", epoch] => Input::Answered { epoch: epoch.parse().expect("a number") },
             ["restart", backends @ ..] => return self.restart(backends),
-            ["skip", used] => {
-                return self.failover.skip_epochs(used.parse().expect("a number"));
-            }
             ["show"] => return self.show(),
             ["show", "failback"] => return self.show_failback(),
             ["show", "switch"] => return self.show_switch(),

@@ -11,10 +11,10 @@ fn a_drill_goes_there_and_back_and_reports_what_it_measured() {
     let bridge = Bridge::new("failback: manual");
     let load = Load::start(Plan::gets(bridge.understudy.address(), 100));
     wait_served(&load, "a", 20);
-    let mut drill = bridge.begin("drill --for 1s --reason rehearsal");
-    drill.wait("the active is treated as failed for 1s");
-    let said = bridge.wait_says("drill: a is treated as failed for ");
-    assert!(said.contains("b is active (standby)"), "{said}");
+    let mut drill = bridge.begin("drill --for 2s --reason rehearsal");
+    drill.wait("the active is treated as failed for 2s");
+    let said = bridge.wait_says("b is active (standby)");
+    assert!(said.contains("drill: a is treated as failed for "), "{said}");
     drill.wait("web: the drill is over");
     let there = drill.wait("a -> b: ");
     let back = drill.wait("b -> a: ");
