@@ -32,7 +32,7 @@ pub(crate) enum Colour {
 }
 
 impl Colour {
-    /// As standard output can take it, and the user wants it (https://no-color.org).
+    /// As standard output can take it, and the user wants it (<https://no-color.org>).
     pub(crate) fn of_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");

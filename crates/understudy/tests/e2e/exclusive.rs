@@ -300,7 +300,7 @@ fn made_up_overlaps_are_found() {
     assert_eq!(check(&[long.clone(), short.clone(), after(40)]), Ok(()));
     // The end of the long one counts, wherever it stands.
     assert!(check(&[long.clone(), short.clone(), after(35)]).is_err());
-    assert!(check(&[after(39), short.clone(), long]).is_err());
+    assert!(check(&[after(39), short, long.clone()]).is_err());
     // Who was killed has ended with its process.
     assert_eq!(check(&[span("a", 1, 10, None), after(50)]), Ok(()));
     assert!(check(&[span("a", 1, 10, None), after(49)]).is_err());
