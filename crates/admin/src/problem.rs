@@ -113,9 +113,9 @@ impl From<CommandError> for Problem {
             CommandError::Stopping => Kind::Stopping,
         };
         let advice = match &error {
-            CommandError::UnknownService(_) => "; /api/v1/services lists them",
-            CommandError::UnknownBackend(_) => "; /api/v1/services/{service} lists them",
-            CommandError::Refused(Refusal::NotEligible) => "; a dry run says why",
+            CommandError::UnknownService(_) => "; `status` lists them",
+            CommandError::UnknownBackend(_) => "; `status` lists them",
+            CommandError::Refused(Refusal::NotEligible) => "; a dry run of the move says why",
             CommandError::Refused(_)
             | CommandError::CalledOff(_)
             | CommandError::Returned(_)

@@ -39,7 +39,7 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 pub use crate::explain::explain;
-use crate::model::{Config, Route};
+use crate::model::{AdminSocket, Config, Route};
 pub use crate::problem::{Problem, Problems, Severity, Snippet};
 use crate::reader::Value;
 use crate::report::Report;
@@ -77,6 +77,17 @@ pub fn load(file: &str, text: &str, base: &Path) -> Result<Loaded, Problems> {
         }
         Some(_) | None => Err(Problems { problems }),
     }
+}
+
+/// Where the command line tool asks, as far as it can be read: also of a config that is wrong elsewhere.
+/// What cannot be read is as if it were not there.
+#[must_use]
+pub fn admin_socket(text: &str, base: &Path) -> AdminSocket {
+    let report = Report::new("", text);
+    let (node, _) = yaml::parse(text);
+    let draft = node
+        .map(|node| Value::root(&report, Some(&node)).section(|section| document(section, base)));
+    draft.map_or(AdminSocket::Auto, |draft| draft.admin.value.socket)
 }
 
 /// The JSON Schema (draft 2020-12) of a config, for editors.

@@ -201,7 +201,8 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| {
             let endpoint = self.transport.endpoint();
             AskError::Foreign(anyhow!(
-                "{endpoint} does not answer as Understudy {} does: {error}",
+                "{endpoint} does not answer as Understudy {} does: {error}; is this the admin address of \
+                 Understudy?",
                 env!("CARGO_PKG_VERSION")
             ))
         })
@@ -231,7 +232,8 @@ impl Client {
         let stream = self.transport.connect().await.map_err(AskError::Unreachable)?;
         let broken = |error: hyper::Error| {
             let endpoint = self.transport.endpoint();
-            AskError::Unreachable(anyhow!("{endpoint} ended the connection: {error}"))
+            let advice = endpoint.advice();
+            AskError::Unreachable(anyhow!("{endpoint} ended the connection: {error}{advice}"))
         };
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(broken)?;
@@ -291,7 +293,8 @@ fn refused(status: StatusCode, is_problem: bool, body: &[u8]) -> AskError {
             let text = String::from_utf8_lossy(body);
             let line = text.lines().map(str::trim).find(|line| !line.is_empty());
             let line = printable(line.unwrap_or("no words with it"));
-            (String::new(), format!("the answer is {status}: {line}"))
+            let ask = "is this the admin address of Understudy? If it has TLS, try https://";
+            (String::new(), format!("the answer is {status}: {line}; {ask}"))
         }
     };
     let words = match status {
@@ -360,11 +363,20 @@ mod tests {
     #[test]
     fn an_answer_that_is_not_ours_is_shown_by_its_first_line() {
         let (words, _) = answered(StatusCode::BAD_GATEWAY, false, "\n <h1>Bad\x1b[2J</h1> \nmore");
-        assert_eq!(words, "understudy: the answer is 502 Bad Gateway: <h1>Bad?[2J</h1>");
+        assert_eq!(
+            words,
+            "understudy: the answer is 502 Bad Gateway: <h1>Bad?[2J</h1>; is this the admin address of Understudy? If it has TLS, try https://"
+        );
         let (words, _) = answered(StatusCode::BAD_GATEWAY, true, "{}");
-        assert_eq!(words, "understudy: the answer is 502 Bad Gateway: {}");
+        assert_eq!(
+            words,
+            "understudy: the answer is 502 Bad Gateway: {}; is this the admin address of Understudy? If it has TLS, try https://"
+        );
         let (words, _) = answered(StatusCode::BAD_GATEWAY, false, "");
-        assert_eq!(words, "understudy: the answer is 502 Bad Gateway: no words with it");
+        assert_eq!(
+            words,
+            "understudy: the answer is 502 Bad Gateway: no words with it; is this the admin address of Understudy? If it has TLS, try https://"
+        );
     }
 
     #[test]

@@ -106,9 +106,18 @@ impl Text {
 /// The Unix socket that a load balancer with this config answers on.
 pub(crate) fn admin_socket(file: &Path) -> Result<PathBuf, Failure> {
     let text = Text::read(file)?;
-    // Its warnings are for who checks it.
-    let Loaded { config, warnings: _ } = config::load(&text.name, &text.text, &text.base)?;
-    match config.admin.socket {
+    // Its warnings are for who checks it. A file that is broken must not keep anybody from asking.
+    let socket = match config::load(&text.name, &text.text, &text.base) {
+        Ok(Loaded { config, warnings: _ }) => config.admin.socket,
+        Err(_) => {
+            let name = &text.name;
+            eprintln!(
+                "warning: {name} has errors (see `understudy check -c {name}`): asking all the same"
+            );
+            config::admin_socket(&text.text, &text.base)
+        }
+    };
+    match socket {
         AdminSocket::Auto => Ok(default_socket()),
         AdminSocket::Path(path) => Ok(path),
         AdminSocket::Off => Err(Failure::Config(format!(

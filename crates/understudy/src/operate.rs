@@ -15,6 +15,7 @@ mod wait;
 use std::process::ExitCode;
 
 use admin::wire::{Backend, Done, Service, Status};
+use http::StatusCode;
 
 use crate::cli::{Order, Place};
 use crate::client::{AskError, Client, segment};
@@ -86,6 +87,37 @@ fn backend_in<'a>(service: &'a Service, name: &str) -> Result<&'a Backend, Failu
     let names = service.backends.iter().map(|backend| backend.name.clone());
     let found = service.backends.iter().find(|backend| backend.name == name);
     found.ok_or_else(|| unknown("backend", name, names))
+}
+
+/// An answer about a service; where it is that there is no such thing, what there is instead.
+async fn known<T>(
+    client: &Client,
+    service: &str,
+    backend: Option<&str>,
+    answer: Result<T, AskError>,
+) -> Result<T, Failure> {
+    let error = match answer {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    if matches!(&error, AskError::Problem { status, .. } if *status == StatusCode::NOT_FOUND)
+        && let Ok(status) = client.get::<Status>("status").await
+    {
+        let found = service_in(&status, Some(service))?;
+        if let Some(backend) = backend {
+            backend_in(found, backend)?;
+        }
+    }
+    Err(error.into())
+}
+
+/// A service of which nothing is known: it is there all the same, or the name is a mistake. One that
+/// was removed is still in the records, so they are asked first.
+async fn check_name(client: &Client, name: Option<&str>) -> Result<(), Failure> {
+    if name.is_some() {
+        service_in(&client.get("status").await?, name)?;
+    }
+    Ok(())
 }
 
 /// The path of a service below the API, and what is below it.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::place::Place;
-use super::values::{At, BackendName, TagField, duration};
+use super::values::{At, BackendName, TagField, drill_length, duration};
 
 /// What to ask of the running load balancer.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
     /// Move a service to a backend, watch the move, and go back if it does not work out.
+    ///
+    /// The service then stays there (pinned) until `unpin` or `failback`. Under a lock this move and its return still happen.
     Switchover(Switchover),
     /// Move a service back to its first eligible backend now.
     Failback(Failback),
@@ -19,6 +21,8 @@ pub(crate) enum Order {
     /// End the pin.
     Unpin(Change),
     /// No automatic move at all, not even a failover, until unlocked.
+    ///
+    /// A move that is ordered, and its return if it does not work out, still happen.
     Lock(Change),
     /// Allow automatic moves again.
     Unlock(Change),
@@ -259,8 +263,8 @@ pub(crate) struct Incidents {
 pub(crate) struct Drill {
     /// The service; may be left out while there is only one.
     pub(crate) service: Option<String>,
-    /// How long.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "stop")]
+    /// How long, from 1 s to 24 h.
+    #[arg(long = "for", value_name = "DURATION", value_parser = drill_length, required_unless_present = "stop")]
     pub(crate) length: Option<Duration>,
     /// Leave all other traffic where it is, and send only requests with this field to a standby.
     #[arg(long, value_name = "NAME[: VALUE]")]
@@ -399,6 +403,8 @@ mod tests {
             "incidents 1 --service web",
             "drill",
             "drill --for 10s --stop",
+            "drill --for 0s",
+            "drill --for 25h",
             "drill --for 10s --to b",
             "drill --for 10s --tagged :",
             "probe",

@@ -17,7 +17,7 @@ pub(crate) struct Place {
     /// Its admin address, `http://` or `https://` [env: UNDERSTUDY_URL].
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The file with the token for --url [env: UNDERSTUDY_TOKEN, the token itself]. There is no flag
+    /// The file with the token for --url: the token alone, its first line is used [env: UNDERSTUDY_TOKEN, the token itself]. There is no flag
     /// for the token itself: everybody on the machine could see it in the list of processes.
     #[arg(long, value_name = "PATH")]
     pub(crate) token_file: Option<PathBuf>,

@@ -13,6 +13,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     parsed.and_then(|parsed| parsed.try_into().ok()).ok_or("write `20s` or `1m30s`")
 }
 
+/// The same, from 1 s to 24 h: how long a drill may take.
+pub(super) fn drill_length(text: &str) -> Result<Duration, &'static str> {
+    let length = duration(text)?;
+    let fits = (Duration::from_secs(1)..=Duration::from_secs(24 * 3600)).contains(&length);
+    if fits { Ok(length) } else { Err("a drill takes from `1s` to `24h`") }
+}
+
 /// A time to come, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum At {

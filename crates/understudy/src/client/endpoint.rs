@@ -55,6 +55,17 @@ impl Endpoint {
         }
     }
 
+    /// What to try when what answers there does not speak as expected.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            Self::Unix(_) => "",
+            Self::Tcp { https: true, .. } => "; is this the admin address of Understudy?",
+            Self::Tcp { https: false, .. } => {
+                "; is this the admin address of Understudy? If it has TLS, try https://"
+            }
+        }
+    }
+
     /// Whether others could read along on the way there.
     fn is_in_the_clear(&self) -> bool {
         match self {
@@ -162,13 +173,15 @@ fn read_token(file: &Path) -> Result<String, Failure> {
     if text.trim().is_empty() {
         return Err(usage(&format!("there is no token in {}", file.display())));
     }
-    Ok(text)
+    // The token alone is expected; what follows on further lines is not part of it.
+    Ok(text.trim_start().lines().next().unwrap_or_default().to_owned())
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {
     let token = token.trim();
     // Says nothing of the token itself.
-    let bad = || usage("the token has characters that no token has");
+    let bad =
+        || usage("the token has characters that no token has; a token file holds the token alone");
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(bad());
     }
@@ -294,6 +307,9 @@ mod tests {
         let useless = Place { token_file: Some(file.clone()), ..socket };
         assert!(with(&useless, &[]).is_err());
 
+        std::fs::write(&file, "understudy_file\nfor alice\n").expect("a file");
+        let found = with(&url, &[]).expect("found");
+        assert_eq!(found.authorization.expect("a token").as_bytes(), b"Bearer understudy_file");
         std::fs::write(&file, "two words").expect("a file");
         let error = with(&url, &[]).expect_err("no token has a space");
         assert!(!error.contains("two words"), "{error}");

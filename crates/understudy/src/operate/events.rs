@@ -6,7 +6,7 @@ use admin::wire::Event;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::parse;
+use super::{check_name, parse};
 use crate::cli::Events;
 use crate::client::{Client, segment};
 use crate::files::{Failure, print_on};
@@ -23,16 +23,20 @@ pub(super) async fn events(client: &Client, args: &Events) -> Result<ExitCode, F
     }
     let zone = TimeZone::system();
     let mut last = args.after.unwrap_or_default();
+    let mut nothing = true;
     // Who follows from a number wants every event since, and the stream has them all.
     if !args.follow || args.after.is_none() {
         let kept: Value = client.get(&query).await?;
         for event in kept["events"].as_array().into_iter().flatten() {
             let known: Event = parse(&event.to_string())?;
-            last = last.max(known.number);
+            (last, nothing) = (last.max(known.number), false);
             if !print_on(&shown(event, &known, args.json, &zone))? {
                 return Ok(ExitCode::SUCCESS);
             }
         }
+    }
+    if nothing {
+        check_name(client, args.service.as_deref()).await?;
     }
     if !args.follow {
         return Ok(ExitCode::SUCCESS);

@@ -29,7 +29,20 @@ pub(super) async fn live(client: &Client, service: Option<&str>) -> Result<ExitC
 fn explained(service: &Service, view: &View) -> String {
     let name = &service.name;
     let since = span(service.since_seconds);
+    // Said wherever somebody might count on a move.
+    let locked = if service.locked {
+        "  locked: no failover and no failback until `unlock`; an ordered `switchover` still moves\n"
+    } else {
+        ""
+    };
     let Some(active) = &service.active else {
+        if service.locked {
+            return format!(
+                "{name}: nobody has been active for {since}. The service is locked: nobody takes over \
+                 by itself. `unlock` lets the first eligible backend have the traffic; `switchover \
+                 --to BACKEND` moves it under the lock.\n"
+            );
+        }
         return format!(
             "{name}: nobody has been active for {since}. The first backend that is up and ready gets \
              the traffic at once; there is no hold-down.\n"
@@ -38,10 +51,11 @@ fn explained(service: &Service, view: &View) -> String {
     if service.on_primary {
         return format!(
             "{name}: {active} is the primary and has been active for {since}. There is nothing to \
-             fail back to.\n"
+             fail back to.\n{locked}"
         );
     }
-    let mut text = format!("{name}: {active} is a standby and has been active for {since}.\n");
+    let mut text =
+        format!("{name}: {active} is a standby and has been active for {since}.\n{locked}");
     let way = failback(service, view);
     text += &match way {
         Some(way) => format!("  {way}\n"),
@@ -94,5 +108,11 @@ mod tests {
         assert_eq!(says(&standby), expected);
         let nobody = Service { active: None, on_primary: false, ..service() };
         assert!(says(&nobody).contains("nobody has been active for 1 h 2 min"));
+        let locked = Service { locked: true, ..nobody };
+        let said = says(&locked);
+        assert!(said.contains("nobody takes over by itself. `unlock`"), "{said}");
+        assert!(!said.contains("at once"), "{said}");
+        let primary = Service { locked: true, ..service() };
+        assert!(says(&primary).contains("no failover and no failback until `unlock`"));
     }
 }

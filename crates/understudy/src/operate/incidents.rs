@@ -6,7 +6,7 @@ use admin::wire::{self, Incident};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::parse;
+use super::{check_name, parse};
 use crate::cli::Incidents;
 use crate::client::{Client, segment};
 use crate::files::{Failure, print};
@@ -23,6 +23,9 @@ pub(super) async fn incidents(client: &Client, args: &Incidents) -> Result<ExitC
         }
     };
     let raw: Value = client.get(&path).await?;
+    if raw["incidents"].as_array().is_some_and(Vec::is_empty) {
+        check_name(client, args.service.as_deref()).await?;
+    }
     if args.json {
         return print(&format!("{raw:#}"));
     }

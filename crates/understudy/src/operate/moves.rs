@@ -8,9 +8,9 @@ use admin::wire::{Done, Preview};
 use jiff::Zoned;
 use serde::Serialize;
 
-use super::{done, service_named, service_path};
+use super::{done, known, service_named, service_path};
 use crate::cli::{Failback, Switchover, When};
-use crate::client::{Client, MOVE_WITHIN};
+use crate::client::{AskError, Client, MOVE_WITHIN};
 use crate::files::{Failure, print};
 use crate::show::{self, Progress, printable};
 
@@ -37,9 +37,13 @@ pub(super) async fn switchover(client: &Client, args: &Switchover) -> Result<Exi
     if args.dry_run {
         return preview(client, &service, &path, &body, at.as_ref()).await;
     }
-    let answer = order(client, &path, &body, &waits_for).await?;
+    let answer = order(client, &path, &body, &waits_for).await;
+    let answer = known(client, &service, Some(&body.to), answer).await?;
     match at {
-        None => done(&service, &answer),
+        None => {
+            done(&service, &answer)?;
+            print(&format!("{service}: it stays there until `unpin` or `failback`"))
+        }
         // Only here is it known which clock was read.
         Some(at) => print(&format!("{service}: {}: {}", printable(&answer.text), ahead(&at, &now))),
     }
@@ -58,7 +62,8 @@ pub(super) async fn failback(client: &Client, args: &Failback) -> Result<ExitCod
         return preview(client, &service, &path, &body, None).await;
     }
     let waits_for = format!("{service}: failing back");
-    done(&service, &order(client, &path, &body, &waits_for).await?)
+    let answer = order(client, &path, &body, &waits_for).await;
+    done(&service, &known(client, &service, None, answer).await?)
 }
 
 async fn order(
@@ -66,8 +71,8 @@ async fn order(
     path: &str,
     body: &impl Serialize,
     waits_for: &str,
-) -> Result<Done, Failure> {
-    Ok(Progress::during(waits_for, client.post(path, body, MOVE_WITHIN)).await?)
+) -> Result<Done, AskError> {
+    Progress::during(waits_for, client.post(path, body, MOVE_WITHIN)).await
 }
 
 async fn preview(

@@ -1,15 +1,20 @@
 //! `pin`, `unpin`, `lock`, `unlock`, `drain`, `maintenance`, `ready`, `reload`: one request each.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use admin::wire::request::Reason;
-use admin::wire::{Done, Reloaded};
+use admin::wire::{Done, Reloaded, Service, Status};
+use tokio::time::Instant;
 
-use super::{done, service_named, service_path};
+use super::{done, known, service_named, service_path};
 use crate::cli::{Change, Reload, SetAdmin};
 use crate::client::{Client, MOVE_WITHIN, SOON, segment};
 use crate::files::{Failure, print};
 use crate::show::printable;
+
+/// For a move that an order led to.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Has a service `pin`, and so on.
 pub(super) async fn change(
@@ -19,8 +24,10 @@ pub(super) async fn change(
 ) -> Result<ExitCode, Failure> {
     let service = service_named(client, args.service.as_deref()).await?;
     let reason = Reason { reason: args.why.reason.clone() };
-    let answer: Done = client.post(&service_path(&service, what), &reason, SOON).await?;
-    done(&service, &answer)
+    let answer = client.post(&service_path(&service, what), &reason, SOON).await;
+    let answer: Done = known(client, &service, None, answer).await?;
+    done(&service, &answer)?;
+    if what == "lock" { led_to(client, &service, "unlock").await } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// Sets a backend to `drain`, and so on.
@@ -32,8 +39,46 @@ pub(super) async fn set_admin(
     let service = service_named(client, args.backend.service.as_deref()).await?;
     let rest = format!("backends/{}/{to}", segment(&args.backend.backend));
     let reason = Reason { reason: args.why.reason.clone() };
-    let answer: Done = client.post(&service_path(&service, &rest), &reason, SOON).await?;
-    done(&service, &answer)
+    let answer = client.post(&service_path(&service, &rest), &reason, SOON).await;
+    let answer: Done = known(client, &service, Some(&args.backend.backend), answer).await?;
+    done(&service, &answer)?;
+    match to {
+        "ready" => Ok(ExitCode::SUCCESS),
+        _ => led_to(client, &service, &format!("ready {}", args.backend.backend)).await,
+    }
+}
+
+/// Says what an order led to, which is more than was asked for; `undo` is the command against it.
+/// The order itself is done whatever comes of the look.
+async fn led_to(client: &Client, service: &str, undo: &str) -> Result<ExitCode, Failure> {
+    let deadline = Instant::now() + SETTLED_WITHIN;
+    loop {
+        let status: Status = match client.get("status").await {
+            Ok(status) => status,
+            Err(error) => {
+                eprintln!("understudy: done, but how it stands now is not known: {error}");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        match status.service(service) {
+            Some(now) if now.switching.is_some() && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Some(now) => return print(&format!("{service}: {}", stands(now, undo))),
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Who has the traffic after an order.
+fn stands(service: &Service, undo: &str) -> String {
+    match (&service.switching, &service.active) {
+        (Some(switching), _) => format!("traffic is moving to {} now", switching.to),
+        (None, Some(active)) => format!("traffic goes to {active} now"),
+        (None, None) => {
+            format!("NOBODY IS ACTIVE NOW: requests wait, then get 503; `{undo}` undoes it")
+        }
+    }
 }
 
 /// Has the config file read again.
@@ -46,5 +91,19 @@ pub(super) async fn reload(client: &Client, args: &Reload) -> Result<ExitCode, F
     match &reloaded.changes {
         Some(changes) => print(&format!("reloaded: {}", printable(changes))),
         None => print("reloaded: the file says what is in force already"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::status::tests::service;
+
+    #[test]
+    fn it_says_what_an_order_led_to() {
+        assert_eq!(stands(&service(), "ready a"), "traffic goes to a now");
+        let nobody = Service { active: None, ..service() };
+        let said = stands(&nobody, "ready a");
+        assert!(said.starts_with("NOBODY IS ACTIVE NOW") && said.contains("`ready a`"), "{said}");
     }
 }

@@ -15,6 +15,15 @@ use crate::show::{self, Progress};
 pub(super) async fn wait(client: &Client, args: &Wait) -> Result<ExitCode, Failure> {
     let service = service_named(client, args.service.as_deref()).await?;
     let what = args.what();
+    if args.timeout.is_zero() {
+        // One look, and no waiting.
+        let status: Status = client.get("status").await?;
+        let holds = holds(service_in(&status, Some(&service))?, &what)?;
+        return match holds.and_then(|words| old_process(&status, &what).map_or(Ok(words), Err)) {
+            Ok(words) => print(&format!("{service}: {words}")),
+            Err(words) => Err(Failure::Refused(format!("{service}: not now: {words}"))),
+        };
+    }
     let mut missing = None;
     let waited = timeout(args.timeout, until(client, &service, &what, &mut missing)).await;
     match waited {
@@ -43,7 +52,8 @@ async fn until(
             continue;
         }
         let status: Status = parse(&message.data)?;
-        match holds(service_in(&status, Some(service))?, what)? {
+        let holds = holds(service_in(&status, Some(service))?, what)?;
+        match holds.and_then(|words| old_process(&status, what).map_or(Ok(words), Err)) {
             Ok(words) => return Ok(words),
             Err(words) => {
                 progress.say(&format!("{service}: waiting: {words}"));
@@ -51,6 +61,12 @@ async fn until(
             }
         }
     }
+}
+
+/// Through the process before this one requests may still be at any backend.
+fn old_process(status: &Status, what: &WaitFor) -> Option<String> {
+    let drains = matches!(what, WaitFor::Drained(_)) && status.process.predecessor;
+    drains.then(|| "the process before this one still finishes its requests".to_owned())
 }
 
 /// What holds, or what does not yet, in words.
@@ -100,6 +116,8 @@ fn requests(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use admin::wire::Process;
+
     use super::*;
     use crate::show::status::tests::service;
 
@@ -126,6 +144,14 @@ mod tests {
         assert!(
             holds(&service(), &what("c")).expect_err("no such").to_string().contains("a, standby")
         );
+    }
+
+    #[test]
+    fn nothing_is_drained_while_the_old_process_goes_on() {
+        let process = Process { predecessor: true, ..Process::default() };
+        let status = Status { services: vec![service()], process };
+        assert!(old_process(&status, &WaitFor::Drained(None)).is_some());
+        assert_eq!(old_process(&status, &WaitFor::Active("a".to_owned())), None);
     }
 
     #[test]

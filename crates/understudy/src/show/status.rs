@@ -88,10 +88,17 @@ fn notes(service: &Service, view: &View) -> Vec<(Tone, String)> {
         );
     }
     if service.locked {
-        note(
-            Tone::Odd,
-            "locked: no automatic moves, not even a failover, until `unlock`".to_owned(),
-        );
+        let (tone, words) = match service.active {
+            Some(_) => {
+                (Tone::Odd, "locked: no automatic moves, not even a failover, until `unlock`")
+            }
+            None => {
+                let words =
+                    "locked: nobody takes over by itself; `unlock`, or `switchover --to BACKEND`";
+                (Tone::Bad, words)
+            }
+        };
+        note(tone, words.to_owned());
     }
     if service.pinned {
         note(
@@ -179,6 +186,10 @@ fn process_notes(process: &Process) -> Vec<(Tone, String)> {
     let mut notes = Vec::new();
     if let Some(problem) = &process.state_problem {
         notes.push((Tone::Bad, format!("state: {}", printable(problem))));
+    }
+    if process.state_dir.is_none() && process.state_problem.is_none() {
+        let words = "no state_dir: decisions are in memory, a restart forgets them";
+        notes.push((Tone::Faint, words.to_owned()));
     }
     for drift in &process.drift {
         notes.push((Tone::Odd, format!("differs from the file: {}", printable(drift))));

@@ -51,8 +51,17 @@ fn each_order_is_one_request_and_one_line() {
         let args: Vec<String> = args.split(' ').map(|arg| arg.replace('_', " ")).collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let said = fake.run(&args);
-        assert_eq!(said, (0, "web: it is done\n".to_owned(), String::new()), "{args:?}");
-        assert_eq!(fake.lines(), [format!("{method} {web}{path}")], "{args:?}");
+        // What the order led to is looked up after it.
+        let (more, looks) = match args[0] {
+            "drain" | "maintenance" | "lock" => ("web: traffic goes to a now\n", 1),
+            "switchover" if args[2] == "--to" => {
+                ("web: it stays there until `unpin` or `failback`\n", 0)
+            }
+            _ => ("", 0),
+        };
+        assert_eq!(said, (0, format!("web: it is done\n{more}"), String::new()), "{args:?}");
+        assert_eq!(fake.lines()[0], format!("{method} {web}{path}"), "{args:?}");
+        assert_eq!(fake.lines().len(), 1 + looks, "{args:?}");
         let asked = fake.last(method);
         assert_eq!(asked.body, body, "{args:?}");
         let kind = asked.fields.get("content-type").map(String::as_str);

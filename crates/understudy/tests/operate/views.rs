@@ -121,13 +121,33 @@ fn what_runs_is_explained_by_what_its_failback_waits_for() {
 fn a_drill_waits_for_its_end_and_reports_what_was_measured() {
     let mut drilling = service(Some("b"));
     drilling["drill"] = json!({ "backend": "a", "tag": null, "ends_in_seconds": 1.0 });
-    let states = [status(Some("a")), status_of(&[drilling]), status(Some("a"))];
-    let states: String =
-        states.iter().map(|state| crate::fake::sse("status", None, state)).collect();
+    let states = [status(Some("a")), status_of(&[drilling])];
+    let ended = json!({
+        "number": 9, "at_seconds": 2e9, "at": null, "service": "web", "kind": "drill_ended",
+        "text": "the drill of a is over before its time", "backend": "a", "early": true,
+    });
+    let ordered = |command: &str| {
+        json!({
+            "number": 10, "at_seconds": 2e9, "at": null, "service": "web", "kind": "ordered",
+            "text": "", "command": command, "by": { "who": "alice" }, "done": true,
+        })
+    };
+    let mut stream = crate::fake::sse("status", None, &states[0]);
+    stream += &crate::fake::sse("event", Some(9), &ended);
+    stream += &crate::fake::sse("event", Some(10), &ordered("end the drill"));
+    let states = move |before: usize| match before {
+        1 => states[1].clone(),
+        _ => {
+            let mut over = service(Some("a"));
+            over["epoch"] = 9.into();
+            status_of(&[over])
+        }
+    };
     let fake = Fake::new(move |asked, before| match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/api/v1/events/stream") => {
-            crate::fake::Answer::Events { text: states.clone(), stays: true }
+            crate::fake::Answer::Events { text: stream.clone(), stays: true }
         }
+        ("GET", "/api/v1/status") => json(&states(before)),
         ("POST", _) => json(&crate::done("the drill has begun")),
         ("GET", "/api/v1/incidents?limit=1&service=web") => {
             json(&json!({ "incidents": [in_short(&incident(7, "b", "a", "failback"))] }))
@@ -137,7 +157,9 @@ fn a_drill_waits_for_its_end_and_reports_what_was_measured() {
             "incidents": [in_short(&incident(8, "a", "b", "drill")), in_short(&incident(7, "b", "a", "failback"))],
         })),
         ("GET", "/api/v1/incidents?limit=100&service=web") => json(&json!({
-            "incidents": [in_short(&incident(9, "b", "a", "drill")), in_short(&incident(8, "a", "b", "drill"))],
+            // The newest is a later move, of no concern.
+            "incidents": [in_short(&incident(10, "a", "b", "failover")),
+                in_short(&incident(9, "b", "a", "drill")), in_short(&incident(8, "a", "b", "drill"))],
         })),
         ("GET", "/api/v1/incidents/8") => json(&incident(8, "a", "b", "drill")),
         ("GET", "/api/v1/incidents/9") => json(&incident(9, "b", "a", "drill")),
@@ -148,7 +170,8 @@ fn a_drill_waits_for_its_end_and_reports_what_was_measured() {
     let times =
         "200 ms to detect, 2.00 ms to switch, first good answer after 3.00 ms, 202 ms in all";
     let expected = format!(
-        "web: the drill has begun\nweb: the drill is over\n  a -> b: {times}; requests: 1 held\n  \
+        "web: the drill has begun\nweb: the drill is over: ended after 0 s of 1 h: alice: end the drill, \
+         traffic back at a\n  a -> b: {times}; requests: 1 held\n  \
          b -> a: {times}; requests: 1 held\n"
     );
     assert_eq!(stdout, expected);
@@ -160,28 +183,32 @@ fn a_drill_waits_for_its_end_and_reports_what_was_measured() {
 fn a_tagged_drill_says_which_requests_and_where_to() {
     let mut drilling = service(Some("a"));
     drilling["drill"] = json!({ "backend": "b", "tag": "x-drill: 1", "ends_in_seconds": 1.0 });
-    let states: String = [status_of(&[drilling]), status(Some("a"))]
-        .iter()
-        .map(|state| crate::fake::sse("status", None, state))
-        .collect();
-    let fake = Fake::new(move |asked, _| match (asked.method.as_str(), asked.path.as_str()) {
+    let states = [status_of(&[drilling]), status(Some("b"))];
+    let stream: String =
+        states.iter().map(|state| crate::fake::sse("status", None, state)).collect();
+    let fake = Fake::new(move |asked, before| match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/api/v1/events/stream") => {
-            crate::fake::Answer::Events { text: states.clone(), stays: true }
+            crate::fake::Answer::Events { text: stream.clone(), stays: true }
         }
+        ("GET", "/api/v1/status") => json(&match before % 3 {
+            0 => status(Some("a")),
+            n => states[n - 1].clone(),
+        }),
         ("POST", _) => json(&crate::done("the drill has begun")),
         _ => json(&json!({ "incidents": [] })),
     });
     let drill = ["drill", "web", "--for", "10s", "--reason", "training"];
     let (code, stdout, _) =
         fake.run(&[&drill[..], &["--tagged", "X-Drill: 1", "--to", "b"]].concat());
-    assert_eq!(code, 0);
-    let over = "web: the drill is over; all other traffic stayed where it was\n";
+    assert_eq!(code, 3);
+    let over = "web: the drill is over: ended after 0 s of 10 s: b became the active, \
+                traffic NOT back at a: b has it\n";
     assert_eq!(stdout, format!("web: the drill has begun\n{over}"));
     let expected = json!({
         "length_seconds": 10.0, "reason": "training",
         "tag": { "header": "x-drill", "value": "1", "backend": "b" },
     });
     assert_eq!(fake.last("POST").body, expected);
-    assert_eq!(fake.run(&[&drill[..], &["--tagged", "X-Drill"]].concat()).0, 0);
+    assert_eq!(fake.run(&[&drill[..], &["--tagged", "X-Drill"]].concat()).0, 3);
     assert_eq!(fake.last("POST").body["tag"], json!({ "header": "x-drill" }));
 }

@@ -71,7 +71,7 @@ fn view() -> View {
 }
 
 fn shown(service: &Service) -> String {
-    render(&[service], &Process::default(), &view())
+    render(&[service], &kept(), &view())
 }
 
 fn lines(service: &Service) -> Vec<String> {
@@ -98,7 +98,7 @@ web: standby is active (standby) for 42 s, epoch 8, 12 in flight
 ";
     assert_eq!(shown(&failed_over()), expected);
     let later = View { age: 5.0, ..view() };
-    let later = render(&[&failed_over()], &Process::default(), &later);
+    let later = render(&[&failed_over()], &kept(), &later);
     assert!(later.starts_with("web: standby is active (standby) for 47 s"), "{later}");
     assert!(later.contains("\n  back to a in 7 s\n"), "{later}");
     assert!(later.contains(", 5.4 s ago\n"), "{later}");
@@ -234,7 +234,7 @@ the process before this one still finishes its requests
 #[test]
 fn colour_adds_nothing_but_colour() {
     let mut coloured =
-        render(&[&failed_over()], &Process::default(), &View { colour: Colour::Always, ..view() });
+        render(&[&failed_over()], &kept(), &View { colour: Colour::Always, ..view() });
     assert!(coloured.contains("\x1b[33mstandby is active (standby)\x1b[0m"), "{coloured}");
     for code in ["1", "2", "32", "33", "1;31", "0"] {
         coloured = coloured.replace(&format!("\x1b[{code}m"), "");
@@ -255,5 +255,26 @@ fn a_summary_changes_only_when_something_has() {
     assert_eq!(
         summary(&drained),
         "web: standby is active (standby), pinned, a down in drain, standby up"
+    );
+}
+
+/// A process that keeps its decisions.
+fn kept() -> Process {
+    Process { state_dir: Some("/var/lib/understudy".to_owned()), ..Process::default() }
+}
+
+#[test]
+fn without_a_state_dir_it_says_that_a_restart_forgets() {
+    let text = render(&[&service()], &Process::default(), &view());
+    assert!(text.ends_with("\n\nno state_dir: decisions are in memory, a restart forgets them\n"));
+}
+
+#[test]
+fn a_locked_service_without_an_active_says_that_nobody_takes_over() {
+    let locked = Service { locked: true, active: None, on_primary: false, ..service() };
+    let text = shown(&locked);
+    assert!(
+        text.contains("locked: nobody takes over by itself; `unlock`, or `switchover"),
+        "{text}"
     );
 }

@@ -87,3 +87,24 @@ fn only_tagged_requests_see_the_standby() {
     assert_eq!(bridge.service()["drill"], serde_json::Value::Null);
     assert_eq!(bridge.incidents().len(), 1, "only the start");
 }
+
+#[test]
+fn what_ends_a_drill_early_is_named_at_once() {
+    let bridge = Bridge::new("failback: manual");
+    let mut drill = bridge.begin("drill --for 1h");
+    bridge.done("wait --active b --timeout 20s");
+    bridge.done("switchover --to b");
+    let over = drill.wait("the drill is over");
+    assert!(
+        over.contains(" of 1 h: ") && over.contains(": switchover to b, traffic NOT"),
+        "{over}"
+    );
+    assert_eq!(drill.exit_code(), Some(3));
+    bridge.done("failback");
+    let mut drill = bridge.begin("drill --for 1h");
+    bridge.done("wait --active b --timeout 20s");
+    bridge.b.control("health=503");
+    let over = drill.wait("the drill is over");
+    assert!(over.contains(": b is down, traffic back at a"), "{over}");
+    assert_eq!(drill.exit_code(), Some(3));
+}
