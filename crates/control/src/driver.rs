@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use health::{Prober, Report};
 use proxy::{Answered, Lost, ServiceId, Symptom};
-use routing::failover::{self, BackendId, Effect, Failover, Input, LockRule, Refusal};
+use routing::failover::{self, BackendId, Effect, Failover, Input, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
@@ -92,8 +92,6 @@ pub(crate) struct Driver {
     kept: Kept,
     /// Why what was kept last is not on the disk, as far as is known.
     unkept: Unkept,
-    /// So many automatic moves within so long lock the service.
-    lock_rule: Option<LockRule>,
     window: Window,
     /// Another process decides.
     aside: bool,
@@ -135,7 +133,6 @@ impl Driver {
         let (reports, verdicts) = mpsc::channel(QUEUE);
         let since = Instant::now();
         let (failover, kept) = keep::resume(saved, &plan.names(), plan.policy.clone());
-        let lock_rule = plan.policy.lock;
         let Plan { id, name, backends, settings, .. } = plan;
         let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
         let mut driver = Self {
@@ -155,7 +152,6 @@ impl Driver {
             drilled_by: None,
             kept,
             unkept: Unkept::default(),
-            lock_rule,
             aside: false,
             obeyed: None,
             has_moved: false,

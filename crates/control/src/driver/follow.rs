@@ -49,7 +49,6 @@ impl Driver {
         let policy = plan.policy;
         self.window = Window::new(plan.settings.failback_window.clone());
         self.settings = plan.settings;
-        self.lock_rule = policy.lock;
         self.end_tagged_drill_unless(&backends).await;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
         let until = Some(Instant::now() + patience);

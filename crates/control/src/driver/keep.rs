@@ -111,7 +111,7 @@ impl Driver {
         for effect in effects {
             match *effect {
                 Effect::Locked if !is_lock => {
-                    let rule = self.lock_rule.map_or_else(String::new, |rule| {
+                    let rule = self.failover.policy().lock.map_or_else(String::new, |rule| {
                         format!("{} automatic moves within {:?}", rule.switches, rule.within)
                     });
                     self.kept.lock = rules(&rule);
