@@ -42,7 +42,10 @@ impl Wish {
             {
                 Some(inherited) => return Ok(inherited),
                 None => {
-                    tracing::info!("nobody to take over from at {}: beginning anew", path.display());
+                    tracing::info!(
+                        "nobody to take over from at {}: beginning anew",
+                        path.display()
+                    );
                 }
             }
         }
