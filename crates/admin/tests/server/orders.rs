@@ -83,7 +83,7 @@ async fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
         };
         let answer = lab.post(&format!("/api/v1/services/none/{action}"), body).await;
         assert_eq!(answer.problem(), "unknown-service", "{action}: {}", answer.text);
-        assert!(answer.text.contains("/api/v1/services"), "it says where they are");
+        assert!(answer.text.contains("`status` lists them"), "it says where they are");
     }
     let after = web(&lab).await;
     assert_eq!((after.epoch, after.pinned, after.active), (before.epoch, false, before.active));

@@ -83,7 +83,7 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
     let (from, tagged) = (before.active.clone(), args.tagged.is_some());
     let mut run = Run { client, service, from, tagged, length, began, events: Vec::new() };
     tokio::select! {
-        report = run.await_its_end(&mut follow, newest) => report,
+        report = run.see_through(&mut follow, newest) => report,
         _ = tokio::signal::ctrl_c() => {
             let service = &run.service;
             Err(Failure::Refused(format!(
@@ -96,7 +96,7 @@ pub(super) async fn drill(client: &Client, args: &Drill) -> Result<ExitCode, Fai
 
 impl Run<'_> {
     /// Waits for the end and reports it.
-    async fn await_its_end(
+    async fn see_through(
         &mut self,
         follow: &mut Follow<'_>,
         newest: u64,

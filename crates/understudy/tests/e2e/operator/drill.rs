@@ -93,14 +93,14 @@ fn what_ends_a_drill_early_is_named_at_once() {
     let bridge = Bridge::new("failback: manual");
     let mut drill = bridge.begin("drill --for 1h");
     bridge.done("wait --active b --timeout 20s");
-    bridge.done("switchover --to b");
+    bridge.done("switchover --to b --verify 0s");
     let over = drill.wait("the drill is over");
     assert!(
         over.contains(" of 1 h: ") && over.contains(": switchover to b, traffic NOT"),
         "{over}"
     );
     assert_eq!(drill.exit_code(), Some(3));
-    bridge.done("failback");
+    bridge.done("failback --verify 0s");
     let mut drill = bridge.begin("drill --for 1h");
     bridge.done("wait --active b --timeout 20s");
     bridge.b.control("health=503");
