@@ -32,6 +32,11 @@ impl Driver {
         if !std::mem::take(&mut self.aside) {
             return;
         }
+        // At once: requests wait for the first verdict.
+        for watched in self.backends.values_mut() {
+            watched.told = None;
+            watched.prober.suspect();
+        }
         let ours = self.saved();
         let mut last = saved.map(|saved| *saved).filter(|saved| saved.epoch >= ours.epoch);
         let saved = last.get_or_insert(ours);
@@ -48,11 +53,6 @@ impl Driver {
         let policy = self.failover.policy().clone();
         (self.failover, self.kept) = keep::resume(last.unwrap_or_default(), &names, policy);
         self.window = Window::new(self.settings.failback_window.clone());
-        self.keep(true).await;
-        for watched in self.backends.values_mut() {
-            watched.told = None;
-            watched.prober.suspect();
-        }
         self.tell_probers();
         self.step(Input::Tick).await;
     }

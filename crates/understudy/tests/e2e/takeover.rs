@@ -292,7 +292,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
         assert_eq!(status.code(), Some(code), "{}", successor.stderr());
         assert!(successor.stderr().contains(why), "{why}: {}", successor.stderr());
         assert!(old.process.is_running(), "{}", old.process.stderr());
-        epoch = assert_kept(&house.operator.wait_there(), epoch);
+        epoch = assert_kept(&house.operator.wait_active("b"), epoch);
     }
     loads.wait_more();
     loads.assert_none_failed();
@@ -333,7 +333,7 @@ fn a_successor_that_is_killed_before_it_serves_changes_nothing() {
         assert!(successor.is_running(), "{}", successor.stderr());
         successor.kill();
         assert!(old.process.is_running(), "{}", old.process.stderr());
-        epoch = assert_kept(&house.operator.wait_there(), epoch);
+        epoch = assert_kept(&house.operator.wait_active("b"), epoch);
     }
     let log = old.process.stderr();
     let had_begun = log.matches("not taken over").count();

@@ -118,9 +118,7 @@ fn after_as_many_moves_as_allowed_it_locks_itself_and_says_so() {
     );
     bridge.done("wait --active a --timeout 20s");
     let said = bridge.wait_says("locked: no automatic moves, not even a failover, until `unlock`");
-    for words in
-        ["differs from the file: lock", "by the rules", "as many automatic moves as allowed"]
-    {
+    for words in ["differs from the file: lock", "by the rules", "2 automatic moves within"] {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert_eq!(bridge.events("locked").len(), 1);
