@@ -195,8 +195,10 @@ impl Supervisor {
             // They are better off with the process before us until we know whom to ask.
             Some(predecessor) => {
                 workers.configure(snapshot.clone(), Vec::new()).await?;
+                let had = saved.iter().filter(|(_, saved)| saved.active.is_some());
+                let had: Vec<String> = had.map(|(name, _)| name.clone()).collect();
                 supervisor.drive_first(saved).await;
-                supervisor.board.await_first_verdicts(CHECKED_WITHIN).await;
+                supervisor.board.await_first_verdicts(&had, CHECKED_WITHIN).await;
                 if let Err(why) = predecessor.ready().await {
                     return Err(StartError::Takeover(io::Error::other(why)));
                 }

@@ -54,12 +54,17 @@ impl Board {
         services
     }
 
-    /// Returns once every service has an active, or all its backends have been checked; after `within`
-    /// whatever is known.
-    pub(crate) async fn await_first_verdicts(&self, within: Duration) {
+    /// Returns once every service has an active, or, if it is none of those that `had` one, all its
+    /// backends have been checked; after `within` whatever is known. First verdicts that are all bad are
+    /// more likely to be our trouble than everybody's.
+    pub(crate) async fn await_first_verdicts(&self, had: &[String], within: Duration) {
         let mut status = self.subscribe();
-        let settled =
-            |status: &Arc<Status>| status.services.iter().all(|service| service.settled());
+        let settled = |status: &Arc<Status>| {
+            status.services.iter().all(|service| {
+                let had = had.iter().any(|name| **name == *service.name);
+                service.active.is_some() || (!had && service.settled())
+            })
+        };
         // Whoever is late then is held for.
         let _ = tokio::time::timeout(within, status.wait_for(settled)).await;
     }
