@@ -194,7 +194,10 @@ impl Incident {
     /// The incident as it is kept and shown.
     pub(crate) fn to_json(&self) -> Value {
         let began = self.steps.first().map(|(_, at)| *at);
-        let timeline = self.steps.iter().map(|(step, at)| Line {
+        // One worker may have an answer before another has acknowledged.
+        let mut steps = self.steps.clone();
+        steps.sort_by_key(|(_, at)| *at);
+        let timeline = steps.iter().map(|(step, at)| Line {
             after_ms: began.map_or(0.0, |began| millis(at.saturating_duration_since(began))),
             what: step.words(),
         });
