@@ -3,7 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/` | 200, a small body |
-//! | `/healthz` | what `PUT /control?health=` said last |
+//! | `/healthz` | what `PUT /control?health=` said last, perhaps with `health_text=` or `health_drip_ms=` |
 //! | `/bytes/N`, `/chunked/N` | N bytes, with a length or in chunks |
 //! | `/slow?ms=` | 200 after that time |
 //! | `/drip?parts=&size=&ms=` | parts of that size, each after that time |
@@ -17,6 +17,7 @@
 //! | `PUT /control?KEY=VALUE&...` | 204; or the same keys as a JSON object in the body |
 //! | `/stats` | JSON: what arrived |
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io;
 use std::rc::Rc;
@@ -32,7 +33,7 @@ use serde_json::{Value, json};
 
 use crate::body::{self, Body, full};
 use crate::order::order;
-use crate::state::State;
+use crate::state::{Field, State};
 
 static X_ORIGIN: HeaderName = HeaderName::from_static("x-origin");
 
@@ -46,14 +47,36 @@ pub(crate) async fn answer(
     let mut response = match segment {
         "healthz" => {
             state.probe();
-            with_status(state.control.health.get(), "health\n")
+            let mut response = health(&state);
+            add(&mut response, &state.control.health_field);
+            response
         }
         "control" => control(&state, request).await,
         "stats" => json_of(&state.stats()),
-        _ => traffic(&state, segment, &path, request).await?,
+        _ => {
+            let mut response = traffic(&state, segment, &path, request).await?;
+            add(&mut response, &state.control.field);
+            response
+        }
     };
     response.headers_mut().insert(X_ORIGIN.clone(), state.name.clone());
     Ok(response)
+}
+
+fn health(state: &State) -> Response<Body> {
+    let (status, pause) = (state.control.health.get(), state.control.health_drip.get());
+    let text = state.control.health_text.borrow().clone();
+    let text = if bodiless(status) { Bytes::new() } else { text };
+    let mut response = Response::new(if pause.is_zero() {
+        full(text)
+    } else {
+        body::drops(text.len() as u64, pause, move |index| {
+            let at = usize::try_from(index).unwrap_or_default();
+            text.slice(at..=at)
+        })
+    });
+    *response.status_mut() = status;
+    response
 }
 
 /// Everything but health, control and stats: what is counted, recorded, delayed and refused.
@@ -124,11 +147,21 @@ async fn traffic(
     })
 }
 
+fn add(response: &mut Response<Body>, field: &RefCell<Option<Field>>) {
+    if let Some((name, value)) = &*field.borrow() {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+}
+
 fn with_status(status: StatusCode, text: &'static str) -> Response<Body> {
-    let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    let mut response = Response::new(full(if bodiless { "" } else { text }));
+    let mut response = Response::new(full(if bodiless(status) { "" } else { text }));
     *response.status_mut() = status;
     response
+}
+
+/// Whether answers with this status have no body (RFC 9110, 6.4.1).
+fn bodiless(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 fn json_of(value: &Value) -> Response<Body> {

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use benches::journal::{Entry, now_ns};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// The most different paths, and epochs, that are counted one by one.
 const KINDS: usize = 1000;
+/// What it can be told.
+const KEYS: &str =
+    "health, health_text, health_drip_ms, health_field, status, field, delay_ms, refuse_ms";
 
 /// Everything one origin knows.
 #[derive(Debug)]
@@ -35,11 +38,22 @@ pub(crate) struct State {
     epochs: RefCell<BTreeMap<String, u64>>,
 }
 
+/// A field's name and value.
+pub(crate) type Field = (HeaderName, HeaderValue);
+
 /// What it was told.
 #[derive(Debug)]
 pub(crate) struct Control {
     /// What `/healthz` answers.
     pub(crate) health: Cell<StatusCode>,
+    /// The body of that.
+    pub(crate) health_text: RefCell<Bytes>,
+    /// How long each byte of that body takes; zero: it comes at once.
+    pub(crate) health_drip: Cell<Duration>,
+    /// A field of that answer.
+    pub(crate) health_field: RefCell<Option<Field>>,
+    /// A field of the answers of all other paths.
+    pub(crate) field: RefCell<Option<Field>>,
     /// What all other paths answer, if not what they are for.
     pub(crate) status: Cell<Option<StatusCode>>,
     /// How long the traffic waits before anything else; not the health path.
@@ -62,6 +76,10 @@ impl State {
             body: Bytes::from(vec![b'.'; body]),
             control: Control {
                 health: Cell::new(StatusCode::OK),
+                health_text: RefCell::new(Bytes::from_static(b"health\n")),
+                health_drip: Cell::new(Duration::ZERO),
+                health_field: RefCell::default(),
+                field: RefCell::default(),
                 status: Cell::new(None),
                 delay: Cell::new(Duration::ZERO),
                 refuse: Cell::new(Duration::ZERO),
@@ -141,8 +159,20 @@ impl State {
         let wrong = |what: &dyn std::fmt::Display| format!("{key}={value}: {what}");
         let number = || value.parse::<u64>().map_err(|error| wrong(&error));
         let status = || value.parse::<StatusCode>().map_err(|error| wrong(&error));
+        let field = || -> Result<Option<Field>, String> {
+            let Some((name, value)) = value.split_once(':') else { return Ok(None) };
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(&error))?;
+            let value = HeaderValue::from_str(value.trim()).map_err(|error| wrong(&error))?;
+            Ok(Some((name, value)))
+        };
         match key {
             "health" => self.control.health.set(status()?),
+            "health_text" => {
+                *self.control.health_text.borrow_mut() = Bytes::from(value.as_bytes().to_vec());
+            }
+            "health_drip_ms" => self.control.health_drip.set(Duration::from_millis(number()?)),
+            "health_field" => *self.control.health_field.borrow_mut() = field()?,
+            "field" => *self.control.field.borrow_mut() = field()?,
             "status" if value == "normal" => self.control.status.set(None),
             "status" => self.control.status.set(Some(status()?)),
             "delay_ms" => self.control.delay.set(Duration::from_millis(number()?)),
@@ -150,7 +180,7 @@ impl State {
                 self.control.refuse.set(Duration::from_millis(number()?));
                 self.refuse.notify_one();
             }
-            _ => return Err(wrong(&"unknown; there are health, status, delay_ms, refuse_ms")),
+            _ => return Err(wrong(&format!("unknown; there are {KEYS}"))),
         }
         Ok(())
     }

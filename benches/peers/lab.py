@@ -1,4 +1,4 @@
-"""Processes, ports and configurations that `run` and `failover` share. Python 3, standard library only.
+"""Processes, ports and configurations of the benches. Python 3, standard library only.
 
 Everything listens on 127.0.0.1, everything started here is ended here, by its process id.
 """
@@ -58,7 +58,7 @@ def descendants(pid):
 
 
 class Child:
-    """A program running on one core, with whatever it starts itself."""
+    """A program running on one core (`None`: on any), with whatever it starts itself."""
 
     living = []
 
@@ -66,7 +66,7 @@ class Child:
         self.name = name
         # Unlinked at once: only the child and we can reach it.
         self.output = tempfile.TemporaryFile()
-        command = ["taskset", "-c", str(core)] + arguments
+        command = arguments if core is None else ["taskset", "-c", str(core)] + arguments
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT
         )
@@ -147,8 +147,8 @@ def wait_until(what, deadline, look):
     raise Trouble(f"not within {deadline} s: {what} ({last})")
 
 
-def fetch(port, path="/", method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def fetch(port, path="/", method="GET", patience=5):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -199,7 +199,7 @@ NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
 events {{ worker_connections 8192; }}
 http {{
-  access_log off; keepalive_requests 100000000;
+  {log}; keepalive_requests 100000000;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   upstream service {{
@@ -214,6 +214,27 @@ http {{
     }}
   }}
 }}
+"""
+
+# What our lines of JSON say, as far as nginx knows it, buffered as ours are.
+NGINX_LOG = """log_format line escape=json '{{"time":"$time_iso8601","client":"$remote_addr",'
+    '"client_port":$remote_port,"listener":"$server_port","version":"$server_protocol",'
+    '"method":"$request_method","host":"$http_host","target":"$request_uri","status":$status,'
+    '"received":"$request_length","sent":$body_bytes_sent,"referer":"$http_referer",'
+    '"user_agent":"$http_user_agent","backend":"$upstream_addr","connect":"$upstream_connect_time",'
+    '"head":"$upstream_header_time","total":$request_time}}';
+  access_log {folder}/access.log line buffer=32k flush=1s"""
+
+# The same as the flags, and a log of JSON.
+UNDERSTUDY_LOGGED = """
+workers: 1
+listeners: [ "127.0.0.1:{port}" ]
+admin: {{ address: "127.0.0.1:{admin}" }}
+access_log: {{ to: "{folder}/access.log" }}
+services:
+  default:
+    backends: [ "http://127.0.0.1:{primary}", "http://127.0.0.1:{standby}" ]
+    health: {{ http: {{ path: /healthz }} }}
 """
 
 # What Debian ships as /etc/nginx/proxy_params: the fields that a drop-in proxy sends.
@@ -253,7 +274,7 @@ backend service
 class Proxy(Child):
     """A proxy in front of a primary and a standby, with one worker."""
 
-    def __init__(self, kind, tools, core, primary, standby, bare=False):
+    def __init__(self, kind, tools, core, primary, standby, bare=False, logged=False):
         self.port = free_port()
         self.admin = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="peers-")
@@ -262,12 +283,16 @@ class Proxy(Child):
         }
         if kind == "nginx":
             forwarded = "" if bare else NGINX_FORWARDED
-            config = self.write("nginx.conf", NGINX.format(forwarded=forwarded, **values))
+            log = NGINX_LOG.format(**values) if logged else "access_log off"
+            config = self.write("nginx.conf", NGINX.format(forwarded=forwarded, log=log, **values))
             arguments = [find("nginx"), "-p", self.folder.name, "-c", config]
         elif kind == "haproxy":
             forwarded = "" if bare else "option forwardfor"
             config = self.write("haproxy.cfg", HAPROXY.format(forwarded=forwarded, **values))
             arguments = [find("haproxy"), "-db", "-f", config]
+        elif logged:
+            config = self.write("understudy.yaml", UNDERSTUDY_LOGGED.format(admin=self.admin, **values))
+            arguments = [tools.path("understudy"), "run", "-c", config]
         else:
             arguments = [
                 tools.path("understudy"), "run", "--listen", f"127.0.0.1:{self.port}",

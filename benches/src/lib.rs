@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of the proxy under test beyond its command line and its sockets.
 
+pub mod build;
 pub mod condition;
 pub mod fetch;
 pub mod journal;

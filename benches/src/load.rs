@@ -73,6 +73,11 @@ pub enum Requests {
         /// What the origin takes between recording an order and answering.
         work: Duration,
     },
+    /// The same POST without a body every time; it must not be repeated.
+    Posts {
+        /// Path and query.
+        path: String,
+    },
     /// The same GET every time, each on a connection of its own.
     Fresh {
         /// Path and query.
@@ -89,6 +94,9 @@ impl Requests {
         match self {
             Self::Gets { path } => {
                 Request::get(path.as_str()).header(HOST, host).body(Full::default())
+            }
+            Self::Posts { path } => {
+                Request::post(path.as_str()).header(HOST, host).body(Full::default())
             }
             Self::Fresh { path } => Request::get(path.as_str())
                 .header(HOST, host)

@@ -1,14 +1,13 @@
 //! Handles of `origin` processes: start, fail in many ways, revive, and ask what arrived.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::build;
 use crate::fetch;
 use crate::journal::{self, Entry, Span};
 use crate::process::Process;
@@ -44,7 +43,17 @@ impl Origin {
     /// When it does not start.
     #[must_use]
     pub fn start(binary: &Path, folder: &Path, name: &str) -> Self {
-        Self::launch(binary, folder, name, None)
+        Self::start_at(binary, folder, name, ANY_PORT)
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn start_at(binary: &Path, folder: &Path, name: &str, address: SocketAddr) -> Self {
+        Self::launch(binary, folder, name, address, None)
     }
 
     /// The same with a second door, for TLS with this certificate and key (PEM files): that one is in
@@ -63,12 +72,18 @@ impl Origin {
     ) -> Self {
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
         let tls = Tls { certificate, key, address: ANY_PORT };
-        Self::launch(binary, folder, name, Some(tls))
+        Self::launch(binary, folder, name, ANY_PORT, Some(tls))
     }
 
-    fn launch(binary: &Path, folder: &Path, name: &str, mut tls: Option<Tls>) -> Self {
+    fn launch(
+        binary: &Path,
+        folder: &Path,
+        name: &str,
+        listen: SocketAddr,
+        mut tls: Option<Tls>,
+    ) -> Self {
         let journal = folder.join(format!("{name}.journal"));
-        let (process, address) = launch(binary, name, ANY_PORT, tls.as_mut(), &journal);
+        let (process, address) = launch(binary, name, listen, tls.as_mut(), &journal);
         Self { binary: binary.to_owned(), name: name.to_owned(), address, tls, journal, process }
     }
 
@@ -113,6 +128,20 @@ impl Origin {
     /// When it refuses.
     pub fn control(&self, settings: &str) {
         let answer = fetch::request(self.address, "PUT", &format!("/control?{settings}"), &[], b"");
+        match answer {
+            Ok(answer) if answer.status == 204 => {}
+            other => panic!("control {} {settings}: {other:?}", self.name),
+        }
+    }
+
+    /// The same with values of any kind.
+    ///
+    /// # Panics
+    ///
+    /// When it refuses.
+    pub fn tell(&self, settings: &Value) {
+        let body = settings.to_string();
+        let answer = fetch::request(self.address, "PUT", "/control", &[], body.as_bytes());
         match answer {
             Ok(answer) if answer.status == 204 => {}
             other => panic!("control {} {settings}: {other:?}", self.name),
@@ -189,37 +218,6 @@ fn launch(
 ///
 /// When it cannot be built.
 pub fn binary(folder: &Path, cargo: &str) -> io::Result<PathBuf> {
-    let binary = folder.join("origin");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let source = newest(&here.join("origin"))?.max(newest(&here.join("src"))?);
-    if fs::metadata(&binary).and_then(|file| file.modified()).is_ok_and(|built| built >= source) {
-        return Ok(binary);
-    }
-    let mut build = Command::new(cargo);
-    build.current_dir(here).args(["build", "--quiet", "-p", "benches", "--bin", "origin"]);
-    // The folder of the `dev` profile is called `debug`; every other has the profile's name.
-    match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => {}
-        Some(profile) => {
-            build.args(["--profile", profile]);
-        }
-    }
-    if let Some(target) = folder.parent() {
-        build.arg("--target-dir").arg(target);
-    }
-    let status = build.status()?;
-    if status.success() {
-        Ok(binary)
-    } else {
-        Err(io::Error::other(format!("{build:?}: {status}")))
-    }
-}
-
-/// When the newest file of a flat folder was changed.
-fn newest(folder: &Path) -> io::Result<SystemTime> {
-    let mut newest = SystemTime::UNIX_EPOCH;
-    for file in fs::read_dir(folder)? {
-        newest = newest.max(file?.metadata()?.modified()?);
-    }
-    Ok(newest)
+    build::binary(folder, cargo, "benches", "origin", &[&here.join("origin"), &here.join("src")])
 }

@@ -124,6 +124,21 @@ fn control_changes_health_status_and_delay() {
 }
 
 #[test]
+fn control_changes_the_text_of_health_and_how_fast_it_comes() {
+    let (origin, _folder) = origin();
+    let text = || get(origin.address(), "/healthz").expect("an answer").body;
+    assert_eq!(text(), b"health\n");
+    origin.control("health_text=welcome");
+    assert_eq!(text(), b"welcome");
+    origin.control("health_drip_ms=20");
+    let begun = Instant::now();
+    assert_eq!(text(), b"welcome");
+    assert!(begun.elapsed() >= Duration::from_millis(7 * 20), "{:?}", begun.elapsed());
+    origin.control("health=204&health_drip_ms=0");
+    assert_eq!(text(), b"");
+}
+
+#[test]
 fn control_can_close_the_port_for_a_while() {
     let (origin, _folder) = origin();
     origin.control("refuse_ms=300");

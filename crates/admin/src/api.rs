@@ -8,9 +8,14 @@ mod extract;
 // The macros of utoipa write whole paths.
 #[allow(unused_qualifications)]
 mod follow;
+#[allow(unused_qualifications)]
+mod jobs;
+mod notifiers;
 mod orders;
 #[allow(unused_qualifications)]
 mod read;
+#[allow(unused_qualifications)]
+mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +74,13 @@ fn declared() -> OpenApiRouter<Api> {
         .routes(routes!(read::status))
         .routes(routes!(read::services))
         .routes(routes!(read::service))
+        .routes(routes!(seen::probes))
+        .routes(routes!(seen::config))
+        .routes(routes!(seen::whoami))
         .routes(routes!(read::events))
         .routes(routes!(read::incidents))
         .routes(routes!(read::incident))
+        .routes(routes!(jobs::job))
         .routes(routes!(follow::follow))
         .routes(routes!(orders::pin))
         .routes(routes!(orders::unpin))
@@ -80,13 +89,16 @@ fn declared() -> OpenApiRouter<Api> {
         .routes(routes!(orders::drain))
         .routes(routes!(orders::maintenance))
         .routes(routes!(orders::ready))
+        .routes(routes!(orders::gate))
         .routes(routes!(orders::probe))
         .layer(middleware::from_fn_with_state(ANSWER_WITHIN, guard::deadline));
     let slow = OpenApiRouter::default()
         .routes(routes!(orders::switchover, orders::cancel_switchover))
         .routes(routes!(orders::failback))
         .routes(routes!(orders::drill, orders::end_drill))
+        .routes(routes!(jobs::run))
         .routes(routes!(orders::reload))
+        .routes(routes!(notifiers::test_notifier))
         .layer(middleware::from_fn_with_state(MOVE_WITHIN, guard::deadline));
     quick.merge(slow)
 }

@@ -11,8 +11,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use control::Operator;
 
+use crate::dashboard;
 use crate::problem::{Kind, Problem};
 use crate::tokens::{Access, Tokens, Unknown};
+use crate::wire::Whoami;
 
 /// Answered to everybody: whoever starts and stops us has no token.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
@@ -45,6 +47,34 @@ pub(crate) struct Caller {
 #[derive(Clone, Debug)]
 pub(crate) struct Writer(Caller);
 
+impl Caller {
+    /// Who it is and what they may do, for themselves.
+    pub(crate) fn whoami(&self) -> Whoami {
+        let (access, how_to_write) = match self.access {
+            Access::Write => ("write", None),
+            Access::Read => ("read", Some(self.how_to_write())),
+        };
+        Whoami {
+            who: self.who.to_string(),
+            from: self.from.to_string(),
+            access: access.to_owned(),
+            by_token: self.tokens,
+            how_to_write,
+        }
+    }
+
+    /// What to do for whoever may only read, and wants more.
+    fn how_to_write(&self) -> String {
+        if self.tokens {
+            let who = &self.who;
+            return format!("token {who:?} may only read; use one with `access: write`");
+        }
+        "without tokens this address is for reading; use the Unix socket, or make a token \
+         with `understudy token` and put it into the config"
+            .to_owned()
+    }
+}
+
 impl Writer {
     /// Who it is, for the records.
     pub(crate) fn operator(&self, why: Arc<str>) -> Operator {
@@ -61,16 +91,7 @@ impl<S: Sync> FromRequestParts<S> for Writer {
         })?;
         match caller.access {
             Access::Write => Ok(Self(caller.clone())),
-            Access::Read if caller.tokens => {
-                let who = &caller.who;
-                let detail = format!("token {who:?} may only read; use one with `access: write`");
-                Err(Problem::new(Kind::ReadOnly, detail))
-            }
-            Access::Read => Err(Problem::new(
-                Kind::ReadOnly,
-                "without tokens this address is for reading; use the Unix socket, or make a token \
-                 with `understudy token` and put it into the config",
-            )),
+            Access::Read => Err(Problem::new(Kind::ReadOnly, caller.how_to_write())),
         }
     }
 }
@@ -82,7 +103,8 @@ pub(crate) async fn recognise(
     next: Next,
 ) -> Response {
     let reads = [Method::GET, Method::HEAD].contains(request.method());
-    if reads && OPEN.contains(&request.uri().path()) {
+    let path = request.uri().path();
+    if reads && (OPEN.contains(&path) || dashboard::is_open(path, request.headers())) {
         return next.run(request).await;
     }
     match caller(&tokens, &peer, request.headers()).await {

@@ -6,6 +6,7 @@
 
 mod api;
 mod caller;
+mod dashboard;
 mod endpoint;
 mod guard;
 mod pages;

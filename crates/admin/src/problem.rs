@@ -105,18 +105,23 @@ impl IntoResponse for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         let kind = match &error {
-            CommandError::UnknownService(_) | CommandError::UnknownBackend(_) => Kind::NotFound,
-            CommandError::Refused(_) | CommandError::CalledOff(_) | CommandError::Returned(_) => {
-                Kind::Refused
-            }
+            CommandError::UnknownService(_)
+            | CommandError::UnknownBackend(_)
+            | CommandError::UnknownJob(_) => Kind::NotFound,
+            CommandError::Refused(_)
+            | CommandError::DualActive(_)
+            | CommandError::CalledOff(_)
+            | CommandError::Returned(_) => Kind::Refused,
             CommandError::Impossible(_) => Kind::Invalid,
             CommandError::Stopping => Kind::Stopping,
         };
         let advice = match &error {
             CommandError::UnknownService(_) => "; `status` lists them",
             CommandError::UnknownBackend(_) => "; `status` lists them",
+            CommandError::UnknownJob(_) => "; `job list` lists them",
             CommandError::Refused(Refusal::NotEligible) => "; a dry run of the move says why",
             CommandError::Refused(_)
+            | CommandError::DualActive(_)
             | CommandError::CalledOff(_)
             | CommandError::Returned(_)
             | CommandError::Impossible(_)

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 
 use super::*;
+use crate::wire::Incident;
 
 /// Far more than anything here takes, so that only a hang runs into it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,4 +51,17 @@ async fn who_takes_nothing_of_the_answers_is_dropped() {
     let path = folder.path().join("admin.sock");
     start(&path).await;
     is_dropped(&path, "GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+}
+
+/// The process ended in the middle of it, in a gate perhaps.
+#[test]
+fn an_incident_that_was_cut_off_is_understood() {
+    let record = serde_json::json!({
+        "id": 9, "service": "web", "reason": "failover", "from": "a", "to": "b", "epoch": null,
+        "at_seconds": 1.0, "evidence": [], "timeline": [], "gates": [],
+        "took": { "detect_ms": 1.0, "switch_ms": null, "total_ms": null, "first_answer_ms": null },
+        "counts": {}, "by": null, "outcome": "under_way", "text": "under way",
+    });
+    let incident: Incident = serde_json::from_value(record).expect("it is understood");
+    assert_eq!((incident.took.switch_ms, incident.epoch), (None, None));
 }

@@ -7,15 +7,21 @@
 
 mod answer;
 mod from_control;
+mod jobs;
 mod record;
 pub mod request;
+mod seen;
 mod status;
 
-pub use answer::{Answer, Done, Moved, Preview, ProbeShown, Problem, Reloaded};
-pub use record::{Counts, Event, Events, Incident, IncidentSummary, Incidents, Step, Took};
+pub use answer::{Answer, Done, Moved, NotifierTest, Preview, ProbeShown, Problem, Reloaded};
+pub use jobs::{Job, JobBackend, JobRun, JobShown, JobTurn};
+pub use record::{
+    Counts, Event, Events, GateRecord, Incident, IncidentSummary, Incidents, Step, Took,
+};
+pub use seen::{BackendProbes, ConfigShown, Probes, Round, Whoami};
 pub use status::{
-    AdminState, Backend, Drift, Drill, Failback, Health, LastProbe, Load, Operator, Process,
-    Scheduled, Service, Services, Status, Switching,
+    AdminState, Backend, Check, Drift, Drill, DualActive, Failback, Gate, Health, LastProbe, Load,
+    Operator, Process, Readiness, Role, Scheduled, Service, Services, Status, Switching, Wish,
 };
 
 /// The path under which everything of this version is found.

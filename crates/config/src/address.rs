@@ -131,6 +131,39 @@ fn parse_url_host(host: &str) -> Option<String> {
     is_dns_name(host).then(|| host.to_ascii_lowercase())
 }
 
+/// A host alone: a name or an address.
+pub(crate) fn parse_host(text: &str) -> Result<Arc<str>, Complaint> {
+    let bad = || Complaint::new(format!("{} is not a host", quoted(text)));
+    if text.contains("://") || text.contains('/') {
+        return Err(bad().advice("write only the host, for example `app.example.com`"));
+    }
+    if text.parse::<Ipv6Addr>().is_err() && text.contains(':') && !text.starts_with('[') {
+        return Err(bad().advice("write only the host; the port has a key of its own"));
+    }
+    let bracketed = text.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
+    let host = parse_url_host(bracketed.as_deref().unwrap_or(text));
+    host.map(Arc::from).ok_or_else(|| bad().advice("write a name or an IP address"))
+}
+
+/// A host and a port: `10.0.0.1:53`, `[::1]:53` or `gateway.example.com:443`.
+pub(crate) fn parse_host_and_port(text: &str) -> Result<(Arc<str>, u16), Complaint> {
+    let bad = || Complaint::new(format!("{} is not a host and a port", quoted(text)));
+    let shape = "write for example `10.0.0.1:53` or `gateway.example.com:443`";
+    if text.contains("://") || text.contains('/') {
+        return Err(bad().advice(shape));
+    }
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Err(bad().advice(format!("write for example `[{address}]:443`")));
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(bad().advice(format!("the port is missing: write for example `{text}:443`")));
+    };
+    let host = parse_url_host(host).ok_or_else(|| bad().advice(shape))?;
+    let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = port.and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+    Ok((host.into(), port.ok_or_else(|| bad().advice("ports are 1 to 65535"))?))
+}
+
 /// The name a certificate is asked for: a DNS name or an IP address.
 pub(crate) fn parse_server_name(text: &str) -> Result<Arc<str>, Complaint> {
     if text.parse::<IpAddr>().is_ok() || is_dns_name(text) {
@@ -345,6 +378,40 @@ mod tests {
             ["", "app:80", "*.", "*app.com", "a.*.com", "http://app", "app/x", "münchen.de", "a b"]
         {
             assert!(parse_host_pattern(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        for (text, host, port) in [
+            ("10.0.0.1:53", "10.0.0.1", 53),
+            ("Gateway.example.com:443", "gateway.example.com", 443),
+            ("[2001:DB8::1]:1", "2001:db8::1", 1),
+        ] {
+            assert_eq!(parse_host_and_port(text), Ok((host.into(), port)), "{text}");
+        }
+        for bad in [
+            "",
+            "a",
+            ":1",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "::1",
+            "http://a:1",
+            "a/b:1",
+            "a b:1",
+            "10.0.0:1",
+        ] {
+            assert!(parse_host_and_port(bad).is_err(), "{bad}");
+        }
+        for (text, host) in [("::1", "::1"), ("[::1]", "::1"), ("A", "a"), ("10.0.0.1", "10.0.0.1")]
+        {
+            assert_eq!(parse_host(text).as_deref(), Ok(host), "{text}");
+        }
+        for bad in ["", "a:1", "http://a", "a/", "10.0.0", "[a]", "a b"] {
+            assert!(parse_host(bad).is_err(), "{bad}");
         }
     }
 

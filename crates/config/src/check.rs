@@ -13,17 +13,20 @@ use routing::failover::{Damping, Exclusive};
 
 use crate::address::{leads_to, overlap, show_host};
 use crate::admin::DraftToken;
+use crate::gates::promote;
 use crate::kinds::show_duration;
-use crate::lint;
 use crate::model::{
-    Admin, AdminSocket, ListenAddress, Listener, Probe, Scheme, Service, Trust, UpstreamTls,
+    Admin, AdminSocket, GateAction, Gates, Job, JobTarget, ListenAddress, Listener, ProbeKind,
+    Role, Scheme, Service, Trust, UpstreamTls,
 };
+use crate::probe::{role_name, tells};
 use crate::problem::quoted;
 use crate::reader::Section;
-use crate::report::{At, Complaint, Report};
+use crate::report::{At, Complaint, Place, Report};
 use crate::sections::Draft;
 use crate::service::DraftBackend;
 use crate::suggest::closest;
+use crate::{lint, logs};
 
 /// Whom the admin listener would let in. Only for a section that could be read.
 pub(crate) fn admin(section: &Section<'_>, admin: &Admin) {
@@ -161,8 +164,14 @@ pub(crate) fn exclusive(section: &Section<'_>, service: &Service) {
     if drain < timeout {
         return;
     }
+    // Whoever wrote neither should know where it comes from.
+    let why = if section.has("exclusive") || service.policy.gates.is_empty() {
+        ""
+    } else {
+        " (a service with gates is `exclusive`)"
+    };
     let message = format!(
-        "a move may take {}, and requests wait for {} only",
+        "a move may take {}{why}, and requests wait for {} only",
         show_duration(drain),
         show_duration(timeout)
     );
@@ -173,15 +182,22 @@ pub(crate) fn exclusive(section: &Section<'_>, service: &Service) {
 
 /// Probes carry the epoch as well.
 pub(crate) fn epoch_header(section: &Section<'_>, service: &Service) {
-    let (Some(name), Probe::Http(probe)) = (&service.epoch_header, &service.health.probe) else {
-        return;
-    };
-    if probe.headers.contains_key(name) {
-        let message = format!("{} is written by `epoch_header` already", quoted(name.as_str()));
-        let advice = "remove it from the fields of the probe, or give `epoch_header` another name";
-        let place = section.place_of(&["health.http.headers"]);
-        section.report().error(&place, Complaint::new(message).advice(advice));
+    let Some(name) = &service.epoch_header else { return };
+    for (index, probe) in service.health.probes.iter().enumerate() {
+        let ProbeKind::Http(http) = &probe.kind else { continue };
+        if http.headers.contains_key(name) {
+            let message = format!("{} is written by `epoch_header` already", quoted(name.as_str()));
+            let advice =
+                "remove it from the fields of the probe, or give `epoch_header` another name";
+            let place = section.place_of(&places(index, "http.headers"));
+            section.report().error(&place, Complaint::new(message).advice(advice));
+        }
     }
+}
+
+/// Where a key of a probe may stand: in the list, or the only probe's.
+pub(crate) fn places(index: usize, key: &str) -> [String; 2] {
+    [format!("health.probes[{index}].{key}"), format!("health.{key}")]
 }
 
 /// Keys that promise protection where there can be none.
@@ -206,6 +222,54 @@ pub(crate) fn protection(section: &Section<'_>, service: &Service) {
     }
 }
 
+/// Nobody would ever be promoted.
+pub(crate) fn promoted(section: &Section<'_>, service: &Service) {
+    if service.policy.required_role != Some(Role::Active) || !promote(&service.gates) {
+        return;
+    }
+    let message = "`required_role: active` keeps requests from whoever is not active yet, and such a one is to be promoted: nobody ever would be";
+    let advice = "write `required_role: off`: the gates see to the role";
+    let place = section.place_of(&["health.required_role"]);
+    section.report().error(&place, Complaint::new(message).advice(advice));
+}
+
+/// A gate that waits for a role that nobody can have always fails, and a job for standbys in one never
+/// runs.
+pub(crate) fn roles(section: &Section<'_>, service: &Service, jobs: &[At<Job>]) {
+    // What could not be read may be the probe that tells.
+    if section.report().errors() > 0 {
+        return;
+    }
+    let untold = |role: Role, place: &Place| {
+        if tells(&service.health.probes, role) {
+            return;
+        }
+        let message = format!("no probe tells the role {}", quoted(role_name(role)));
+        let advice = "give an `http` probe a `role` that does";
+        section.report().error(place, Complaint::new(message).advice(advice));
+    };
+    let places = ["switchover", "failback", "failover"]
+        .map(|direction| format!("gates.{direction}.verify.role"));
+    let Gates { failover, failback, switchover } = &service.gates;
+    // One that is left out is as the next of these.
+    for (list, places) in
+        [(failover, &places[2..]), (failback, &places[1..]), (switchover, &places[..])]
+    {
+        for gate in list {
+            match gate.action {
+                GateAction::Role(role) => untold(role, &section.place_of(places)),
+                GateAction::Call(_) => {}
+            }
+        }
+    }
+    for job in jobs {
+        match job.value.to {
+            JobTarget::Standbys { role: Some(role) } => untold(role, &job.place),
+            JobTarget::Standbys { role: None } | JobTarget::Active => {}
+        }
+    }
+}
+
 /// Checks between sections.
 pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
     sockets(report, draft);
@@ -213,6 +277,29 @@ pub(crate) fn whole(report: &Report<'_>, draft: &Draft) {
     routes(report, draft);
     loops(report, draft);
     memory(report, draft);
+    witnesses(report, draft);
+    notified(report, draft);
+    logs::together(report, draft);
+}
+
+/// Services that somebody is to be told of.
+fn notified(report: &Report<'_>, draft: &Draft) {
+    let names: Vec<&str> = draft.services.iter().map(|draft| &*draft.service.name).collect();
+    for service in draft.notify.iter().flat_map(|notifier| &notifier.services) {
+        unknown_service(report, &names, &service.value, &service.place);
+    }
+}
+
+fn unknown_service(report: &Report<'_>, names: &[&str], name: &str, place: &Place) {
+    if names.contains(&name) {
+        return;
+    }
+    let advice = match closest(name, names.iter().copied()) {
+        Some(name) => format!("did you mean {}?", quoted(name)),
+        None => format!("the services are: {}", names.join(", ")),
+    };
+    let message = format!("there is no service {}", quoted(name));
+    report.error(place, Complaint::new(message).advice(advice));
 }
 
 /// What a restart undoes.
@@ -222,9 +309,20 @@ fn memory(report: &Report<'_>, draft: &Draft) {
         return;
     }
     for service in &draft.services {
-        if let Some(lint) = lint::memory(&service.service, draft.state_dir.as_deref()) {
-            let complaint = Complaint::new(lint.message).advice(lint.advice);
-            report.warning(&service.failback, complaint);
+        let lints = lint::memory(&service.service, draft.state_dir.as_deref());
+        for (lint, place) in lints.into_iter().zip([&service.failback, &service.gates]) {
+            let Some(lint) = lint else { continue };
+            report.warning(place, Complaint::new(lint.message).advice(lint.advice));
+        }
+    }
+}
+
+/// Witnesses that are none. Said also when something else is wrong: it needs nothing else.
+fn witnesses(report: &Report<'_>, draft: &Draft) {
+    let services = || draft.services.iter().map(|draft| &draft.service);
+    for At { value, place } in &draft.witnesses {
+        if let Some(lint) = lint::witness(value, services()) {
+            report.warning(place, Complaint::new(lint.message).advice(lint.advice));
         }
     }
 }
@@ -314,14 +412,8 @@ fn routes(report: &Report<'_>, draft: &Draft) {
     let names: Vec<&str> = draft.services.iter().map(|draft| &*draft.service.name).collect();
     let mut seen = HashMap::new();
     for route in &draft.routes {
-        let unknown = |service: &&At<String>| !names.contains(&service.value.as_str());
-        if let Some(service) = route.value.service.as_ref().filter(unknown) {
-            let message = format!("there is no service {}", quoted(&service.value));
-            let advice = match closest(&service.value, names.iter().copied()) {
-                Some(name) => format!("did you mean {}?", quoted(name)),
-                None => format!("the services are: {}", names.join(", ")),
-            };
-            report.error(&service.place, Complaint::new(message).advice(advice));
+        if let Some(service) = &route.value.service {
+            unknown_service(report, &names, &service.value, &service.place);
         }
         let Some((host, path)) = &route.value.pattern else { continue };
         let line = route.place.mark.line;

@@ -15,6 +15,23 @@ pub(crate) const ADMIN_ADDRESS: &str = "127.0.0.1:9900";
 /// The command line tool finds it without a word, and nobody else may open it.
 pub(crate) const ADMIN_SOCKET: &str = "auto";
 
+// --- Logs. ---
+
+/// Every program that reads logs reads it, and it says everything.
+pub(crate) const LOG_FORMAT: &str = "json";
+/// Whoever wants a log wants to find a request in it.
+pub(crate) const LOG_SAMPLE: &str = "1.0";
+/// A request without its query is often another one; who has secrets there says so.
+pub(crate) const LOG_QUERY: &str = "keep";
+/// Most systems have a logrotate, and two that rename one file lose lines.
+pub(crate) const LOG_ROTATE: &str = "off";
+/// A few hundred thousand requests: large enough to rename seldom, small enough to open.
+pub(crate) const LOG_ROTATE_SIZE: &str = "100MiB";
+/// Less than a gigabyte in all.
+pub(crate) const LOG_ROTATE_KEEP: &str = "7";
+/// Who has a log wants it of everything.
+pub(crate) const SERVICE_LOG: &str = "true";
+
 // --- Clients of a listener. ---
 
 /// Enough for a busy site; about 200 MB at 20 KB a connection.
@@ -89,8 +106,122 @@ pub(crate) const INTERVAL: &str = "1s";
 pub(crate) const PROBE_TIMEOUT: &str = "1s";
 /// Three failures in a row then take 0.2 s: short for clients, long enough for a lost packet.
 pub(crate) const CONFIRM_INTERVAL: &str = "100ms";
-/// Well above usual answer times; a false alarm costs three probes and nothing else.
-pub(crate) const STALL_AFTER: &str = "250ms";
+/// Beyond what this backend takes for nearly all of its answers; a false alarm costs three probes and
+/// nothing else.
+pub(crate) const STALL_AFTER: &str = "500ms";
+/// A GET needs none.
+pub(crate) const PROBE_BODY: &str = "\"\"";
+/// Any page that says how a server is fits; what is longer is a download.
+pub(crate) const PROBE_BODY_BYTES: &str = "64KiB";
+/// Where a redirect leads is not what was to be probed.
+pub(crate) const REDIRECTS: &str = "0";
+/// Most servers do not know roles.
+pub(crate) const ROLE: &str = "off";
+/// The word itself; who calls it otherwise says so.
+pub(crate) const ROLE_ACTIVE: &str = "[active]";
+/// As above.
+pub(crate) const ROLE_STANDBY: &str = "[standby]";
+/// As above.
+pub(crate) const ROLE_PROMOTING: &str = "[promoting]";
+/// As above.
+pub(crate) const ROLE_FENCED: &str = "[fenced]";
+/// A name of its own: nobody sends it by accident.
+pub(crate) const DRAIN_HEADER: &str = "Understudy-Drain";
+/// A status means what the backend means by it.
+pub(crate) const DRAIN_STATUS: &str = "[]";
+/// An accepted connection is enough.
+pub(crate) const TCP_SEND: &str = "\"\"";
+/// The server as a whole (gRPC health checking protocol).
+pub(crate) const GRPC_SERVICE: &str = "\"\"";
+/// As HAProxy's `agent-send`: most agents speak first.
+pub(crate) const AGENT_SEND: &str = "\"\"";
+/// Always there, and nobody's.
+pub(crate) const EXEC_DIRECTORY: &str = "/";
+/// A message for people; what is longer is a log.
+pub(crate) const EXEC_OUTPUT: &str = "4KiB";
+/// A program that hangs does not keep the next from being started; more would only pile up.
+pub(crate) const EXEC_AT_A_TIME: &str = "2";
+/// What every program means by it.
+pub(crate) const EXIT_PASS: &str = "[0]";
+/// Programs agree on nothing else.
+pub(crate) const EXIT_DRAIN: &str = "[]";
+/// As above.
+pub(crate) const EXIT_INCONCLUSIVE: &str = "[]";
+/// A probe that fails keeps requests away; only who knows that nothing answers any more says `alive`.
+pub(crate) const LEVEL: &str = "ready";
+/// Who adds a probe wants it to pass.
+pub(crate) const QUORUM: &str = "off";
+/// What proxies and servers in trouble answer; 501 and 505 say that the request was at fault.
+pub(crate) const ERROR_STATUS: &str = "[500, 502, 503, 504]";
+/// One page that is broken for everybody does not reach it at usual loads; all pages do at once.
+pub(crate) const ERROR_COUNT: &str = "10";
+/// Short: what is spread over longer is not an outage that began now.
+pub(crate) const ERROR_WITHIN: &str = "1s";
+
+// --- What is run or asked beside the traffic. ---
+
+/// What changes something is a POST.
+pub(crate) const ACTION_METHOD: &str = "POST";
+/// Many requests say it all by their path.
+pub(crate) const ACTION_BODY: &str = "\"\"";
+/// Redirects are not followed, so anything else has not done it.
+pub(crate) const ACTION_STATUS: &str = "200-299";
+/// What it did is worth keeping with the incident; what is longer is a log.
+pub(crate) const ACTION_OUTPUT: &str = "16KiB";
+/// Whether to do something twice is for its author to say.
+pub(crate) const ACTION_RETRIES: &str = "0";
+/// Clients wait meanwhile; what takes longer must be meant to.
+pub(crate) const GATE_DEADLINE: &str = "10s";
+/// Long enough for a port that is about to open, short for clients that wait.
+pub(crate) const GATE_BACK_OFF: &str = "500ms";
+/// A step that may fail is hardly worth its time.
+pub(crate) const GATE_NEED: &str = "required";
+/// Nobody knows better than a person what to do about half a move.
+pub(crate) const GATE_ON_FAILURE: &str = "abort";
+/// Copies take their time; one that hangs must not keep moves waiting for ever.
+pub(crate) const JOB_DEADLINE: &str = "5m";
+/// Nobody waits for it.
+pub(crate) const JOB_BACK_OFF: &str = "1s";
+/// Jobs begin when they should unless the operator wants them apart.
+pub(crate) const JOB_JITTER: &str = "0s";
+/// Most jobs bring something from the active to its standbys.
+pub(crate) const JOB_TO: &str = "standbys";
+/// What was missed is what a standby lacks.
+pub(crate) const JOB_CATCH_UP: &str = "true";
+/// A planned move has time; a copy cut in the middle is worth less than half a minute.
+pub(crate) const JOB_MOVE_WAITS: &str = "30s";
+/// To run something twice does harm unless somebody knows that it does not.
+pub(crate) const IDEMPOTENT: &str = "false";
+/// Old data is better than none, and somebody is told.
+pub(crate) const MAX_AGE_BLOCKS: &str = "false";
+/// Services that receive them answer within a second or two, or not at all.
+pub(crate) const NOTIFY_DEADLINE: &str = "10s";
+/// A night and a morning; what is older is history.
+pub(crate) const NOTIFY_GIVE_UP: &str = "24h";
+/// What mail servers offer today, and no password in the clear.
+pub(crate) const MAIL_TLS: &str = "wrapped";
+
+// --- Traces. ---
+
+/// One of a hundred shows what is usual; what is rare is in the access log and in incidents.
+pub(crate) const TRACE_SAMPLE: &str = "0.01";
+/// Strangers could have every request of theirs followed, at the collector's cost.
+pub(crate) const TRACE_PARENT: &str = "ignore";
+/// Our name.
+pub(crate) const TRACE_SERVICE: &str = "understudy";
+/// Any collector takes it, through any proxy.
+pub(crate) const OTLP_PROTOCOL: &str = "http";
+/// As the exporters of OpenTelemetry.
+pub(crate) const OTLP_TIMEOUT: &str = "10s";
+
+// --- Ready for a failover. ---
+
+/// A week: time to renew it by day.
+pub(crate) const READY_CERTIFICATE: &str = "168h";
+/// Tokens, cookies and databases begin to mind; `Date` itself is a second coarse.
+pub(crate) const READY_CLOCK_SKEW: &str = "5s";
+/// How often to drill is for people to say.
+pub(crate) const READY_LAST_DRILL: &str = "off";
 /// One good probe may be luck.
 pub(crate) const RISE: &str = "2";
 /// Two lost probes may be the network; three within 0.2 s are not.

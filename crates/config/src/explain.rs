@@ -1,26 +1,30 @@
 //! The effective policy of a config in words and numbers.
 
-use std::time::Duration;
-
 use routing::failover::AllDown;
 
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
 use crate::lint;
 use crate::model::{
-    Backend, Config, Probe, ProxyVersion, Scheme, Service, StreamPolicy, Trust, UpstreamProtocol,
+    Backend, Config, ProxyVersion, Scheme, Service, StreamPolicy, Trust, UpstreamProtocol,
     UpstreamTls, Workers,
 };
-use crate::probe::show_status;
-use crate::times::Times;
 
 mod admin;
+mod health;
+mod hooks;
 mod listeners;
+mod logs;
 mod moves;
+mod traces;
 
 use admin::admin;
+use health::{claims, leaving, probes, ready, witnesses};
+use hooks::{gates, jobs, notified};
 use listeners::{listeners, warning};
+use logs::logs;
 use moves::{coming_back, moving};
+use traces::traces;
 
 /// What this config does, service by service, with the worst-case times that follow from it and
 /// warnings about dangerous values.
@@ -30,19 +34,29 @@ pub fn explain(config: &Config) -> String {
     parts.extend(listeners(&config.listeners));
     parts.extend(config.services.iter().map(|service| {
         let sentences = [
-            who(service),
-            probes(service),
-            leaving(service),
-            waiting(service),
-            moving(service),
-            moved(service),
-            coming_back(service),
+            Some(who(service)),
+            Some(probes(service)),
+            claims(service),
+            Some(leaving(service)),
+            Some(waiting(service)),
+            Some(moving(service)),
+            gates(service),
+            Some(moved(service)),
+            Some(coming_back(service)),
+            ready(service),
+            jobs(service),
         ];
         let forgotten = lint::memory(service, config.state_dir.as_deref());
-        let warnings = lint::service(service).into_iter().chain(forgotten);
+        let probes = lint::probes(&service.health).into_iter().map(|(_, lint)| lint);
+        let warnings =
+            lint::service(service).into_iter().chain(probes).chain(forgotten.into_iter().flatten());
         let warnings: Vec<String> = warnings.map(|lint| warning(&lint)).collect();
-        let lines: Vec<String> =
-            sentences.into_iter().chain(warnings).map(|line| format!("  {line}\n")).collect();
+        let lines: Vec<String> = sentences
+            .into_iter()
+            .flatten()
+            .chain(warnings)
+            .map(|line| format!("  {line}\n"))
+            .collect();
         format!("{}\n{}", service.name, lines.concat())
     }));
     parts.join("\n")
@@ -69,7 +83,15 @@ fn front(config: &Config) -> String {
         Some(service) => format!("Every request goes to {}.\n", service.name),
         None => "Any other request is answered 404.\n".to_owned(),
     });
+    text.push_str(&witnesses(&config.witnesses));
+    for witness in &config.witnesses {
+        let lint = lint::witness(witness, &config.services);
+        text.extend(lint.map(|lint| format!("{}\n", warning(&lint))));
+    }
     text.push_str(&admin(config));
+    text.push_str(&logs(config));
+    text.push_str(&notified(config));
+    text.push_str(&traces(config));
     text
 }
 
@@ -144,53 +166,6 @@ fn verified(tls: &UpstreamTls) -> String {
         .map(|files| format!(" We show {} when asked.", files.cert.display()))
         .unwrap_or_default();
     format!("{trust}{names}{pins}{own}")
-}
-
-fn probes(service: &Service) -> String {
-    let health = &service.health;
-    let what = match &health.probe {
-        Probe::Tcp => "a TCP connection".to_owned(),
-        Probe::Http(http) => {
-            let statuses: Vec<String> = http.status.0.iter().map(show_status).collect();
-            format!("{} {} (status {})", http.method, http.path, statuses.join(", "))
-        }
-    };
-    format!(
-        "Each is probed every {} with {what}; no answer within {} is a failure.{}",
-        show_duration(health.interval),
-        show_duration(health.timeout),
-        health
-            .tls
-            .as_ref()
-            .map_or_else(String::new, |tls| format!(" For probes:{}", verified(tls)))
-    )
-}
-
-fn leaving(service: &Service) -> String {
-    let times = Times::new(&service.health, &service.policy);
-    let about = |time: Duration| {
-        if time.is_zero() {
-            "at once".to_owned()
-        } else {
-            format!("after about {}", show_duration(time))
-        }
-    };
-    let fall = match service.policy.fall {
-        1 => "1 failed probe".to_owned(),
-        fall => {
-            let apart = show_duration(service.health.confirm_interval);
-            format!("{fall} failed probes, {apart} apart")
-        }
-    };
-    format!(
-        "A killed active is left {} ({fall}, from the first refused request on), without traffic after at most {}.\n  \
-         A hung one is left {} ({} until a request looks stalled, then the same probes until they time out), without traffic after at most {}.",
-        about(times.dead),
-        show_duration(times.dead_without_traffic),
-        about(times.hung),
-        show_duration(service.health.stall_after),
-        show_duration(times.hung_without_traffic)
-    )
 }
 
 fn waiting(service: &Service) -> String {

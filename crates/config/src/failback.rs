@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use routing::failover::{Conditions, Damping, Failback, LockRule};
 
 use crate::choice::{off_or, word};
+use crate::cron::parse_time_zone;
 use crate::kinds::{count, duration, secs, small_count, text};
 use crate::model::FailbackWindow;
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{Complaint, Report};
-use crate::suggest::closest;
-use crate::window::{Fault, time_zone, time_zones};
 use crate::{check, defaults};
 
 /// What `failback` says, and what belongs to it.
@@ -183,27 +181,11 @@ fn window_keys(section: &mut Section<'_>) -> Option<FailbackWindow> {
     let cron = cron?;
     // A pattern is judged also when the length could not be read.
     let window = FailbackWindow::new(&cron, length.unwrap_or(secs(60)), time_zone);
+    let never = "the service would never fail back by itself: `failback: manual` says so";
     let complaint = match window {
         Ok(window) => return length.is_some().then_some(window),
-        Err(Fault::Pattern) => {
-            Complaint::new(format!("{} is not a cron pattern", quoted(&cron))).advice(
-                "write minute, hour, day of the month, month and day of the week, for example `0 2 * * sat`",
-            )
-        }
-        Err(Fault::Never) => Complaint::new(format!("{} never comes", quoted(&cron)))
-            .advice("the service would never fail back by itself: `failback: manual` says so"),
+        Err(fault) => fault.complaint(&cron, never),
     };
     section.report().error(&section.place("cron"), complaint);
     None
-}
-
-fn parse_time_zone(name: &str) -> Result<TimeZone, Complaint> {
-    time_zone(name).ok_or_else(|| {
-        let names = time_zones();
-        let complaint = Complaint::new(format!("{} is not a time zone", quoted(name)));
-        complaint.advice(match closest(name, names.iter().map(String::as_str)) {
-            Some(name) => format!("did you mean {}?", quoted(name)),
-            None => "write a name such as `Europe/Madrid` or `UTC`".to_owned(),
-        })
-    })
 }

@@ -204,6 +204,56 @@ pub(crate) fn text<T>(
     text_like(expected, json!({ "type": "string", "minLength": 1 }), parse)
 }
 
+/// [`text`] that may be empty.
+pub(crate) fn free_text<T>(
+    expected: &'static str,
+    parse: impl Fn(&str) -> Result<T, Complaint>,
+) -> impl Fn(&mut Value<'_>) -> Option<T> {
+    let read = text_like(expected, json!({ "type": "string" }), |text| Ok(text.to_owned()));
+    move |value| {
+        let empty = value.single().is_some_and(|scalar| scalar.text.is_empty());
+        let text = if empty { String::new() } else { read(value)? };
+        parse(&text).map_err(|complaint| value.report().error(value.place(), complaint)).ok()
+    }
+}
+
+/// [`free_text`] that no message repeats.
+pub(crate) fn secret_text<T>(
+    expected: &'static str,
+    parse: impl Fn(&str) -> Result<T, Complaint>,
+) -> impl Fn(&mut Value<'_>) -> Option<T> {
+    move |value| {
+        value.report().conceal(value.place());
+        value.scalar(
+            expected,
+            || json!({ "type": "string" }),
+            |scalar| {
+                let found = match scalar.kind {
+                    ScalarKind::Text => return parse(&scalar.text),
+                    ScalarKind::Number => "a number",
+                    ScalarKind::Flag => "true or false",
+                };
+                let complaint = Complaint::new(format!("expected {expected}, found {found}"));
+                Err(complaint.advice("if it is meant as text, put it in quotes"))
+            },
+        )
+    }
+}
+
+/// One value, or a list of at least `least`. `expected` completes "expected ..., found keys".
+pub(crate) fn one_or_more<T>(
+    expected: &'static str,
+    least: usize,
+    read: impl Fn(&mut Value<'_>) -> Option<T>,
+) -> impl Fn(&mut Value<'_>) -> Option<Vec<T>> {
+    move |value| {
+        value.either(
+            |value| read(value).map(|one| vec![one]),
+            |value| value.list(expected, least, &read),
+        )
+    }
+}
+
 /// [`text`] with a schema of its own.
 pub(crate) fn text_like<T>(
     expected: &'static str,

@@ -3,34 +3,47 @@
 //! Pure: it reads no file, no environment and no clock.
 //!
 //! The way of a config: `yaml` (text to a tree of nodes), `sections`, `listener`, `service`, `probe`,
-//! `tls` and `streams` (the keys, each declared once through `reader`), `check` (what valid parts get wrong together), [`model`].
+//! `tls`, `streams`, `gates`, `jobs` and `notify` (the keys, each declared once through `reader`), `check` (what valid parts get wrong together), [`model`].
 
+mod action;
 mod address;
 mod admin;
 mod check;
 mod choice;
+mod cron;
 mod defaults;
 mod epoch;
 mod explain;
 mod failback;
+mod fields;
+mod gates;
+mod jobs;
 mod kinds;
 mod lint;
 mod listener;
+mod logs;
 pub mod model;
 mod network;
+mod notify;
 mod pin;
 mod probe;
 mod problem;
+mod program;
 mod reader;
 mod report;
+mod secret;
 mod sections;
 mod service;
+mod share;
+mod statuses;
 mod streams;
 mod suggest;
 mod times;
 mod tls;
+mod traces;
 mod unix;
 mod window;
+mod witness;
 mod write;
 mod yaml;
 
@@ -39,12 +52,14 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 pub use crate::explain::explain;
+pub use crate::logs::show_to as show_log_to;
 use crate::model::{AdminSocket, Config, Route};
+pub use crate::notify::EVENT_KINDS;
 pub use crate::problem::{Problem, Problems, Severity, Snippet};
 use crate::reader::Value;
 use crate::report::Report;
 use crate::sections::{Draft, DraftRoute, document};
-pub use crate::write::{Flags, to_yaml};
+pub use crate::write::{Flags, to_shown_yaml, to_yaml};
 
 /// A usable config.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +136,11 @@ fn assemble(draft: Draft) -> Config {
         routes,
         services: draft.services.into_iter().map(|draft| draft.service).collect(),
         state_dir: draft.state_dir,
+        witnesses: draft.witnesses.into_iter().map(|witness| witness.value).collect(),
+        notify: draft.notify.into_iter().map(|draft| draft.notifier).collect(),
+        access_log: draft.access_log.map(|log| log.value),
+        event_log: draft.event_log.map(|log| log.value),
+        traces: draft.traces,
         admin: draft.admin.value,
         shutdown_timeout: draft.shutdown_timeout,
     }

@@ -9,15 +9,21 @@ use ipnet::IpNet;
 
 use crate::kinds::{show_duration, show_size};
 use crate::model::{
-    Backend, BackendAddress, DownstreamLimits, Hsts, Listener, Probe, Scheme, Service,
-    StreamPolicy, Trust, UpstreamTls,
+    Backend, BackendAddress, DownstreamLimits, Hsts, Listener, Scheme, Service, StreamPolicy,
+    Trust, UpstreamTls,
 };
 use crate::problem::quoted;
 use crate::times::Times;
 
+mod health;
+mod hooks;
 mod moves;
+mod traces;
 
+pub(crate) use health::{probes, witness};
+pub(crate) use hooks::{gate, job, notifier};
 pub(crate) use moves::{admin, memory};
+pub(crate) use traces::traces;
 
 /// One warning.
 #[derive(Debug)]
@@ -28,11 +34,6 @@ pub(crate) struct Lint {
     pub(crate) message: String,
     pub(crate) advice: &'static str,
 }
-
-/// A probe that may take this long finds a hung backend too late for any client.
-const LONG_PROBE: Duration = Duration::from_secs(30);
-/// Intervals a probe may last before it no longer fits them.
-const INTERVALS_PER_TIMEOUT: u32 = 10;
 
 /// A slower upload than this is still an upload: a modem.
 const SLOW_UPLOAD: u64 = 8 << 10;
@@ -190,9 +191,11 @@ pub(crate) fn service(service: &Service) -> Vec<Lint> {
     let mut lints = Vec::new();
     backends(service, &mut lints);
     tls(service, &mut lints);
-    health(service, &mut lints);
+    health::health(service, &mut lints);
+    health::roles(service, &mut lints);
     moves::failback(service, &mut lints);
     moves::exclusive(service, &mut lints);
+    hooks::gates(service, &mut lints);
     requests(service, &mut lints);
     streams(service, &mut lints);
     lints
@@ -253,13 +256,12 @@ fn tls(service: &Service, lints: &mut Vec<Lint>) {
             advice: "name the authority that signed them: `ca: file.pem`",
         });
     }
-    match service.health.probe {
-        Probe::Tcp => lints.push(Lint {
+    if !service.health.probes.iter().any(health::speaks_tls) {
+        lints.push(Lint {
             keys: &["health.tls"],
-            message: "`health.tls` has no effect: a probe with `tcp` speaks no TLS".to_owned(),
-            advice: "probe with `http`, or remove `health.tls`",
-        }),
-        Probe::Http(_) => {}
+            message: "`health.tls` has no effect: no probe of this service speaks TLS".to_owned(),
+            advice: "probe with `http` or `grpc`, or with `tcp` and `send` or `expect`; or remove `health.tls`",
+        });
     }
 }
 
@@ -271,40 +273,19 @@ fn unverified(tls: &UpstreamTls) -> bool {
     }
 }
 
-fn health(service: &Service, lints: &mut Vec<Lint>) {
-    let health = &service.health;
-    let (interval, timeout) = (show_duration(health.interval), show_duration(health.timeout));
-    if health.timeout > LONG_PROBE || health.timeout > health.interval * INTERVALS_PER_TIMEOUT {
-        lints.push(Lint {
-            keys: &["health.timeout", "health.interval"],
-            message: format!("a timeout of {timeout} is long for a probe every {interval}"),
-            advice: "a hung backend is found only after the timeout: about as long as the interval is usual",
-        });
-    }
-    if health.confirm_interval > health.interval {
-        let confirm = show_duration(health.confirm_interval);
-        lints.push(Lint {
-            keys: &["health.confirm_interval", "health.interval"],
-            message: format!("confirming every {confirm} is slower than probing every {interval}"),
-            advice: "confirm several times in one interval, for example every 100ms",
-        });
-    }
-    if service.policy.fall == 1 {
-        lints.push(Lint {
-            keys: &["health.fall"],
-            message: "a single failed probe takes a backend down".to_owned(),
-            advice: "one lost packet would move the service: use 2 or more",
-        });
-    }
-}
-
 fn requests(service: &Service, lints: &mut Vec<Lint>) {
     let Service { hold, replay, timeouts, health, policy, .. } = service;
     let times = Times::new(health, policy);
     let worst = times.dead.max(times.hung);
     if hold.timeout < worst {
         lints.push(Lint {
-            keys: &["hold.timeout", "health.timeout", "health.stall_after", "health.fall"],
+            keys: &[
+                "hold.timeout",
+                "health.timeout",
+                "health.stall_after",
+                "health.fall",
+                "health",
+            ],
             message: format!(
                 "requests are held for {}, but leaving a hung backend takes up to {}",
                 show_duration(hold.timeout),
@@ -335,13 +316,13 @@ fn requests(service: &Service, lints: &mut Vec<Lint>) {
         "lower `health.stall_after`, or raise `timeouts.request`",
     );
     for (bound, keys, advice) in [response, request] {
-        let Some(bound) = bound.filter(|bound| *bound <= health.stall_after) else { continue };
+        let Some(bound) = bound.filter(|bound| *bound <= times.stall) else { continue };
         lints.push(Lint {
             keys,
             message: format!(
                 "requests end after {}, before a stall is suspected after {}",
                 show_duration(bound),
-                show_duration(health.stall_after)
+                show_duration(times.stall)
             ),
             advice,
         });

@@ -8,21 +8,35 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method};
+use http::HeaderName;
 use routing::failover::Policy;
 use routing::table::HostPattern;
 
 pub use crate::window::FailbackWindow;
 
 mod admin;
+mod health;
+mod hooks;
 mod listener;
+mod logs;
+mod traces;
 
 pub use admin::{Access, Admin, AdminSocket, Token};
+pub use health::{
+    AgentProbe, DrainRule, ErrorRule, ExecProbe, ExitRule, Expect, GrpcProbe, Health, HttpProbe,
+    JsonRule, JsonTest, Level, Pattern, Probe, ProbeKind, Readiness, Role, RoleRule, RoleSource,
+    StatusSet, TcpProbe, Wish, Witness,
+};
+pub use hooks::{
+    Action, At, Channel, CronTimes, ExecAction, Gate, GateAction, Gates, HttpAction, Job,
+    JobTarget, Mail, MailTls, MaxAge, Notifier, Schedule, Secret, SecretUrl, Tries,
+};
 pub use listener::{
     CertificateFiles, ClientAuth, ClientAuthMode, DownstreamLimits, DownstreamTls, Hsts,
     ListenAddress, Listener, RedirectHttps, TlsPolicy,
 };
+pub use logs::{AccessLog, EventLog, LogFormat, LogTo, LogVariable, Rotate, TemplatePart};
+pub use traces::{Otlp, OtlpProtocol, ParentTrust, Traces};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +55,16 @@ pub struct Config {
     /// The folder that decisions, events and incidents survive restarts in; `None`: they live in
     /// memory.
     pub state_dir: Option<PathBuf>,
+    /// Addresses that should answer from here; none: nobody is asked.
+    pub witnesses: Vec<Witness>,
+    /// Who is told what happened; names unique.
+    pub notify: Vec<Notifier>,
+    /// What is written of requests; `None`: nothing.
+    pub access_log: Option<AccessLog>,
+    /// What is written of events; `None`: nothing.
+    pub event_log: Option<EventLog>,
+    /// How requests take part in distributed traces; `None`: what they carry passes on as it came.
+    pub traces: Option<Traces>,
     /// Where operators and Prometheus ask.
     pub admin: Admin,
     /// How long running requests may take to finish after a termination signal.
@@ -82,8 +106,14 @@ pub struct Service {
     pub tls: UpstreamTls,
     /// How every backend of the service is probed.
     pub health: Health,
+    /// When a standby is ready for a failover.
+    pub readiness: Readiness,
     /// When the active changes.
     pub policy: Policy,
+    /// What happens in the applications before the traffic moves; their rules are also in `policy`.
+    pub gates: Gates,
+    /// What is done on a schedule; names unique.
+    pub jobs: Vec<Job>,
     /// When the service may fail back by itself. Given exactly when the policy's conditions are
     /// `windowed`.
     pub failback_window: Option<FailbackWindow>,
@@ -91,6 +121,8 @@ pub struct Service {
     pub verify: Duration,
     /// The field that tells backends the epoch, on requests and probes; `None`: none.
     pub epoch_header: Option<HeaderName>,
+    /// Whether its requests are in the access log.
+    pub access_log: bool,
     /// Bounds on requests that wait for an active.
     pub hold: Hold,
     /// Bounds on sending a request again.
@@ -269,63 +301,6 @@ pub enum Trust {
     Ca(PathBuf),
     /// Anybody. Only when the operator says `insecure: true`.
     Insecure,
-}
-
-/// How a backend is probed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Health {
-    /// What to send and what to expect.
-    pub probe: Probe,
-    /// TLS settings of probes; `None`: those of the traffic.
-    pub tls: Option<UpstreamTls>,
-    /// From one probe to the next when nothing is in doubt.
-    pub interval: Duration,
-    /// The total deadline of one probe: resolve, connect, TLS, send, receive.
-    pub timeout: Duration,
-    /// From one probe to the next while a change is being confirmed; such probes may overlap.
-    pub confirm_interval: Duration,
-    /// A request waiting longer than this for its response head asks for confirming probes.
-    pub stall_after: Duration,
-}
-
-/// What to send and what to expect.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one per service, read in place and never moved about"
-)]
-pub enum Probe {
-    /// An HTTP request over the scheme of the backend's URL.
-    Http(HttpProbe),
-    /// A TCP connection that is accepted.
-    Tcp,
-}
-
-/// An HTTP probe.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HttpProbe {
-    /// `GET` unless said otherwise.
-    pub method: Method,
-    /// Path and query.
-    pub path: PathAndQuery,
-    /// The `Host` field, when it is not the URL's authority.
-    pub host: Option<http::HeaderValue>,
-    /// Further fields.
-    pub headers: HeaderMap,
-    /// Which answers pass.
-    pub status: StatusSet,
-}
-
-/// A set of status codes as inclusive ranges, for example 200-299 and 401.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusSet(pub Vec<std::ops::RangeInclusive<u16>>);
-
-impl StatusSet {
-    /// Whether `status` is in the set.
-    #[must_use]
-    pub fn contains(&self, status: u16) -> bool {
-        self.0.iter().any(|range| range.contains(&status))
-    }
 }
 
 /// Bounds on requests that wait for an active, over all workers.

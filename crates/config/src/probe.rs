@@ -1,282 +1,242 @@
 //! How backends are probed: the section `health`.
 
-use std::ops::RangeInclusive;
 use std::path::Path;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde_json::json;
-
-use crate::choice::word;
-use crate::kinds::{duration, ms, secs, small_count, text};
-use crate::model::{Health, HttpProbe, Probe, StatusSet, UpstreamTls};
+use crate::choice::{off_or, word};
+use crate::defaults;
+use crate::kinds::{count, duration, ms, secs, small_count};
+use crate::model::{
+    ErrorRule, Health, HttpProbe, Level, Probe, ProbeKind, Role, StatusSet, UpstreamTls,
+};
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
-use crate::report::{At, Complaint};
-use crate::yaml::{Scalar, ScalarKind};
-use crate::{defaults, tls};
+use crate::report::{Complaint, Report};
+use crate::statuses::{show_statuses, statuses};
+use crate::tls;
 
-/// Health with the two numbers that belong to the policy.
+mod claim;
+mod exec;
+mod expect;
+mod http;
+mod list;
+mod pattern;
+mod plain;
+
+pub(crate) use claim::role_name;
+use list::probes;
+
+/// What the only probe is called when it is not in a list.
+pub(crate) const ONLY: &str = "probe";
+
+/// Health with what belongs to the policy.
 #[derive(Debug)]
 pub(crate) struct HealthDraft {
     pub(crate) health: Health,
     pub(crate) rise: u32,
     pub(crate) fall: u32,
+    pub(crate) required_role: Option<Role>,
+    /// Whether its author said so.
+    pub(crate) role_given: bool,
 }
 
 /// `traffic` is how the backends are verified otherwise.
 pub(crate) fn health(section: &mut Section<'_>, base: &Path, traffic: &UpstreamTls) -> HealthDraft {
-    let http = section.section(
-        "http",
-        "Probe with an HTTP request, over the scheme of the backend's URL",
-        http_probe,
+    let errors = section.report().errors();
+    let probes = asked(section, base);
+    let interval = section.or(
+        "interval",
+        "From one round of probes to the next when nothing is in doubt",
+        defaults::INTERVAL,
+        duration(ms(10)..=secs(3600)),
     );
-    let tcp = section.optional(
-        "tcp",
-        "Probe with a TCP connection only; has no keys: `tcp: {}`",
-        |value| {
-            value.section(|_| ());
-            Some(())
-        },
+    let sound = section.report().errors() == errors;
+    let quorum = section.or(
+        "quorum",
+        "How many of the probes of level `ready` that are no agents must pass, or `off` for all",
+        defaults::QUORUM,
+        off_or("`off` or a number of probes", count(1..=MOST_PROBES)),
     );
-    section.exclusive("http", "tcp");
+    let required_role = required_role(section, &probes);
+    if sound {
+        list::together(section, &probes, interval, quorum);
+        told(section, &probes, required_role);
+    }
     let tls = section.optional(
         "tls",
         "How probes verify `https` backends, where that differs from the service's `tls`",
         |value| Some(value.section(|section| tls::upstream(section, base, traffic))),
     );
     let health = Health {
-        probe: if tcp.is_some() { Probe::Tcp } else { Probe::Http(http) },
+        probes,
+        quorum,
         tls: tls.filter(|tls| tls != traffic),
-        interval: section.or(
-            "interval",
-            "From one probe to the next when nothing is in doubt",
-            defaults::INTERVAL,
-            duration(ms(10)..=secs(3600)),
-        ),
+        interval,
         timeout: section.or(
             "timeout",
             "The total deadline of one probe: resolve, connect, TLS, send, receive",
             defaults::PROBE_TIMEOUT,
-            duration(ms(10)..=secs(300)),
+            timeout(),
         ),
         confirm_interval: section.or(
             "confirm_interval",
-            "From one probe to the next while a change is being confirmed; such probes may overlap",
+            "From one round to the next while a change is being confirmed; such rounds may overlap",
             defaults::CONFIRM_INTERVAL,
             duration(ms(1)..=secs(3600)),
         ),
         stall_after: section.or(
             "stall_after",
-            "A request that waits longer than this for its answer asks for confirming probes",
+            "A request that waits so much longer than the backend's recent 99th percentile, and 250ms at least, asks for confirming probes",
             defaults::STALL_AFTER,
             duration(ms(10)..=secs(3600)),
         ),
+        errors: error_rule(section),
     };
+    let (rise, fall) = thresholds(section);
+    let role_given = section.has("required_role");
+    HealthDraft { health, rise, fall, required_role, role_given }
+}
+
+/// Most probes of one backend: each is a connection or a program in every round.
+const MOST_PROBES: usize = 16;
+
+/// The deadline of a probe.
+fn timeout() -> impl Fn(&mut Value<'_>) -> Option<std::time::Duration> {
+    duration(ms(10)..=secs(300))
+}
+
+/// What is asked: one probe by its own key, or a list.
+fn asked(section: &mut Section<'_>, base: &Path) -> Vec<Probe> {
+    section.at_most_one(&["http", "tcp", "grpc", "exec", "probes"]);
+    let http = section.section(
+        "http",
+        "Probe with an HTTP request, over the scheme of the backend's URL",
+        http::http_probe,
+    );
+    let other = [
+        section.optional(
+            "tcp",
+            "Probe with a TCP connection, and perhaps a few bytes each way: `tcp: {}`",
+            |value| Some(ProbeKind::Tcp(value.section(plain::tcp_probe))),
+        ),
+        section.optional(
+            "grpc",
+            "Probe with the gRPC health protocol, over HTTP/2: `grpc: {}`",
+            |value| Some(ProbeKind::Grpc(value.section(plain::grpc_probe))),
+        ),
+        section.optional("exec", "Probe with a program", |value| {
+            value.keys(|section| exec::exec_probe(section, base))?.map(ProbeKind::Exec)
+        }),
+    ];
+    let several = section.optional(
+        "probes",
+        "Several probes, asked together, instead of `http`, `tcp`, `grpc` or `exec`",
+        |value| probes(value, base),
+    );
+    let kind = other.into_iter().flatten().next();
+    several.unwrap_or_else(|| {
+        let kind = kind.unwrap_or(ProbeKind::Http(http));
+        vec![Probe { name: ONLY.into(), level: Level::Ready, kind, interval: None, timeout: None }]
+    })
+}
+
+const ROLES: &[(&str, Option<Role>)] =
+    &[("active", Some(Role::Active)), ("standby", Some(Role::Standby)), ("off", None)];
+
+/// Who asks for roles means to send requests to the active one.
+fn required_role(section: &mut Section<'_>, probes: &[Probe]) -> Option<Role> {
+    let told = probes.iter().filter_map(http_of).any(|http| http.role.is_some());
+    let given = section.optional(
+        "required_role",
+        "The role a backend must have to get requests: `active`, `standby` or `off`; `active` when a probe tells roles and no gate promotes, else `off`",
+        word(ROLES),
+    );
+    given.unwrap_or_else(|| told.then_some(Role::Active))
+}
+
+fn http_of(probe: &Probe) -> Option<&HttpProbe> {
+    match &probe.kind {
+        ProbeKind::Http(http) => Some(http),
+        ProbeKind::Tcp(_) | ProbeKind::Grpc(_) | ProbeKind::Exec(_) | ProbeKind::Agent(_) => None,
+    }
+}
+
+/// Whether a backend could be found in this role.
+pub(crate) fn tells(probes: &[Probe], role: Role) -> bool {
+    let rules = probes.iter().filter_map(http_of).filter_map(|http| http.role.as_ref());
+    rules.flat_map(|rule| &rule.values).any(|(_, other)| *other == role)
+}
+
+/// A role that nobody can have keeps everybody from requests.
+fn told(section: &Section<'_>, probes: &[Probe], required: Option<Role>) {
+    let Some(required) = required else { return };
+    if tells(probes, required) {
+        return;
+    }
+    let role = quoted(role_name(required));
+    let message = format!("backends must be {role} to get requests, and no probe tells that role");
+    let place = section.place_of(&["required_role", "http.role", "probes", "http"]);
+    let advice = "give an `http` probe a `role` that does, or write `required_role: off`";
+    section.report().error(&place, Complaint::new(message).advice(advice));
+}
+
+const ERRORS_EXPECTED: &str = "`off` or keys such as `{ count: 10, within: 1s }`";
+
+fn error_rule(section: &mut Section<'_>) -> Option<ErrorRule> {
+    let given = section.optional(
+        "errors",
+        "So many answers of a kind to live traffic ask for confirming probes: `off`, or its keys",
+        off_or(ERRORS_EXPECTED, |value| Some(value.section(error_keys))),
+    );
+    given.unwrap_or_else(|| {
+        let report = Report::new("", "");
+        Some(Value::root(&report, None).section(error_keys))
+    })
+}
+
+fn error_keys(section: &mut Section<'_>) -> ErrorRule {
+    let status = section.or(
+        "status",
+        "Which answers: a status, a range, or a list of both, from 500 on",
+        defaults::ERROR_STATUS,
+        statuses(1),
+    );
+    if status.0.iter().any(|range| *range.start() < 500) {
+        let range =
+            StatusSet(status.0.iter().filter(|range| *range.start() < 500).cloned().collect());
+        let message =
+            format!("answers with {} are no errors of a backend", quoted(&show_statuses(&range)));
+        let advice = "a client can cause them at will: write statuses from 500 on";
+        section.report().error(&section.place("status"), Complaint::new(message).advice(advice));
+    }
+    ErrorRule {
+        status,
+        count: section.or(
+            "count",
+            "How many of them, over all workers",
+            defaults::ERROR_COUNT,
+            small_count(1..=1_000_000),
+        ),
+        within: section.or(
+            "within",
+            "Within how long",
+            defaults::ERROR_WITHIN,
+            duration(ms(10)..=secs(3600)),
+        ),
+    }
+}
+
+fn thresholds(section: &mut Section<'_>) -> (u32, u32) {
     let rise = section.or(
         "rise",
-        "Consecutive passed probes that bring a backend up",
+        "Consecutive passed rounds that bring a backend up",
         defaults::RISE,
         small_count(1..=100),
     );
     let fall = section.or(
         "fall",
-        "Consecutive failed probes that take a backend down",
+        "Consecutive failed rounds that take a backend down",
         defaults::FALL,
         small_count(1..=100),
     );
-    HealthDraft { health, rise, fall }
-}
-
-/// Methods that a probe may use; it has no body.
-const METHODS: &[(&str, Method)] = &[
-    ("GET", Method::GET),
-    ("HEAD", Method::HEAD),
-    ("OPTIONS", Method::OPTIONS),
-    ("POST", Method::POST),
-];
-
-fn http_probe(section: &mut Section<'_>) -> HttpProbe {
-    HttpProbe {
-        method: section.or("method", "The request method", defaults::PROBE_METHOD, word(METHODS)),
-        path: section.or(
-            "path",
-            "Path and query of the request",
-            defaults::PROBE_PATH,
-            text("a path", parse_probe_path),
-        ),
-        host: section.optional(
-            "host",
-            "The `Host` field, when it is not the host and port of the backend's URL",
-            text("a host", header_value),
-        ),
-        headers: section
-            .optional("headers", "Further header fields by name", headers)
-            .unwrap_or_default(),
-        status: section.or(
-            "status",
-            "Which answers pass: a status, a range `200-299`, or a list of both",
-            defaults::PROBE_STATUS,
-            statuses,
-        ),
-    }
-}
-
-fn parse_probe_path(text: &str) -> Result<PathAndQuery, Complaint> {
-    let bad = || Complaint::new(format!("{} is not a path", quoted(text)));
-    if !text.starts_with('/') {
-        return Err(
-            bad().advice(format!("a path begins with `/`: write {}", quoted(&format!("/{text}"))))
-        );
-    }
-    if text.contains('#') {
-        return Err(bad().advice("remove the `#` and what follows"));
-    }
-    text.parse().map_err(|_| {
-        bad().advice("encode spaces and other special characters, for example as `%20`")
-    })
-}
-
-/// Fields that frame a message or belong to one connection (RFC 9110 7.6.1, 8.6); the prober sets
-/// them itself.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-fn headers(value: &mut Value<'_>) -> Option<HeaderMap> {
-    let mut fields = HeaderMap::new();
-    value.named("header fields by name", 0, |name, value| {
-        let (field, content) = header(&name, value)?;
-        if fields.contains_key(&field) {
-            let message = format!("{} is given twice", quoted(field.as_str()));
-            let complaint = Complaint::new(message).advice("upper and lower case are the same");
-            value.report().error(&name.place, complaint);
-            return None;
-        }
-        fields.insert(field, content);
-        Some(())
-    })?;
-    Some(fields)
-}
-
-fn header(name: &At<&str>, value: &mut Value<'_>) -> Option<(HeaderName, HeaderValue)> {
-    let parsed = HeaderName::from_bytes(name.value.as_bytes());
-    let report = value.report();
-    let content = text("a header value", header_value)(value);
-    let complaint = match &parsed {
-        Err(_) => Some(Complaint::new(format!(
-            "{} is not the name of a header field",
-            quoted(name.value)
-        ))),
-        Ok(field) if field == http::header::HOST => Some(
-            Complaint::new("the `Host` field has a key of its own")
-                .advice("write `host:` beside `headers:`"),
-        ),
-        Ok(field) if RESERVED.contains(&field.as_str()) => Some(Complaint::new(format!(
-            "a probe cannot set {}, it belongs to the connection",
-            quoted(name.value)
-        ))),
-        Ok(_) => None,
-    };
-    if let Some(complaint) = complaint {
-        report.error(&name.place, complaint);
-        return None;
-    }
-    Some((parsed.ok()?, content?))
-}
-
-fn header_value(text: &str) -> Result<HeaderValue, Complaint> {
-    text.parse()
-        .map_err(|_| Complaint::new(format!("{} cannot be sent in a header field", quoted(text))))
-}
-
-/// Final answers: 1xx never ends an exchange.
-const STATUSES: RangeInclusive<u16> = 200..=599;
-
-fn statuses(value: &mut Value<'_>) -> Option<StatusSet> {
-    value.either(
-        |value| status(value).map(|range| StatusSet(vec![range])),
-        |value| value.list("a list of statuses", 1, status).map(StatusSet),
-    )
-}
-
-fn status(value: &mut Value<'_>) -> Option<RangeInclusive<u16>> {
-    let schema = || {
-        json!({ "anyOf": [
-            { "type": "integer", "minimum": STATUSES.start(), "maximum": STATUSES.end() },
-            { "type": "string", "pattern": "^[2-5][0-9][0-9]-[2-5][0-9][0-9]$" },
-        ] })
-    };
-    value.scalar("a status such as 200 or `200-299`", schema, parse_status)
-}
-
-fn parse_status(scalar: &Scalar) -> Result<RangeInclusive<u16>, Complaint> {
-    let text = scalar.text.as_str();
-    let bad = || Complaint::new(format!("{} is not a status or a range of them", quoted(text)));
-    let number = |text: &str| {
-        let digits = text.len() == 3 && text.chars().all(|c| c.is_ascii_digit());
-        text.parse::<u16>().ok().filter(|status| digits && STATUSES.contains(status))
-    };
-    let range = match (scalar.kind, text.split_once('-')) {
-        (ScalarKind::Number, None) => number(text).map(|status| status..=status),
-        (ScalarKind::Text, Some((first, last))) => {
-            number(first).zip(number(last)).map(|(a, b)| a..=b)
-        }
-        (ScalarKind::Text, None) if number(text).is_some() => {
-            return Err(bad().advice("remove the quotes"));
-        }
-        (ScalarKind::Text | ScalarKind::Flag, None)
-        | (ScalarKind::Number | ScalarKind::Flag, Some(_)) => None,
-    };
-    match range {
-        Some(range) if range.is_empty() => Err(bad().advice("write the smaller status first")),
-        Some(range) => Ok(range),
-        None if text.to_ascii_lowercase().ends_with("xx") => {
-            let class = text.chars().next().filter(|c| ('2'..='5').contains(c)).unwrap_or('2');
-            Err(bad().advice(format!("write `{class}00-{class}99`")))
-        }
-        None => Err(bad().advice(
-            "write 200, `200-299`, or a list such as `[200, 401]`; statuses are 200 to 599",
-        )),
-    }
-}
-
-/// A status or a range as a user would write it.
-pub(crate) fn show_status(range: &RangeInclusive<u16>) -> String {
-    if range.start() == range.end() {
-        range.start().to_string()
-    } else {
-        format!("{}-{}", range.start(), range.end())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(kind: ScalarKind, text: &str, expected: Option<RangeInclusive<u16>>) {
-        let scalar = Scalar { text: text.to_owned(), kind };
-        assert_eq!(parse_status(&scalar).ok(), expected, "{text}");
-    }
-
-    #[test]
-    fn statuses_are_numbers_or_ranges_of_final_answers() {
-        check(ScalarKind::Number, "200", Some(200..=200));
-        check(ScalarKind::Text, "200-299", Some(200..=299));
-        check(ScalarKind::Text, "404-404", Some(404..=404));
-        for bad in ["99", "199", "600", "0200", "-200", "2e2", "200.0"] {
-            check(ScalarKind::Number, bad, None);
-        }
-        for bad in ["200", "299-200", "200-", "-299", "200-600", "2xx", "200 - 299", "ok", ""] {
-            check(ScalarKind::Text, bad, None);
-        }
-    }
+    (rise, fall)
 }

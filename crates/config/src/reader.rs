@@ -6,8 +6,9 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::problem::quoted;
 use crate::report::{At, Complaint, Place, Report};
-use crate::yaml::{Entry, Mark, Node, Scalar, Shape, join};
+use crate::yaml::{Entry, Mark, Node, Scalar, ScalarKind, Shape, join};
 
 mod section;
 
@@ -88,6 +89,24 @@ impl<'a> Value<'a> {
             return None;
         };
         parse(scalar).map_err(|complaint| self.report.error(&self.place, complaint)).ok()
+    }
+
+    /// A value as JSON has them: text, a number, true or false, or null.
+    pub(crate) fn plain(&mut self) -> Option<Json> {
+        self.declare(|| json!({ "type": ["string", "number", "boolean", "null"] }));
+        let node = self.node?;
+        match &node.shape {
+            Shape::Null => Some(Json::Null),
+            Shape::Scalar(scalar) => {
+                let read = plain(scalar);
+                read.map_err(|complaint| self.report.error(&self.place, complaint)).ok()
+            }
+            Shape::List(_) | Shape::Map(_) => {
+                let advice = "compare single values, each by a pointer of its own";
+                self.wrong_shape("text, a number, true, false or null", node, Some(advice));
+                None
+            }
+        }
     }
 
     /// A list; items that cannot be read are left out.
@@ -212,5 +231,17 @@ impl<'a> Value<'a> {
             Some(Shape::Scalar(_)) => single(self),
             None | Some(Shape::Null | Shape::List(_) | Shape::Map(_)) => other(self),
         }
+    }
+}
+
+fn plain(scalar: &Scalar) -> Result<Json, Complaint> {
+    match scalar.kind {
+        ScalarKind::Text => Ok(json!(scalar.text)),
+        ScalarKind::Flag => Ok(json!(scalar.text.eq_ignore_ascii_case("true"))),
+        ScalarKind::Number => serde_json::from_str(&scalar.text).map_err(|_| {
+            let message = format!("{} is not a number in JSON", quoted(&scalar.text));
+            Complaint::new(message)
+                .advice("write it in decimal, or in quotes if it is meant as text")
+        }),
     }
 }

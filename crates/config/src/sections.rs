@@ -12,11 +12,15 @@ use crate::choice::{means_off, say_off};
 use crate::defaults;
 use crate::kinds::{duration, parse_count, parse_name, secs, text};
 use crate::listener::listener;
-use crate::model::{Admin, Listener, Workers};
+use crate::logs::{access_log, event_log};
+use crate::model::{AccessLog, Admin, EventLog, Listener, Traces, Witness, Workers};
+use crate::notify::{DraftNotifier, notify};
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint};
 use crate::service::{DraftService, service};
+use crate::traces::traces;
+use crate::witness::witnesses;
 use crate::yaml::{Scalar, ScalarKind};
 
 /// A config whose parts are valid and not yet checked against each other.
@@ -27,6 +31,11 @@ pub(crate) struct Draft {
     pub(crate) routes: Vec<At<DraftRoute>>,
     pub(crate) services: Vec<DraftService>,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) witnesses: Vec<At<Witness>>,
+    pub(crate) notify: Vec<DraftNotifier>,
+    pub(crate) access_log: Option<At<AccessLog>>,
+    pub(crate) event_log: Option<At<EventLog>>,
+    pub(crate) traces: Option<Traces>,
     pub(crate) admin: At<Admin>,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -74,6 +83,33 @@ pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
             defaults::STATE_DIR,
             state_dir(base),
         ),
+        witnesses: section
+            .optional(
+                "witnesses",
+                "Addresses that should answer from here, host and port; when none of them does, failed probes mean that it is we who are cut off",
+                witnesses,
+            )
+            .unwrap_or_default(),
+        notify: section
+            .optional("notify", "Who is told what happened, by name", |value| notify(value, base))
+            .unwrap_or_default(),
+        access_log: section
+            .optional("access_log", "A line for each request: `off`, or its keys", |value| {
+                access_log(value, base)
+            })
+            .flatten(),
+        event_log: section
+            .optional("event_log", "A line of JSON for each event: `off`, or its keys", |value| {
+                event_log(value, base)
+            })
+            .flatten(),
+        traces: section
+            .optional(
+                "traces",
+                "Distributed traces: `off` (as when left out), or its keys",
+                |value| traces(value, base),
+            )
+            .flatten(),
         admin: section
             .optional("admin", "Where operators and Prometheus ask: `off`, or its keys", |value| {
                 admin(value, base)

@@ -10,17 +10,19 @@ use crate::address::parse_url;
 use crate::choice::{flag, off_or, word};
 use crate::epoch::parse_epoch_header;
 use crate::failback::{FailbackDraft, failback};
+use crate::jobs::jobs;
 use crate::kinds::{count, duration, ms, parse_name, secs, size, small_count, text};
 use crate::model::{
-    Backend, BackendAddress, BackendUrl, FailbackWindow, Hold, ProxyVersion, Replay, Service,
-    UpstreamConnections, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    Backend, BackendAddress, BackendUrl, FailbackWindow, Gates, Hold, ProxyVersion, Replay, Role,
+    Service, UpstreamConnections, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use crate::probe::{HealthDraft, health};
 use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint, Place, Report};
 use crate::streams::streams;
-use crate::{check, defaults, lint, tls};
+use crate::witness::readiness;
+use crate::{check, defaults, gates, lint, tls};
 
 /// A service whose parts are valid; it may lack backends when those could not be read.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct DraftService {
     pub(crate) backends: Vec<DraftBackend>,
     /// Where `failback` stands.
     pub(crate) failback: Place,
+    /// Where `gates` stands.
+    pub(crate) gates: Place,
 }
 
 /// A backend and where its parts stand.
@@ -72,11 +76,26 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
     let tls = section.section("tls", "How `https` backends are verified", |section| {
         tls::upstream(section, base, &UpstreamTls::default())
     });
-    let HealthDraft { health, rise, fall } =
+    let HealthDraft { health, rise, fall, required_role, role_given } =
         section.section("health", "How every backend of the service is probed", |section| {
             health(section, base, &tls)
         });
-    let (policy, failback_window) = policy(section, rise, fall);
+    let gates = gates(section, base);
+    // Whoever is to be promoted is not active yet.
+    let required_role = required_role.filter(|_| role_given || !gates::promote(&gates));
+    let (policy, failback_window) = policy(section, rise, fall, required_role, &gates);
+    let jobs = section
+        .optional(
+            "jobs",
+            "What is done on a schedule, from the active to standbys, by name",
+            |value| jobs(value, base),
+        )
+        .unwrap_or_default();
+    let readiness = section.section(
+        "readiness",
+        "What a standby must show, beside being eligible, to be called ready for a failover",
+        readiness,
+    );
     let verify = section.or(
         "verify",
         "How long a move that an operator ordered is watched: a target that gives no good answer by then is left again; `0s`: not at all",
@@ -88,6 +107,12 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         "The field that tells backends the epoch, on requests and probes, or `off`; what clients send under this name is dropped",
         defaults::EPOCH_HEADER,
         text("the name of a field", parse_epoch_header),
+    );
+    let access_log = section.or(
+        "access_log",
+        "Whether its requests are in the access log, if there is one",
+        defaults::SERVICE_LOG,
+        flag,
     );
     let hold = section.section("hold", "Bounds on requests that wait for an active", hold);
     let replay = section.section("replay", "Bounds on sending a request again", replay);
@@ -105,10 +130,14 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
         proxy_protocol,
         tls,
         health,
+        readiness,
         policy,
+        gates,
+        jobs: jobs.iter().map(|job| job.value.clone()).collect(),
         failback_window,
         verify,
         epoch_header,
+        access_log,
         hold,
         replay,
         timeouts,
@@ -118,14 +147,29 @@ fn keys(name: At<&str>, section: &mut Section<'_>, base: &Path) -> DraftService 
     check::protection(section, &service);
     check::exclusive(section, &service);
     check::epoch_header(section, &service);
+    check::promoted(section, &service);
+    check::roles(section, &service, &jobs);
     // What stands in for a value that could not be read deserves no warning.
     if section.report().errors() == errors {
         for lint in lint::service(&service) {
             let complaint = Complaint::new(lint.message).advice(lint.advice);
             section.report().warning(&section.place_of(lint.keys), complaint);
         }
+        for (index, lint) in lint::probes(&service.health) {
+            let places = lint.keys.iter().flat_map(|key| check::places(index, key));
+            let complaint = Complaint::new(lint.message).advice(lint.advice);
+            section.report().warning(&section.place_of(&places.collect::<Vec<_>>()), complaint);
+        }
     }
-    DraftService { service, place: name.place, backends, failback: section.place("failback") }
+    let (failback, gates) = (section.place("failback"), section.place("gates"));
+    DraftService { service, place: name.place, backends, failback, gates }
+}
+
+fn gates(section: &mut Section<'_>, base: &Path) -> Gates {
+    let about = "What must happen in the applications before the traffic moves";
+    let gates =
+        section.optional("gates", about, |value| value.keys(|section| gates::gates(section, base)));
+    gates.unwrap_or_default()
 }
 
 const PROTOCOLS: &[(&str, UpstreamProtocol)] = &[
@@ -140,7 +184,13 @@ const PROXY_VERSIONS: &[(&str, Option<ProxyVersion>)] =
 const ALL_DOWN: &[(&str, AllDown)] =
     &[("reject", AllDown::Reject), ("keep_last", AllDown::KeepLast)];
 
-fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> (Policy, Option<FailbackWindow>) {
+fn policy(
+    section: &mut Section<'_>,
+    rise: u32,
+    fall: u32,
+    required_role: Option<Role>,
+    gates: &Gates,
+) -> (Policy, Option<FailbackWindow>) {
     let FailbackDraft { failback, window, damping, lock } = section.or(
         "failback",
         "How a recovered primary gets the service back: `auto`, `manual`, `never`, or the keys of `auto`",
@@ -148,17 +198,13 @@ fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> (Policy, Option<Fa
         failback,
     );
     let policy = Policy {
+        required_role,
         rise,
         fall,
         failback,
         damping,
         lock,
-        exclusive: section.or(
-            "exclusive",
-            "Whether no two backends ever work on requests at once, at a cost to those that wait: `true`, `false`, or its keys",
-            defaults::EXCLUSIVE,
-            exclusive,
-        ),
+        exclusive: strict(section, gates),
         all_down: section.or(
             "all_down",
             "When no backend is eligible: `reject` (hold, then 503) or `keep_last` (go on sending to the last active)",
@@ -171,8 +217,24 @@ fn policy(section: &mut Section<'_>, rise: u32, fall: u32) -> (Policy, Option<Fa
             defaults::STARTUP_GRACE,
             duration(Duration::ZERO..=secs(3600)),
         ),
+        gates: gates::rules(gates),
     };
     (policy, window)
+}
+
+/// Applications that have gates have one active, so moves are strict unless the operator says otherwise.
+fn strict(section: &mut Section<'_>, gates: &Gates) -> Option<Exclusive> {
+    let given = section.or(
+        "exclusive",
+        "Whether no two backends ever work on requests at once, at a cost to those that wait: `true`, `false`, or its keys; with `gates` `true` when left out",
+        defaults::EXCLUSIVE,
+        exclusive,
+    );
+    if section.has("exclusive") || gates::rules(gates).is_empty() {
+        return given;
+    }
+    let report = Report::new("", "");
+    Some(Value::root(&report, None).section(exclusive_keys))
 }
 
 /// The outer option: whether it could be read; the inner one: whether moves are strict.

@@ -73,7 +73,7 @@ fn keys(section: &mut Section<'_>, spread: Spread) -> StreamPolicy {
     );
     let closed =
         section.section("close", "They are closed at once", |section| close(section, spread));
-    section.exclusive("drain", "close");
+    section.at_most_one(&["drain", "close"]);
     if section.has("close") { closed } else { drained }
 }
 

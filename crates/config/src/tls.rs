@@ -100,7 +100,7 @@ pub(crate) fn upstream(
     );
     let insecure =
         section.optional("insecure", "Trust anybody: certificates are not verified at all", flag);
-    section.exclusive("ca", "insecure");
+    section.at_most_one(&["ca", "insecure"]);
     let server_name = section.optional(
         "server_name",
         "The name to ask for (SNI) and to verify, when it is not the host of the URL",

@@ -8,17 +8,27 @@ use routing::failover::{AllDown, Exclusive, Failback, LockRule, Policy};
 use crate::address::show_host;
 use crate::kinds::{show_duration, show_size};
 use crate::model::{
-    Config, FailbackWindow, HttpProbe, Probe, ProxyVersion, Service, StreamPolicy, Trust,
-    UpstreamProtocol, UpstreamTls, Workers,
+    Config, FailbackWindow, ProxyVersion, Service, StreamPolicy, Trust, UpstreamProtocol,
+    UpstreamTls, Workers,
 };
 use crate::pin::show_pin;
-use crate::probe::show_status;
+use crate::probe::role_name;
 
 mod admin;
+mod health;
+mod hooks;
 mod listener;
+mod logs;
+mod shown;
+mod traces;
 
 use admin::write_admin;
+use health::{write_health, write_readiness, write_witnesses};
+use hooks::{write_gates, write_jobs, write_notifiers};
 use listener::{certificate, file, write_listener};
+use logs::write_logs;
+pub use shown::to_shown_yaml;
+use traces::write_traces;
 
 /// What can be said on the command line in place of a file: one service, each value as typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +115,10 @@ pub fn to_yaml(config: &Config) -> String {
         write_service(&mut out, service);
     }
     line(&mut out, format_args!("state_dir: {}", or_off(config.state_dir.as_deref(), file)));
+    write_witnesses(&mut out, &config.witnesses);
+    write_notifiers(&mut out, &config.notify);
+    write_logs(&mut out, config);
+    write_traces(&mut out, config.traces.as_ref());
     write_admin(&mut out, &config.admin);
     line(&mut out, format_args!("shutdown_timeout: {}", show_duration(config.shutdown_timeout)));
     out
@@ -129,21 +143,14 @@ fn write_service(out: &mut String, service: &Service) {
     };
     line(out, format_args!("    protocol: {protocol}\n    proxy_protocol: {proxy_protocol}"));
     line(out, format_args!("    tls: {}", tls(&service.tls)));
-    line(out, format_args!("    health:"));
-    if let Some(probes) = &service.health.tls {
-        line(out, format_args!("      tls: {}", tls(probes)));
-    }
-    match &health.probe {
-        Probe::Tcp => line(out, format_args!("      tcp: {{}}")),
-        Probe::Http(http) => write_http_probe(out, http),
-    }
-    line(out, format_args!("      interval: {}", show_duration(health.interval)));
-    line(out, format_args!("      timeout: {}", show_duration(health.timeout)));
-    line(out, format_args!("      confirm_interval: {}", show_duration(health.confirm_interval)));
-    line(out, format_args!("      stall_after: {}", show_duration(health.stall_after)));
+    write_health(out, health);
     write_policy(out, policy, service.failback_window.as_ref());
+    write_gates(out, &service.gates);
+    write_jobs(out, &service.jobs);
+    write_readiness(out, &service.readiness);
     let epoch_header = or_off(service.epoch_header.as_ref(), |name| quote(name.as_str()));
     line(out, format_args!("    epoch_header: {epoch_header}"));
+    line(out, format_args!("    access_log: {}", service.access_log));
     line(out, format_args!("    verify: {}", show_duration(service.verify)));
     let (timeout, bytes) = (show_duration(hold.timeout), show_size(hold.bytes));
     let requests = hold.requests;
@@ -178,6 +185,8 @@ fn write_service(out: &mut String, service: &Service) {
 /// The numbers of `health` that belong to the policy, and when the active changes.
 fn write_policy(out: &mut String, policy: &Policy, window: Option<&FailbackWindow>) {
     line(out, format_args!("      rise: {}\n      fall: {}", policy.rise, policy.fall));
+    let role = or_off(policy.required_role, |role| role_name(role).to_owned());
+    line(out, format_args!("      required_role: {role}"));
     match policy.failback {
         Failback::Manual => line(out, format_args!("    failback: manual")),
         Failback::Never => line(out, format_args!("    failback: never")),
@@ -240,26 +249,6 @@ fn tls(tls: &UpstreamTls) -> String {
     let pins = format!("pins: [{}]", pins.join(", "));
     let keys = [Some(trust), server_name, verify_name, certificate, Some(pins)];
     format!("{{ {} }}", keys.into_iter().flatten().collect::<Vec<_>>().join(", "))
-}
-
-fn write_http_probe(out: &mut String, http: &HttpProbe) {
-    line(out, format_args!("      http:\n        method: {}", http.method));
-    line(out, format_args!("        path: {}", quote(http.path.as_str())));
-    if let Some(host) = &http.host {
-        line(
-            out,
-            format_args!("        host: {}", quote(&String::from_utf8_lossy(host.as_bytes()))),
-        );
-    }
-    if !http.headers.is_empty() {
-        line(out, format_args!("        headers:"));
-    }
-    for (name, value) in &http.headers {
-        let value = quote(&String::from_utf8_lossy(value.as_bytes()));
-        line(out, format_args!("          {}: {value}", quote(name.as_str())));
-    }
-    let statuses: Vec<String> = http.status.0.iter().map(show_status).collect();
-    line(out, format_args!("        status: [{}]", statuses.join(", ")));
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -12,7 +12,7 @@ use serde_yaml::{Error, Location, Options, Spanned};
 
 use crate::problem::quoted;
 
-/// Deeper than any config needs (seven levels), far below what could exhaust the stack.
+/// Deeper than any config needs (eleven levels), far below what could exhaust the stack.
 const MAX_DEPTH: usize = 32;
 /// A service with every key given has about a hundred nodes; aliases count as what they stand for.
 const MAX_NODES: usize = 200_000;

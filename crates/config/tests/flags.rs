@@ -37,7 +37,9 @@ fn every_flag_arrives() {
     assert_eq!(urls, expected);
     let Failback::Auto(conditions) = &service.policy.failback else { panic!("not auto") };
     assert_eq!(conditions.hold_down, Duration::from_secs(5));
-    let config::model::Probe::Http(probe) = &service.health.probe else { panic!("not http") };
+    let config::model::ProbeKind::Http(probe) = &service.health.probes[0].kind else {
+        panic!("not http")
+    };
     assert_eq!(probe.path.as_str(), "/healthz?x='1'");
     assert_eq!(config.state_dir.as_deref(), Some(Path::new("/var/lib/understudy")));
     assert_eq!(config.admin.address, "127.0.0.1:9999".parse().ok());

@@ -66,7 +66,10 @@ fn schema_errors(text: &str) -> Vec<String> {
 fn shipped_configs_load_without_a_warning_and_validate() {
     for name in shipped() {
         let text = read(&name);
-        assert_eq!(loaded(&name, &text).warnings, [], "{name}");
+        let loaded = loaded(&name, &text);
+        assert_eq!(loaded.warnings, [], "{name}");
+        let explained = explain(&loaded.config);
+        assert!(!explained.is_empty() && !explained.contains("warning"), "{name}: {explained}");
         assert_eq!(schema_errors(&text), [""; 0], "{name}");
     }
 }
@@ -141,12 +144,25 @@ fn document_keys(path: &str, document: &Json, keys: &mut BTreeSet<String>) {
         if path.is_empty() && key.starts_with("x-") {
             continue;
         }
-        let free = path == ".services" || path.ends_with(".headers");
+        let names = [".headers", ".environment", ".jobs"];
+        let free = [".services", ".notify"].contains(&path)
+            || names.iter().any(|name| path.ends_with(name));
         let path = if free { format!("{path}.*") } else { format!("{path}.{key}") };
         if !free {
             keys.insert(path.clone());
         }
         document_keys(&path, below, keys);
+    }
+}
+
+/// The key with `*` for the gate and its direction.
+fn any_gate(key: &str) -> String {
+    let Some((before, behind)) = key.split_once(".gates.") else { return key.to_owned() };
+    let steps = behind.splitn(3, '.').collect::<Vec<_>>();
+    match steps.as_slice() {
+        [_, gate] => format!("{before}.gates.*.{gate}"),
+        [_, _, below] => format!("{before}.gates.*.*.{below}"),
+        _ => key.to_owned(),
     }
 }
 
@@ -156,7 +172,16 @@ fn full_yaml_has_every_key_of_the_schema() {
     schema_keys("", &schema(), &mut known);
     document_keys("", &json(&read("full.yaml")), &mut shown);
     assert!(known.len() > 60, "the walk must find keys: {known:?}");
-    assert_eq!(shown, known);
+    // Every gate has the keys of any other, but `role`; one of each kind is shown. And `tls` of the only
+    // collector cannot show both ways of trust.
+    let alike = |keys: BTreeSet<String>| {
+        keys.into_iter().map(|key| any_gate(&key)).collect::<BTreeSet<String>>()
+    };
+    shown.insert(".traces.otlp.tls.insecure".to_owned());
+    let (known, shown) = (alike(known), alike(shown));
+    let missing: Vec<_> = known.difference(&shown).collect();
+    assert!(missing.is_empty(), "not shown: {missing:#?}");
+    assert!(shown.is_subset(&known));
 }
 
 #[test]
@@ -203,14 +228,19 @@ fn defaults_in_the_schema_are_those_of_full_yaml() {
         }
     };
     compare("service", service, shown);
-    for section in ["health", "hold", "replay", "timeouts", "connections"] {
+    for section in ["health", "readiness", "hold", "replay", "timeouts", "connections"] {
         compare(section, &service["properties"][section], &shown[section]);
     }
+    let health = &service["properties"]["health"]["properties"];
+    let http = &health["http"]["properties"];
+    compare("http", &health["http"], &shown["health"]["http"]);
+    compare("drain", &http["drain"], &shown["health"]["http"]["drain"]);
+    compare("errors", &health["errors"]["anyOf"][1], &shown["health"]["errors"]);
     let listener = &schema()["properties"]["listeners"]["items"]["anyOf"][1];
     let shown = &document["listeners"][0];
     compare("listener", listener, shown);
     compare("limits", &listener["properties"]["limits"], &shown["limits"]);
-    assert_eq!(compared, 46);
+    assert_eq!(compared, 63);
 }
 
 #[test]
@@ -280,6 +310,90 @@ services:
     streams: { failover: keep, failback: { close: { window: 1s } } }
 routes: [ { service: one } ]
 ";
+    let probes = "listeners: [ ':1' ]
+services:
+  http:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health:
+      http:
+        method: POST
+        body: \"a: 'b' # \\u0001\\n\"
+        body_bytes: 1000B
+        redirects: 5
+        expect:
+          text: [ 'é \"x\" \\ #', \"\\t\" ]
+          regex: '(?-u)^\\xff\\x00[\"a]$'
+          headers: { X-B: '^a: b$', x-a: \"\\n\" }
+          json:
+            - { pointer: '', exists: true }
+            - { pointer: /a~1b, equals: null }
+            - { pointer: /a, not: 'null' }
+            - { pointer: /a, equals: 18446744073709551615 }
+            - { pointer: /a, equals: -1.5e300 }
+            - { pointer: /a, not: true }
+            - { pointer: /a, equals: '' }
+            - { pointer: /a, below: 1e300 }
+            - { pointer: /a, above: -0.1 }
+            - { pointer: /a, matches: '[#\"]' }
+        role: { by: { pointer: '' }, active: [ 1, true, 'null', '#' ], standby: [], fenced: active }
+        drain: { header: off, status: [ 503, 300-400 ] }
+      errors: { status: 503, count: 1, within: 1m }
+      required_role: off
+      stall_after: 10ms
+    readiness: { certificate: 0s, clock_skew: off, last_drill: 720h }
+  status:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health:
+      http: { role: { by: status, active: 200, standby: [ 201, 429 ] } }
+      required_role: standby
+      errors: off
+  header:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health: { http: { role: { by: { header: X-Role }, standby: [ idle, warm ] } } }
+  tcp:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health: { tcp: { send: \"\\0\\r\\n\", expect: '.' }, quorum: 1 }
+  grpc:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health: { grpc: { service: a.B } }
+  exec:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health:
+      exec:
+        command: [ bin/ping, '', '{host} \"#\"' ]
+        environment: { _b: '', A: \"x: # \\n\" }
+        directory: 'a b'
+        output_bytes: 0B
+        exit: { pass: [ 0, 255 ], drain: [ 3 ], inconclusive: [ 75, 1 ] }
+        at_a_time: 16
+  several:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health:
+      quorum: 2
+      probes:
+        - { name: 'a:[b]', level: alive, tcp: {}, timeout: 1.5s }
+        - { name: b, http: {}, interval: 24h }
+        - { name: c, exec: { command: [ ping ], directory: / } }
+        - { name: d, grpc: {} }
+        - { name: e, agent: { port: 65535 } }
+        - { name: f, level: alive, agent: { port: 1, host: '::1', send: \"a\\n\" } }
+  alone:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health: { probes: [ { name: alone, http: {} } ] }
+  listed:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health: { probes: [ { name: probe, http: {}, timeout: 2s } ] }
+  plain:
+    backends: [ http://10.0.0.1, http://10.0.0.2 ]
+    health: { probes: [ { name: probe, tcp: {} } ] }
+routes: [ { service: http } ]
+witnesses: [ '[2001:db8::1]:53', gateway:65535 ]
+";
+    let hooks = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hooks/unusual.yaml"),
+    );
+    texts.push(("hooks".to_owned(), hooks.unwrap()));
+    texts.push(("probes".to_owned(), probes.to_owned()));
     texts.push(("protocols".to_owned(), protocols.to_owned()));
     texts.push(("unusual".to_owned(), unusual.to_owned()));
     let operators = format!(
@@ -365,6 +479,47 @@ services:
     timeouts: { request: 5m }
 ";
     record(&folder.join("protocols.txt"), &explain(&loaded("protocols", protocols).config));
+    let probes = "listeners: [ ':8080' ]
+services:
+  database:
+    backends: [ https://10.0.0.1, https://10.0.0.2 ]
+    health:
+      quorum: 1
+      errors: off
+      probes:
+        - { name: port, level: alive, tcp: {}, timeout: 500ms }
+        - { name: page, http: { path: /role, expect: { text: ok }, role: { by: { header: X-Role } }, drain: { status: 404 } } }
+        - { name: query, exec: { command: [ query, secret ], exit: { drain: [ 3 ] } }, interval: 10s, timeout: 5s }
+        - { name: agent, agent: { port: 5555, host: 10.0.0.9 } }
+    hold: { timeout: 10s }
+    readiness: { last_drill: 720h }
+  strict:
+    backends: [ http://10.0.1.1, http://10.0.1.2 ]
+    health:
+      http:
+        method: POST
+        body: secret
+        redirects: 2
+        expect:
+          regex: [ '^ok' ]
+          headers: { X-State: '^ready$' }
+          json: [ { pointer: /status, equals: UP }, { pointer: /queue, below: 100 }, { pointer: /a, exists: true } ]
+        role: { by: status, active: 200, standby: 429, fenced: 423 }
+        drain: { header: off, status: [ 200, 503 ] }
+      required_role: off
+      errors: { status: 503, count: 1, within: 2s }
+    readiness: { clock_skew: off }
+  text: { backends: [ http://10.0.2.1, http://10.0.2.2 ], health: { tcp: { send: PING, expect: PONG } } }
+  sent: { backends: [ http://10.0.3.1, http://10.0.3.2 ], health: { tcp: { send: PING } } }
+  grpc: { backends: [ http://10.0.4.1, http://10.0.4.2 ], health: { grpc: { service: a.B } } }
+  exec: { backends: [ http://10.0.5.1, http://10.0.5.2 ], health: { exec: { command: [ /bin/x, secret ] } } }
+  spare:
+    backends: [ http://10.0.6.1, http://10.0.6.2 ]
+    health: { http: { role: { by: { pointer: /role } } }, required_role: standby }
+routes: [ { service: database }, { path: /1, service: strict }, { path: /2, service: text }, { path: /3, service: sent }, { path: /4, service: grpc }, { path: /5, service: exec }, { path: /6, service: spare } ]
+witnesses: [ gateway:443, 127.0.0.1:53 ]
+";
+    record(&folder.join("probes.txt"), &explain(&loaded("probes", probes).config));
     let operators = format!(
         "listeners: [ ':8080' ]
 services:
@@ -458,6 +613,39 @@ fn the_schema_refuses_mistakes_of_shape() {
         "exclusive",
         "epoch-header",
         "verify",
+        "probe-kinds",
+        "probe-agent-alone",
+        "probes-empty",
+        "probes-not-a-list",
+        "probe-list-words",
+        "quorum-words",
+        "quorum-none",
+        "required-role-word",
+        "role",
+        "role-words",
+        "role-without-by",
+        "role-by-nothing",
+        "drain",
+        "expect",
+        "probe-bounds",
+        "exec",
+        "exec-empty",
+        "exec-no-pass",
+        "exec-text",
+        "exec-without-command",
+        "tcp",
+        "errors",
+        "errors-words",
+        "gates",
+        "gate-requests",
+        "gate-programs",
+        "jobs",
+        "notify",
+        "notify-mail",
+        "readiness",
+        "traces",
+        "traces-word",
+        "witnesses-not-a-list",
     ] {
         let text = std::fs::read_to_string(folder.join(name).with_extension("yaml")).unwrap();
         assert!(!validator.is_valid(&json(&text)), "{name} is valid by the schema");

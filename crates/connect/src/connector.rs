@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
 use crate::error::ConnectError;
-use crate::names::{LookUp, Names};
+use crate::names::{KnownNames, LookUp, Names};
 use crate::stream::{Socket, Stream};
 use crate::{proxy_header, race, tls};
 
@@ -30,6 +30,9 @@ pub struct Destination {
     pub tls: Option<Tls>,
     /// The PROXY header that a connection begins with.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// What is known of the addresses behind its name. Clones share it: what probes look up while
+    /// they can is there for the traffic when the name servers are gone.
+    pub names: KnownNames,
 }
 
 impl Destination {
@@ -65,6 +68,8 @@ pub enum Offer {
     Http1,
     /// HTTP/2. A backend that does not agree is a failed handshake.
     Http2,
+    /// Nothing: what is spoken is not HTTP.
+    Nothing,
 }
 
 /// On whose behalf a connection is made; told in a PROXY header.
@@ -106,20 +111,21 @@ enum Place {
 }
 
 impl Connector {
-    /// A connector that knows no address yet, and asks the system for those of a name.
+    /// A connector that knows what its destination knows, and asks the system for the addresses of a
+    /// name.
     #[must_use]
     pub fn new(destination: Destination) -> Self {
         Self::with_look_up(destination, LookUp::system())
     }
 
-    /// A connector that knows no address yet, and asks `look_up` for those of a name.
+    /// The same, asking `look_up`, unless another connector of this destination came before.
     #[must_use]
     pub fn with_look_up(destination: Destination, look_up: LookUp) -> Self {
         let place = match &destination.url.address {
             BackendAddress::Unix(path) => Place::Unix(Arc::clone(path)),
             BackendAddress::Tcp { host, port } => match host.parse::<IpAddr>() {
                 Ok(ip) => Place::Address(SocketAddr::new(ip, *port)),
-                Err(_) => Place::Name(Names::new(Arc::clone(host), *port, look_up)),
+                Err(_) => Place::Name(destination.names.of(host, *port, look_up)),
             },
         };
         Self { destination, place }

@@ -16,7 +16,7 @@ mod words;
 
 pub use connector::{Connected, Connector, Destination, Offer, Origin, Tls, keep_alive};
 pub use error::ConnectError;
-pub use names::LookUp;
+pub use names::{KnownNames, LookUp};
 pub use stream::{Socket, Stream};
 
 /// For [`delegate_io!`].

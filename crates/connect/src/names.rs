@@ -18,7 +18,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
@@ -59,8 +59,19 @@ impl fmt::Debug for LookUp {
     }
 }
 
+/// What is known of the name of one destination, by whoever connects there. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct KnownNames(Arc<OnceLock<Names>>);
+
+impl KnownNames {
+    /// That of `host`; whoever comes first says how it is looked up.
+    pub(crate) fn of(&self, host: &Arc<str>, port: u16, look_up: LookUp) -> Names {
+        self.0.get_or_init(|| Names::new(Arc::clone(host), port, look_up)).clone()
+    }
+}
+
 /// What is known of one name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Names(Arc<Shared>);
 
 /// Shared with the look-up under way, which may outlive everybody else.

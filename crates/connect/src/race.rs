@@ -84,7 +84,9 @@ fn failure(failed: Vec<(SocketAddr, io::Error)>) -> ConnectError {
     let (ours, theirs): (Vec<_>, Vec<_>) =
         failed.into_iter().partition(|(_, error)| is_exhaustion(error));
     let told = |failed: Vec<(SocketAddr, io::Error)>| {
-        let kind = failed.last().map_or(io::ErrorKind::NotFound, |(_, error)| error.kind());
+        // One address that refuses shows that we are not cut off, whatever the others say.
+        let refused = failed.iter().find(|(_, error)| is_refusal(error));
+        let kind = refused.or(failed.last()).map_or(io::ErrorKind::NotFound, |(_, e)| e.kind());
         let words: Vec<_> =
             failed.iter().map(|(place, error)| at(place, error).to_string()).collect();
         io::Error::new(kind, words.join("; "))
@@ -94,6 +96,10 @@ fn failure(failed: Vec<(SocketAddr, io::Error)>) -> ConnectError {
     } else {
         ConnectError::Refused(told(theirs))
     }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
 #[cfg(test)]
@@ -126,6 +132,14 @@ mod tests {
             match failure(failed) {
                 ConnectError::Refused(error) => {
                     assert_eq!(error.to_string(), "127.0.0.1:1: connection refused");
+                }
+                other => panic!("{other}"),
+            }
+        }
+        for kind in [io::ErrorKind::HostUnreachable, io::ErrorKind::NetworkUnreachable] {
+            match failure(vec![(one, refused()), (two, kind.into())]) {
+                ConnectError::Refused(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
                 }
                 other => panic!("{other}"),
             }

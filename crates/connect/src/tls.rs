@@ -63,6 +63,7 @@ fn protocols(offer: Offer) -> Vec<Vec<u8>> {
         Offer::Both => &[HTTP2, HTTP1],
         Offer::Http1 => &[HTTP1],
         Offer::Http2 => &[HTTP2],
+        Offer::Nothing => &[],
     };
     protocols.iter().map(|protocol| protocol.to_vec()).collect()
 }

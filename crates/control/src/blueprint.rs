@@ -3,25 +3,34 @@
 //! Building may fail and changes nothing; putting a blueprint in force is the supervisor's part.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use access::Tracer;
 use config::model::{
-    Config, DownstreamTls, FailbackWindow, ListenAddress, StreamPolicies, TlsPolicy,
+    Config, DownstreamTls, FailbackWindow, ListenAddress, Readiness, StreamPolicies, TlsPolicy,
 };
 use connect::Destination;
 use health::Subject;
+use metrics::Metrics;
 use proxy::{BackendSpec, Bound, ListenerSpec, ServiceId, Snapshot};
 use routing::failover::{BackendId, Policy};
 use routing::table::Table;
 use rustls::ServerConfig;
 
 use self::build::{Shared, spec, spread};
+pub(crate) use self::hooks::{PlannedAction, PlannedGate, PlannedGates, PlannedJob};
 use crate::ids::Ids;
+use crate::logs::{self, Logs};
+use crate::notify::PlannedNotifier;
+use crate::state;
 use crate::takeover::Inherited;
 use crate::tls::{Certificate, TlsBuilder, TlsProblem, TlsStore};
+use crate::traces::{Ways, ways};
 
 mod build;
+mod hooks;
 
 /// Why a config, valid as text, cannot be put in force.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +38,9 @@ pub enum BuildError {
     /// TLS settings, all that cannot be built.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Tls(Vec<TlsProblem>),
+    /// A log cannot be opened.
+    #[error("{0}. Its folder must exist, and be ours to write to")]
+    Log(access::OpenError),
     /// A listener cannot be bound.
     #[error("cannot listen on {address}: {why}{}", advice(.why, .address))]
     Bind {
@@ -73,7 +85,13 @@ fn advice(error: &io::Error, address: &ListenAddress) -> String {
 pub(crate) struct Blueprint {
     pub(crate) config: Config,
     pub(crate) services: Vec<Plan>,
+    /// Who is told what happened.
+    pub(crate) notifiers: Vec<PlannedNotifier>,
+    /// Where the collector of spans and the backends are.
+    pub(crate) ways: Arc<Ways>,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What is written of requests and events.
+    pub(crate) logs: Logs,
     /// What an operator should know of what was built anew.
     pub(crate) warnings: Vec<String>,
     ids: Ids,
@@ -108,6 +126,10 @@ pub(crate) struct Settings {
     pub(crate) verify: Duration,
     /// No two backends may have requests at once.
     pub(crate) is_exclusive: bool,
+    /// What a standby must show to be called ready.
+    pub(crate) readiness: Readiness,
+    pub(crate) gates: PlannedGates,
+    pub(crate) jobs: Vec<PlannedJob>,
 }
 
 #[derive(Clone, Debug)]
@@ -178,7 +200,17 @@ pub fn check(config: &Config) -> Result<Checked, BuildError> {
     let built = Blueprint::build(config.clone(), None)?;
     admin_tls(config)?;
     let certificates = built.tls.certificates().to_vec();
-    Ok(Checked { certificates, warnings: built.warnings })
+    let mut warnings = built.warnings;
+    warnings.extend(logs::lacking(config));
+    if let Some(folder) = &config.state_dir
+        && let Err(why) = state::could_use(folder)
+    {
+        warnings.push(format!(
+            "state_dir {}: {why}. Decisions would be in memory, and a restart would forget them",
+            folder.display()
+        ));
+    }
+    Ok(Checked { certificates, warnings })
 }
 
 impl Blueprint {
@@ -194,8 +226,11 @@ impl Blueprint {
         let listeners = config.listeners.iter().enumerate();
         let listeners: Vec<_> =
             listeners.map(|(index, listener)| shared.listener(index, listener)).collect();
+        let notifiers = shared.notifiers(&config);
+        let collector = shared.collector(&config);
         let Shared { ids, tls, .. } = shared;
-        let (tls, warnings) = tls.finish().map_err(BuildError::Tls)?;
+        let (tls, mut warnings) = tls.finish().map_err(BuildError::Tls)?;
+        warnings.extend(hooks::lacking(&config));
         // There was no problem, so none is missing.
         let mut services: Vec<Plan> = plans.into_iter().flatten().collect();
         let specs = config.services.iter().zip(&services);
@@ -207,8 +242,37 @@ impl Blueprint {
             table: Table::new(routes, config.default_service),
             services: specs,
             listeners: listeners.into_iter().flatten().collect(),
+            log: None,
+            tracer: running.and_then(|running| running.snapshot.tracer.clone()),
+            trace: config.traces.as_ref().map(build::trace),
         });
-        Ok(Self { config, services, snapshot, ids, tls, warnings })
+        let notifiers = notifiers.unwrap_or_default();
+        let ways = Arc::new(ways(&config, collector.flatten()));
+        let logs = Logs::default();
+        Ok(Self { config, services, notifiers, ways, snapshot, logs, ids, tls, warnings })
+    }
+
+    /// The same with the logs open, on a thread that may wait for files: a probe must not be late because
+    /// of a reload.
+    pub(crate) async fn build_all(
+        config: Config,
+        running: Option<Arc<Self>>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, BuildError> {
+        let built = tokio::task::spawn_blocking(move || {
+            let running = running.as_deref();
+            Self::build(config, running)?.open_logs(running, &metrics)
+        });
+        built.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
+    }
+
+    /// Opens the logs that it asks for, or goes on with those of `running`. May wait for a disk.
+    fn open_logs(mut self, running: Option<&Self>, metrics: &Metrics) -> Result<Self, BuildError> {
+        let nothing = Logs::default();
+        let old = running.map_or(&nothing, |running| &running.logs);
+        self.logs = Logs::open(&self.config, old, metrics).map_err(BuildError::Log)?;
+        Arc::make_mut(&mut self.snapshot).log = self.logs.access();
+        Ok(self)
     }
 
     /// Binds the listeners that `running` does not have yet, or takes their sockets from `inherited`.
@@ -265,6 +329,12 @@ impl Blueprint {
         any.then(|| Arc::new(overlap))
     }
 
+    /// Has the records of sampled requests handed to `tracer`.
+    pub(crate) fn traced_by(mut self, tracer: Option<Tracer>) -> Self {
+        Arc::make_mut(&mut self.snapshot).tracer = tracer;
+        self
+    }
+
     /// The same, except for what the workers know.
     pub(crate) fn with_snapshot(&self, snapshot: Arc<Snapshot>) -> Self {
         Self { snapshot, ..self.clone() }
@@ -281,9 +351,14 @@ impl Blueprint {
         let same_backend = |(new, old): (&BackendPlan, &BackendPlan)| {
             new.probes_like(old) && new.destination.same_as(&old.destination)
         };
+        let same_service =
+            |(new, old): (&Plan, &Plan)| hooks::same_hooks(&new.settings, &old.settings);
         let listeners = self.snapshot.listeners.iter().zip(&running.snapshot.listeners);
         self.config == running.config
             && self.backends().zip(running.backends()).all(same_backend)
+            && self.services.iter().zip(&running.services).all(same_service)
+            && self.notifiers.iter().zip(&running.notifiers).all(|(new, old)| new.same_as(old))
+            && self.ways.same_as(&running.ways)
             && listeners.into_iter().all(same_listener)
     }
 

@@ -7,33 +7,53 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
-use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use config::model::Config;
+use metrics::{
+    ActiveView, BackendView, CertificateView, FileView, GatesView, JobBackendView, JobView,
+    Metrics, ServiceView,
+};
 use proxy::ServiceId;
 use routing::failover::Health;
 use tokio::sync::{broadcast, watch};
 
 use crate::events::{Event, EventLog, Kind};
 use crate::handle::{ReloadError, Reloaded};
+use crate::logs::Logs;
+use crate::notify::PlannedNotifier;
 use crate::state::Store;
-use crate::status::{ServiceStatus, Status, admin_word, health_word, reason_word};
+use crate::status::{
+    JobStatus, ServiceStatus, Status, admin_word, health_word, reason_word, role_word,
+};
 use crate::tls::{Certificate, TlsStore, time_left};
+use crate::traces::TraceBoard;
 
 mod archive;
+mod log;
+mod running;
+mod witnesses;
 
 pub(crate) struct Board {
     metrics: Arc<Metrics>,
     status: watch::Sender<Arc<Status>>,
     events: broadcast::Sender<Arc<Event>>,
     store: ArcSwap<Store>,
+    /// Those of the running config.
+    notifiers: ArcSwap<Vec<PlannedNotifier>>,
+    /// The one in force.
+    config: ArcSwapOption<Config>,
+    /// For whoever exports traces.
+    pub(crate) traces: TraceBoard,
+    logs: ArcSwap<Logs>,
     books: Mutex<Books>,
 }
 
 #[derive(Default)]
 struct Books {
-    /// Services in the order of the config; a driver not in it is not shown any more.
-    order: Vec<ServiceId>,
-    services: BTreeMap<ServiceId, Arc<ServiceStatus>>,
+    /// Where each service is shown, in the order of the config; one without a place is not shown.
+    places: BTreeMap<ServiceId, usize>,
+    /// What is known of services that have no place yet.
+    early: BTreeMap<ServiceId, Arc<ServiceStatus>>,
     log: EventLog,
     /// When the certificates that backends have shown expire, by service and backend.
     expiries: BTreeMap<(Arc<str>, Arc<str>), SystemTime>,
@@ -56,7 +76,10 @@ impl Board {
         let status = watch::Sender::new(Arc::default());
         let (events, _) = broadcast::channel(BEHIND);
         let store = ArcSwap::from_pointee(store);
-        Self { metrics, status, events, store, books: Mutex::default() }
+        let notifiers = ArcSwap::default();
+        let (config, traces) = (ArcSwapOption::default(), TraceBoard::default());
+        let (logs, books) = (ArcSwap::default(), Mutex::default());
+        Self { metrics, status, events, store, notifiers, config, traces, logs, books }
     }
 
     /// The books stay usable after a panic elsewhere: every change to them is a single step.
@@ -85,6 +108,10 @@ impl Board {
             return Err(fault.clone());
         }
         let status = self.status();
+        if status.process.cut_off.is_some() {
+            let witnesses = status.process.witnesses;
+            return Err(format!("cut off: none of the {witnesses} witnesses answers"));
+        }
         let waiting = status.services.iter().find(|service| !service.settled());
         waiting.map_or(Ok(()), |service| {
             let unchecked = service.backends.iter().filter(|b| b.health == Health::Unknown);
@@ -112,19 +139,35 @@ impl Board {
     }
 
     /// Which services are shown, and in which order.
-    pub(crate) fn arrange(&self, order: Vec<ServiceId>) {
+    pub(crate) fn arrange(&self, order: &[ServiceId]) {
         let mut books = self.books();
-        books.services.retain(|id, _| order.contains(id));
-        books.order = order;
-        self.show(&books);
-        self.metrics.show(view(&self.status()));
+        let mut known = std::mem::take(&mut books.early);
+        let shown = self.status();
+        let places = std::mem::take(&mut books.places);
+        known.extend(
+            places.iter().filter_map(|(id, at)| Some((*id, shown.services.get(*at)?.clone()))),
+        );
+        let services: Vec<_> =
+            order.iter().filter_map(|id| Some((*id, known.remove(id)?))).collect();
+        books.places = services.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+        let services: Vec<_> = services.into_iter().map(|(_, service)| service).collect();
+        self.metrics.show(ActiveView { services: services.iter().map(|s| view(s)).collect() });
+        self.change(|status| status.services = services);
     }
 
-    /// Replaces the status of one service after a probe.
+    /// Replaces the status of one service after a probe. Costs no more with many others beside it,
+    /// unless somebody still holds an older status: then it is copied.
     pub(crate) fn publish(&self, service: ServiceId, status: ServiceStatus) {
+        let status = Arc::new(status);
         let mut books = self.books();
-        books.services.insert(service, Arc::new(status));
-        self.show(&books);
+        match books.places.get(&service).copied() {
+            None => drop(books.early.insert(service, status)),
+            Some(place) => self.change(|all| {
+                if let Some(shown) = all.services.get_mut(place) {
+                    *shown = status;
+                }
+            }),
+        }
         drop(books);
         // The disk may have caught up, or fallen further behind.
         self.look_at_state();
@@ -132,18 +175,15 @@ impl Board {
 
     /// Replaces the status of one service after a decision: the metrics show it as well.
     pub(crate) fn publish_decision(&self, service: ServiceId, status: ServiceStatus) {
+        if self.books().places.contains_key(&service) {
+            self.metrics.show_service(view(&status));
+        }
         self.publish(service, status);
-        self.metrics.show(view(&self.status()));
     }
 
-    fn show(&self, books: &Books) {
-        let services = books.order.iter().filter_map(|id| books.services.get(id).cloned());
-        let services = services.collect();
-        // Whoever changes what is said of the process does so at any time.
-        self.status.send_modify(|status| {
-            let process = status.process.clone();
-            *status = Arc::new(Status { services, process });
-        });
+    /// Changes the status, and tells whoever follows.
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(|status| change(Arc::make_mut(status)));
     }
 
     /// Every backend has been checked since the start, and none can serve.
@@ -153,58 +193,10 @@ impl Board {
 
     /// Keeps an event, counts it, and tells the operator.
     pub(crate) fn record(&self, service: &Arc<str>, kind: Kind) {
-        match &kind {
-            Kind::ActiveChanged { from, to, reason, epoch, evidence, streams, .. } => {
-                self.metrics.transition(service, reason_word(*reason));
-                let nobody = to.is_none();
-                let (from, to) = (name(from.as_deref()), name(to.as_deref()));
-                let reason = reason_word(*reason);
-                if nobody {
-                    tracing::error!(%service, from, reason, epoch, %evidence, "{NOBODY}");
-                } else if reason == "failover" {
-                    tracing::warn!(%service, from, to, reason, epoch, %evidence, streams, "active changed");
-                } else {
-                    tracing::info!(%service, from, to, reason, epoch, %evidence, streams, "active changed");
-                }
-            }
-            Kind::HealthChanged { backend, health, evidence } => {
-                let now = health_word(*health);
-                if *health == Health::Down {
-                    tracing::warn!(%service, %backend, health = now, %evidence, "health changed");
-                } else {
-                    tracing::info!(%service, %backend, health = now, %evidence, "health changed");
-                }
-            }
-            Kind::StreamsSettled { epoch, left, closed } => {
-                tracing::info!(%service, epoch, left, closed, "streams of the old active settled");
-            }
-            Kind::AdminChanged { backend, admin } => {
-                tracing::info!(%service, %backend, admin = admin_word(*admin), "admin state changed");
-            }
-            Kind::CalledOff { to, why } => {
-                tracing::warn!(%service, to = name(to.as_deref()), %why, "a move was called off");
-            }
-            Kind::Verified { epoch } => tracing::info!(%service, epoch, "first good answer"),
-            Kind::DrillBegan { backend, tag } => {
-                tracing::warn!(%service, %backend, tag = tag.as_deref(), "drill");
-            }
-            Kind::DrillEnded { backend, early, answered } => {
-                tracing::info!(%service, %backend, early, ?answered, "the drill is over");
-            }
-            Kind::Ordered { command, by, done, outcome } => {
-                let (who, from, why) = (&by.who, &by.from, &by.why);
-                tracing::info!(%service, %who, %from, %why, %command, done, %outcome, "ordered");
-            }
-            Kind::Locked { why } => {
-                tracing::warn!(%service, %why, "locked: no automatic moves until unlocked");
-            }
-            Kind::Unlocked => tracing::info!(%service, "unlocked"),
-            Kind::State { .. }
-            | Kind::Reloaded { .. }
-            | Kind::FilesLoaded { .. }
-            | Kind::FileRefused { .. }
-            | Kind::ReloadFailed { .. } => {}
+        if let Kind::ActiveChanged { reason, .. } = &kind {
+            self.metrics.transition(service, reason_word(*reason));
         }
+        log::tell(service, &kind);
         self.note(Some(service.clone()), kind);
     }
 
@@ -329,10 +321,6 @@ impl Board {
     }
 }
 
-fn name(backend: Option<&str>) -> &str {
-    backend.unwrap_or("nobody")
-}
-
 fn now() -> f64 {
     seconds(SystemTime::now())
 }
@@ -372,100 +360,47 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn view(status: &Status) -> ActiveView {
-    let services = status.services.iter().map(|service| ServiceView {
+fn view(service: &ServiceStatus) -> ServiceView {
+    let backends = service.backends.iter().map(|backend| BackendView {
+        name: backend.name.clone(),
+        active: backend.active,
+        health: health_word(backend.health),
+        admin: admin_word(backend.admin),
+        role: backend.role.map(role_word),
+        is_undecided: backend.undecided.is_some(),
+        is_barred: service.gates.as_ref().map(|_| backend.barred),
+        standby_ready: backend.readiness.as_ref().map(|readiness| readiness.is_ready),
+    });
+    ServiceView {
         name: service.name.clone(),
         epoch: service.epoch,
-        backends: service
-            .backends
-            .iter()
-            .map(|backend| BackendView {
-                name: backend.name.clone(),
-                active: backend.active,
-                health: health_word(backend.health),
-                admin: admin_word(backend.admin),
-            })
-            .collect(),
+        is_on_primary: service.on_primary,
+        is_locked: service.locked,
+        jobs: service.jobs.iter().map(job_view).collect(),
+        is_dual_active: service.dual_active.as_ref().is_some_and(|dual| !dual.accepted),
+        gates: service.gates.as_ref().map(|names| GatesView {
+            names: names.to_vec(),
+            is_in_doubt: service.gate.as_ref().is_some_and(|gate| gate.in_doubt),
+        }),
+        backends: backends.collect(),
+    }
+}
+
+fn job_view(job: &JobStatus) -> JobView {
+    let backends = job.backends.iter().map(|backend| JobBackendView {
+        name: backend.name.clone(),
+        succeeded: backend.succeeded,
+        // Of a standby that nothing is known of, too.
+        is_stale: job.max_age.filter(|_| !backend.is_active).map(|_| backend.is_stale),
     });
-    ActiveView { services: services.collect() }
+    JobView {
+        name: job.name.clone(),
+        is_running: job.running.is_some(),
+        took: job.took,
+        failures: job.failures,
+        backends: backends.collect(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::status::{BackendStatus, Since};
-    use crate::tls::Usage;
-
-    #[test]
-    fn certificates_that_expire_soon_are_called_to_mind_ours_and_those_of_backends() {
-        let board = Board::new(Metrics::new(), Store::in_memory());
-        let day = Duration::from_secs(24 * 60 * 60);
-        let now = SystemTime::now();
-        let certificate = |name: &str, left: u32| Certificate {
-            usage: Usage::Listener,
-            file: "a.pem".into(),
-            names: vec![name.to_owned()],
-            begins: UNIX_EPOCH,
-            ends: now + day * left,
-        };
-        let backend = |name: &str| BackendStatus {
-            name: name.into(),
-            url: "https://127.0.0.1".into(),
-            health: Health::Up,
-            admin: routing::failover::AdminState::Ready,
-            active: false,
-            eligible_since: None,
-            last_probe: None,
-        };
-        let status = ServiceStatus {
-            name: "web".into(),
-            active: None,
-            epoch: 0,
-            since: Since(Instant::now()),
-            on_primary: false,
-            pinned: false,
-            locked: false,
-            hold_down: None,
-            flaps: 0,
-            failback: None,
-            switching: None,
-            verifying: None,
-            drill: None,
-            scheduled: None,
-            drift: Vec::new(),
-            backends: vec![backend("a"), backend("b")],
-        };
-        board.arrange(vec![ServiceId(1)]);
-        board.publish(ServiceId(1), status);
-        for (backend, left) in [("a", 20), ("b", 30), ("removed", 1)] {
-            board.backend_certificate(&"web".into(), &backend.into(), now + day * left);
-        }
-        let complaints = board.complaints(&[certificate("near", 3), certificate("far", 22)], now);
-        assert_eq!(
-            complaints,
-            [
-                "the certificate of near in a.pem expires in 3 days",
-                "the certificate of backend web/a expires in 20 days",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_failed_reload_says_whether_anything_has_changed() {
-        let board = Board::new(Metrics::new(), Store::in_memory());
-        let said = |error: ReloadError| {
-            board.reload_failed(&error);
-            board.events(0).pop().map(|event| event.to_string()).unwrap_or_default()
-        };
-        let lost = said(ReloadError::Lost(proxy::Lost { worker: 3 }));
-        assert!(lost.starts_with("reload incomplete: the new config is in force"), "{lost}");
-        assert!(lost.ends_with(": worker 3 does not answer"), "{lost}");
-        let late = said(ReloadError::Unfinished { service: "web".into() });
-        assert!(late.starts_with("reload incomplete: the new config is in force"), "{late}");
-        let unreadable = std::io::Error::other("no such file");
-        let read = said(ReloadError::Read { file: "u.yaml".into(), source: unreadable });
-        assert_eq!(read, "reload refused: cannot read u.yaml: no such file");
-    }
-}
+mod tests;

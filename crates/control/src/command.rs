@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
-use routing::failover::{AdminState, Refusal};
+use routing::failover::{AdminState, Refusal, Settlement};
 use serde::Serialize;
+
+use crate::status::JobStatus;
 
 /// What an operator may ask of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub enum Command {
     },
     /// End a drill of either kind now.
     EndDrill,
+    /// Say how the gate ended of which nobody knows.
+    SettleGate(Settlement),
 }
 
 /// Who asks, and why: what an audit wants to know.
@@ -116,9 +120,15 @@ pub enum CommandError {
     /// The service has no backend of this name.
     #[error("there is no backend {0:?} in this service")]
     UnknownBackend(String),
+    /// The service has no job of this name.
+    #[error("there is no job {0:?} in this service")]
+    UnknownJob(String),
     /// The decision refused it.
     #[error("{}", refusal(.0))]
     Refused(Refusal),
+    /// The decision refused it, because these backends claim the active role.
+    #[error("{0} claim the active role: stop one of them, or unlock the service first")]
+    DualActive(String),
     /// It cannot be, for the reason given.
     #[error("{0}")]
     Impossible(String),
@@ -140,6 +150,7 @@ impl CommandError {
         match self {
             Self::UnknownService(_) => "unknown-service",
             Self::UnknownBackend(_) | Self::Refused(Refusal::UnknownBackend) => "unknown-backend",
+            Self::UnknownJob(_) => "unknown-job",
             Self::Refused(Refusal::NotEligible) => "not-eligible",
             Self::Refused(Refusal::NothingActive) => "nothing-active",
             Self::Refused(Refusal::Switching) => "switching",
@@ -150,6 +161,9 @@ impl CommandError {
             Self::Refused(Refusal::Verifying) => "verifying",
             Self::Refused(Refusal::Drilling) => "drilling",
             Self::Refused(Refusal::NoDrill) => "no-drill",
+            Self::Refused(Refusal::NoDoubt) => "no-doubt",
+            Self::Refused(Refusal::InDoubt) => "in-doubt",
+            Self::DualActive(_) => "dual-active",
             Self::Impossible(_) => "impossible",
             Self::CalledOff(_) => "called-off",
             Self::Returned(_) => "returned",
@@ -174,6 +188,8 @@ pub(crate) fn refusal(why: &Refusal) -> &'static str {
         Refusal::Verifying => "an ordered move is still being watched: wait until that is over",
         Refusal::Drilling => "a drill runs: end it first",
         Refusal::NoDrill => "no drill runs",
+        Refusal::NoDoubt => "it is known of every gate how it ended",
+        Refusal::InDoubt => "nobody knows how a gate ended: say so first, with `gate`",
     }
 }
 
@@ -205,4 +221,45 @@ pub struct ProbeShown {
     pub took_ms: f64,
     /// The exchange, line by line: `> ` sent, `< ` received, `* ` what happened.
     pub exchange: Vec<String>,
+}
+
+/// One run of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRun {
+    /// Which job.
+    pub job: Arc<str>,
+    /// When it began; `None`: it waits for its turn.
+    pub began: Option<SystemTime>,
+    /// Who ordered it; `None`: its schedule.
+    pub by: Option<Operator>,
+    /// `done`, `unreachable`, `failed`, `unknown` or `cancelled`; `None`: it has not ended.
+    pub outcome: Option<&'static str>,
+    /// One for each standby, or one for the active; those that have ended.
+    pub turns: Vec<JobTurn>,
+}
+
+/// A run of a job, for one standby or for the active.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobTurn {
+    /// The standby; `None`: it was about the active alone.
+    pub backend: Option<Arc<str>>,
+    /// `done`, `unreachable`, `failed`, `unknown` or `cancelled`.
+    pub outcome: &'static str,
+    /// The same in words.
+    pub words: Arc<str>,
+    /// The beginning of what it wrote, or of the answer's body.
+    pub output: Arc<str>,
+    /// How many tries there were.
+    pub tries: u32,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a job stands, and its latest runs, newest first.
+#[derive(Clone, Debug)]
+pub struct JobShown {
+    /// How it stands.
+    pub status: JobStatus,
+    /// Those since the start, a few.
+    pub runs: Vec<JobRun>,
 }

@@ -5,25 +5,31 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use health::{Prober, Report};
+use health::{Prober, Report, Surroundings};
+use metrics::ProbeView;
 use proxy::{Answered, Lost, ServiceId, Symptom};
-use routing::failover::{self, BackendId, Effect, Failover, Input, Refusal};
+use routing::failover::{self, BackendId, Claim, Effect, Failover, Input, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use self::follow::Succession;
+use self::jobs::Jobs;
 use self::keep::{Kept, Unkept};
 use self::moves::{Holding, Move};
 use self::operate::Asked;
+use self::readiness::Judgement;
 use self::tagged::Tagged;
+use self::verdicts::Verdicts;
 use self::window::Window;
 use crate::blueprint::{BackendPlan, Plan, Settings};
 use crate::board::Board;
-use crate::command::{Command, CommandError, Done, Operator, Preview, ProbeShown};
-use crate::evidence::{Evidence, Suspicions, verdict, verdict_word};
+use crate::command::{
+    Command, CommandError, Done, JobRun, JobShown, Operator, Preview, ProbeShown,
+};
+use crate::evidence::{Evidence, Suspicions, doubt_word, verdict, verdict_word};
 use crate::forwarders::{Forwarders, Said};
 use crate::state::SavedService;
 use crate::streams::Settlements;
@@ -31,13 +37,19 @@ use crate::streams::Settlements;
 mod aside;
 mod clock;
 mod follow;
+mod gates;
+mod jobs;
 mod keep;
+mod later;
 mod moves;
 mod operate;
 mod preview;
+mod readiness;
 mod records;
+mod rehearse;
 mod status;
 mod tagged;
+mod verdicts;
 mod verified;
 mod window;
 
@@ -59,13 +71,24 @@ pub(crate) enum Order {
     Preview { to: Option<String>, reply: oneshot::Sender<Result<Preview, CommandError>> },
     /// Probe a backend once and show it.
     Probe { backend: String, reply: oneshot::Sender<Result<ProbeShown, CommandError>> },
+    /// Run a job once, now, and say how it went; or, if not `wait`, that it will.
+    RunJob {
+        job: String,
+        wait: bool,
+        by: Operator,
+        reply: oneshot::Sender<Result<JobRun, CommandError>>,
+    },
+    /// How does a job stand, and what did it say lately?
+    ShowJob { job: String, reply: oneshot::Sender<Result<JobShown, CommandError>> },
     /// The workers know the backends of a new plan, and still those of the old one: follow it.
-    Follow { plan: Box<Plan>, done: oneshot::Sender<()> },
+    Follow { plan: Box<Plan>, surroundings: Arc<Surroundings>, done: oneshot::Sender<()> },
     /// Another process takes over: decide nothing more, and say what it must know. `None`: a move is
     /// under way, ask again.
     StandAside { reply: oneshot::Sender<Option<SavedService>> },
     /// It did not take over: go on, also from what it has written.
     StepBackIn { saved: Option<Box<SavedService>> },
+    /// Is anybody there?
+    Beat { done: oneshot::Sender<()> },
     /// It has, and says what our workers do with what they still have.
     Obey { said: Said, done: oneshot::Sender<Result<usize, Lost>> },
 }
@@ -82,11 +105,18 @@ pub(crate) struct Driver {
     succession: Option<Succession>,
     /// The workers are told to hold, and have not all answered.
     holding: Option<Holding>,
+    /// The gate that has begun and not ended.
+    gate: Option<gates::Running>,
+    /// How the gate failed that ended in this step.
+    gate_failed: Option<String>,
+    /// Nothing begins any more: we stop.
+    is_ending: bool,
     /// The latest move, until its consequences are over.
     latest: Option<Move>,
     /// The operator who waits for a move.
     asked: Option<Asked>,
     tagged: Option<Tagged>,
+    jobs: Jobs,
     /// Who ordered the latest drill; not known of one that has outlived a restart.
     drilled_by: Option<Operator>,
     kept: Kept,
@@ -99,6 +129,12 @@ pub(crate) struct Driver {
     obeyed: Option<(Option<Arc<str>>, u64)>,
     /// Whether anybody was active since the start.
     has_moved: bool,
+    /// When each backend last served, or was drilled, as far as is known.
+    served: BTreeMap<Arc<str>, SystemTime>,
+    /// When standbys are judged next.
+    judge_at: Instant,
+    /// What probers share; another one when the witnesses change.
+    surroundings: Arc<Surroundings>,
     reports: mpsc::Sender<Report>,
     forwarders: Arc<Forwarders>,
     board: Arc<Board>,
@@ -111,12 +147,33 @@ struct Watched {
     /// What the prober was last told.
     told: Option<(bool, u64)>,
     evidence: Evidence,
+    /// When its probes began.
+    began: Instant,
+    verdicts: Verdicts,
+    /// When the certificate expires that it last showed to a probe.
+    certificate_expires: Option<SystemTime>,
+    /// What is known of it as a standby; `None`: it is not judged as one.
+    standby: Option<Judgement>,
 }
 
 impl Watched {
-    fn start(plan: BackendPlan, reports: mpsc::Sender<Report>) -> Self {
-        let prober = Prober::start(plan.subject.clone(), plan.delay, reports);
-        Self { plan, prober, told: None, evidence: Evidence::default() }
+    fn start(
+        plan: BackendPlan,
+        reports: mpsc::Sender<Report>,
+        surroundings: &Arc<Surroundings>,
+    ) -> Self {
+        let surroundings = Surroundings::clone(surroundings);
+        let prober = Prober::start(plan.subject.clone(), plan.delay, reports, surroundings);
+        Self {
+            plan,
+            prober,
+            told: None,
+            evidence: Evidence::default(),
+            began: Instant::now(),
+            verdicts: Verdicts::Come,
+            certificate_expires: None,
+            standby: None,
+        }
     }
 }
 
@@ -126,15 +183,20 @@ impl Driver {
     pub(crate) fn start(
         plan: Plan,
         saved: SavedService,
+        surroundings: Arc<Surroundings>,
         forwarders: Arc<Forwarders>,
         board: Arc<Board>,
     ) -> (mpsc::Sender<Order>, JoinHandle<()>) {
         let (orders, inbox) = mpsc::channel(QUEUE);
         let (reports, verdicts) = mpsc::channel(QUEUE);
         let since = Instant::now();
+        let jobs = Jobs::resume(&saved, &plan.settings.jobs, plan.backends.first());
         let (failover, kept) = keep::resume(saved, &plan.names(), plan.policy.clone());
         let Plan { id, name, backends, settings, .. } = plan;
-        let watched = backends.into_iter().map(|b| (b.id, Watched::start(b, reports.clone())));
+        let watched = backends.into_iter();
+        let watched = watched.map(|b| (b.id, Watched::start(b, reports.clone(), &surroundings)));
+        let asks = settings.readiness.last_drill.is_some();
+        let served = if asks { readiness::served(&board, &name) } else { BTreeMap::new() };
         let mut driver = Self {
             id,
             name,
@@ -146,15 +208,22 @@ impl Driver {
             backends: watched.collect(),
             succession: None,
             holding: None,
+            gate: None,
+            gate_failed: None,
+            is_ending: false,
             latest: None,
             asked: None,
             tagged: None,
+            jobs,
             drilled_by: None,
             kept,
             unkept: Unkept::default(),
             aside: false,
             obeyed: None,
             has_moved: false,
+            served,
+            judge_at: since,
+            surroundings,
             reports,
             forwarders,
             board,
@@ -168,6 +237,7 @@ impl Driver {
         let mut timer = std::pin::pin!(sleep_until(self.since.into()));
         // What was resumed may have something to do at once.
         self.step(Input::Tick).await;
+        self.look_at_jobs().await;
         loop {
             let wake = self.wake_at();
             if let Some(wake) = wake.map(Into::into)
@@ -178,10 +248,15 @@ impl Driver {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.take(order).await,
-                    None => return,
+                    None => {
+                        self.end_jobs().await;
+                        return self.end_gate().await;
+                    }
                 },
                 Some(report) = reports.recv() => self.weigh(report).await,
+                Some(ended) = self.jobs.ended() => self.job_ended(ended).await,
                 held = moves::answer(&mut self.holding) => self.held(held).await,
+                finished = gates::ended(&mut self.gate) => self.gate_ended(finished).await,
                 () = &mut timer, if wake.is_some() => {
                     self.step(Input::Tick).await;
                 }
@@ -205,6 +280,8 @@ impl Driver {
             self.tagged.as_ref().map(|tagged| tagged.until),
             self.window.wake_at(),
             self.scheduled_at(),
+            self.verdicts_missing_at(),
+            self.jobs.wake_at(),
         ];
         times.into_iter().flatten().min()
     }
@@ -217,9 +294,17 @@ impl Driver {
             // Whoever asked may be gone; what was asked for was done all the same.
             Order::Preview { to, reply } => drop(reply.send(self.preview(to))),
             Order::Probe { backend, reply } => self.show_probe(backend, reply),
-            Order::Follow { plan, done } => self.follow(*plan, done).await,
-            Order::StandAside { reply } => drop(reply.send(self.stand_aside())),
+            Order::RunJob { job, wait, by, reply } => self.order_job(&job, wait, by, reply),
+            Order::ShowJob { job, reply } => drop(reply.send(self.show_job(&job))),
+            Order::Follow { plan, surroundings, done } => {
+                self.follow(*plan, surroundings, done).await;
+            }
+            Order::StandAside { reply } => {
+                let saved = self.stand_aside().await;
+                let _ = reply.send(saved);
+            }
             Order::StepBackIn { saved } => self.step_back_in(saved).await,
+            Order::Beat { done } => drop(done.send(())),
             Order::Obey { said, done } => self.obey(said, done),
         }
     }
@@ -237,11 +322,14 @@ impl Driver {
             self.step(Input::InFlight(usize::try_from(requests).unwrap_or(usize::MAX))).await;
         }
         self.count_probe().await;
+        self.look_for_lost_order();
         self.carry_out_schedule().await;
         self.end_tagged_drill_in_time().await;
         self.succeed().await;
         self.settle();
         self.look_at_latest_move();
+        self.look_for_verdicts();
+        self.look_at_jobs().await;
     }
 
     /// Takes one step and carries out what follows: kept first, then the traffic, paperwork after.
@@ -252,9 +340,14 @@ impl Driver {
         let decided = Instant::now();
         let is_command = matches!(input, Input::Command(_));
         let is_lock = matches!(input, Input::Command(failover::Command::Lock));
+        // Whatever follows: else the next process would be in doubt about a gate that has ended.
+        let is_gate_end = matches!(input, Input::GateFinished { .. });
         let effects = self.failover.step(decided, input);
         self.note_marks(&effects, is_lock);
-        let is_urgent = !is_command || self.traffic_waits(&effects);
+        // A gate waits for the disk for as long as that may take: it must be on record.
+        let to_gate = gates::leads_to_gate(&effects);
+        let is_urgent = !to_gate && (!is_command || self.traffic_waits(&effects));
+        self.make_way(&effects).await;
         let mut is_kept = false;
         for effect in &effects {
             if keep::matters(effect) && !is_kept {
@@ -264,10 +357,17 @@ impl Driver {
             match *effect {
                 Effect::Hold { switch, drain, .. } => self.begin_hold(switch, drain, decided),
                 Effect::ActiveChanged { from, to, reason, epoch } => {
-                    self.move_traffic(from, to, reason, epoch, decided).await;
+                    self.move_traffic(from, to, reason, epoch, decided, to_gate).await;
                 }
+                Effect::RunGate { run, .. } if !self.is_ending => self.begin_gate(run, decided),
                 Effect::Release { why, .. } => self.release(why).await,
-                Effect::Verified { .. }
+                Effect::RunGate { .. }
+                | Effect::ClaimChanged { .. }
+                | Effect::GateInDoubt { .. }
+                | Effect::Barred { .. }
+                | Effect::DualActive
+                | Effect::DualActiveCleared { .. }
+                | Effect::Verified { .. }
                 | Effect::HealthChanged { .. }
                 | Effect::AdminChanged { .. }
                 | Effect::Locked
@@ -277,7 +377,7 @@ impl Driver {
                 | Effect::Rejected { .. } => {}
             }
         }
-        if is_command && !is_kept {
+        if (is_command || is_gate_end) && !is_kept {
             self.keep(is_urgent).await;
         }
         self.tell_probers();
@@ -286,7 +386,8 @@ impl Driver {
             refused = self.write_down(effect).or(refused);
         }
         self.answer_operator(&effects);
-        if effects.is_empty() && !is_command {
+        let is_decision = is_command || !effects.is_empty();
+        if !self.judge_standbys(is_decision) && !is_decision {
             self.board.publish(self.id, self.status());
         } else {
             self.board.publish_decision(self.id, self.status());
@@ -299,20 +400,32 @@ impl Driver {
         let backend = BackendId(report.id);
         let (board, service) = (self.board.clone(), self.name.clone());
         let Some(watched) = self.backends.get_mut(&backend) else { return };
-        let suspicions = watched.evidence.probe(&report, || board.counts(&service));
+        let suspicions = watched.evidence.probe(&report, || board.counts_before(&service));
         if suspicions == Suspicions::ClearedUntilNow {
             watched.prober.suspect();
         }
         let name = watched.plan.name().clone();
         let is_tls = watched.plan.subject.destination.tls.is_some();
-        self.step(Input::Probe { backend, verdict: verdict(&report.outcome) }).await;
+        let claim = Claim { role: report.role, wish: report.wish };
+        watched.certificate_expires = match report.certificate_expires {
+            // It showed none that is believed: what it showed before may still hold.
+            None if is_tls => watched.certificate_expires,
+            shown => shown,
+        };
+        self.step(Input::Probe { backend, verdict: verdict(&report.outcome), claim }).await;
         if suspicions != Suspicions::Unchanged {
             let cleared = self.forwarders.workers().cleared(self.id, backend);
             let _ = acknowledged(cleared, &self.board).await;
         }
         self.answered_by_probe(backend, &report).await;
-        let verdict = verdict_word(&report.outcome);
-        self.board.metrics().probe(&self.name, &name, verdict, report.took);
+        let probe = ProbeView {
+            verdict: verdict_word(&report.outcome),
+            doubt: doubt_word(&report.outcome),
+            took: report.took,
+            late: report.late,
+            clock_ahead: report.clock_ahead_ms.map(|ms| ms as f64 / 1e3),
+        };
+        self.board.metrics().probe(&self.name, &name, &probe);
         match report.certificate_expires {
             Some(expires) => self.board.backend_certificate(&self.name, &name, expires),
             None if is_tls => {}
@@ -325,7 +438,7 @@ impl Driver {
         let (board, service) = (&self.board, &self.name);
         if let Some(watched) = self.backends.get_mut(&backend) {
             let now = Instant::now();
-            let first = watched.evidence.suspect(now, symptom, || board.counts(service));
+            let first = watched.evidence.suspect(now, symptom, || board.counts_before(service));
             if first {
                 watched.prober.suspect();
             }

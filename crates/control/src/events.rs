@@ -3,18 +3,19 @@
 //! What is here ends with the process; the state keeps them for longer.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use routing::failover::{AdminState, Health, Reason};
+use routing::failover::{AdminState, Health, Reason, Role, Wish};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::command::Operator;
-use crate::status::{
-    admin_word, health_word, reason_word, write_admin, write_health, write_reason,
-};
+use crate::status::{write_admin, write_health, write_reason, write_role, write_wish};
+
+mod words;
+
+pub(crate) use words::claim_words;
 
 /// How many events are kept.
 const KEPT: usize = 1_000;
@@ -65,6 +66,8 @@ pub enum Kind {
         to: Option<Arc<str>>,
         /// Why it did not.
         why: Arc<str>,
+        /// The number of its incident; `None`: nothing had begun but the order.
+        incident: Option<u64>,
     },
     /// The first good answer after an ordered move.
     Verified {
@@ -131,6 +134,133 @@ pub enum Kind {
         #[serde(serialize_with = "write_admin")]
         admin: AdminState,
     },
+    /// A backend says another thing of itself than before.
+    ClaimChanged {
+        /// Which.
+        backend: Arc<str>,
+        /// The role that it claims; `None`: it says nothing on that, or not any more.
+        #[serde(serialize_with = "write_role")]
+        role: Option<Role>,
+        /// What it asks for; `None`: it says nothing on that, or not any more.
+        #[serde(serialize_with = "write_wish")]
+        wish: Option<Wish>,
+    },
+    /// Two backends or more claim the active role: automatic moves are frozen.
+    DualActive {
+        /// Which.
+        backends: Vec<Arc<str>>,
+    },
+    /// That is over.
+    DualActiveCleared {
+        /// Whether an operator said that automatic moves go on; else fewer than two claim it.
+        by_operator: bool,
+    },
+    /// A failover to this standby would work again.
+    StandbyReady {
+        /// Which.
+        backend: Arc<str>,
+    },
+    /// A failover to this standby would not work, as far as anybody can tell.
+    StandbyNotReady {
+        /// Which.
+        backend: Arc<str>,
+        /// Why not, in sentences.
+        reasons: Arc<[String]>,
+    },
+    /// The probes of a backend have told nothing for long: nothing is decided because of it.
+    NoVerdict {
+        /// Which.
+        backend: Arc<str>,
+        /// Why, in words.
+        why: Arc<str>,
+    },
+    /// They tell something again.
+    VerdictsAgain {
+        /// Of which backend.
+        backend: Arc<str>,
+    },
+    /// None of the witnesses answers: it is we who are cut off, and nothing is decided.
+    CutOff {
+        /// How many there are.
+        witnesses: usize,
+    },
+    /// A witness answers again.
+    Reconnected {
+        /// How long none did.
+        #[serde(rename = "after_ms", serialize_with = "write_millis")]
+        after: Option<Duration>,
+    },
+    /// A gate has ended.
+    GateEnded {
+        /// Which.
+        gate: &'static str,
+        /// The backend that it was about.
+        backend: Arc<str>,
+        /// The epoch of its move.
+        epoch: u64,
+        /// `done`, `unreachable`, `failed` or `unknown`.
+        outcome: &'static str,
+        /// How it ended, in words.
+        words: Arc<str>,
+        /// How many tries there were.
+        tries: u32,
+        /// How long it took.
+        #[serde(rename = "took_ms", serialize_with = "write_millis")]
+        took: Option<Duration>,
+    },
+    /// Nobody knows how a gate ended: the service waits for an operator to say.
+    GateInDoubt {
+        /// Which.
+        gate: &'static str,
+        /// The backend that it is about.
+        backend: Arc<str>,
+        /// The epoch of its move.
+        epoch: u64,
+    },
+    /// A backend may not become active, because a gate of a move to it failed.
+    Barred {
+        /// Which.
+        backend: Arc<str>,
+    },
+    /// A job has ended, for one standby or for the active.
+    JobEnded {
+        /// Which.
+        job: Arc<str>,
+        /// The standby; `None`: it was about the active alone.
+        backend: Option<Arc<str>>,
+        /// `done`, `unreachable`, `failed`, `unknown` or `cancelled`.
+        outcome: &'static str,
+        /// How it ended, in words.
+        words: Arc<str>,
+        /// How many tries there were.
+        tries: u32,
+        /// How long it took.
+        #[serde(rename = "took_ms", serialize_with = "write_millis")]
+        took: Option<Duration>,
+    },
+    /// The last success of a job for a standby is too old.
+    Stale {
+        /// Which job.
+        job: Arc<str>,
+        /// Which standby.
+        backend: Arc<str>,
+    },
+    /// It is not any more.
+    Fresh {
+        /// Which job.
+        job: Arc<str>,
+        /// Which standby.
+        backend: Arc<str>,
+    },
+    /// Somebody could not be told what happened, and will not be.
+    NotToldOf {
+        /// Who.
+        notifier: Arc<str>,
+        /// How many events.
+        events: u64,
+        /// Why, in words.
+        why: Arc<str>,
+    },
     /// Automatic moves are off until the operator unlocks.
     Locked {
         /// Why: who ordered it, or how many moves there were.
@@ -162,89 +292,6 @@ pub enum Kind {
         /// Every problem, in words.
         problems: Arc<str>,
     },
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(service) = &self.service {
-            write!(f, "{service}: ")?;
-        }
-        match &self.kind {
-            Kind::ActiveChanged { from, to, reason, epoch, evidence, took, streams, .. } => {
-                let name = |backend: &Option<Arc<str>>| backend.clone().unwrap_or("nobody".into());
-                write!(f, "{}: {} -> {}", reason_word(*reason), name(from), name(to))?;
-                write!(f, " (epoch {epoch}")?;
-                if let Some(took) = took {
-                    write!(f, ", {} ms after the first sign", took.as_millis())?;
-                }
-                if *streams > 0 {
-                    write!(f, ", {streams} streams under way")?;
-                }
-                f.write_str(")")?;
-                if !evidence.is_empty() {
-                    write!(f, ": {evidence}")?;
-                }
-                Ok(())
-            }
-            Kind::StreamsSettled { epoch, left, closed } => {
-                write!(f, "of {left} streams left behind by epoch {epoch}, {closed} were closed")
-            }
-            Kind::CalledOff { to, why } => {
-                let to = to.as_deref().unwrap_or("nobody");
-                write!(f, "the move to {to} was called off: {why}")
-            }
-            Kind::Verified { epoch } => write!(f, "epoch {epoch}: first good answer"),
-            Kind::DrillBegan { backend, tag: None } => {
-                write!(f, "a drill: {backend} is treated as failed")
-            }
-            Kind::DrillBegan { backend, tag: Some(tag) } => {
-                write!(f, "a drill: requests with {tag} go to {backend}")
-            }
-            Kind::DrillEnded { backend, early, answered } => {
-                let early = if *early { " before its time" } else { "" };
-                write!(f, "the drill of {backend} is over{early}")?;
-                match answered {
-                    None => Ok(()),
-                    Some(answered) => write!(f, ": {}", classes(answered)),
-                }
-            }
-            Kind::Ordered { command, by, done, outcome } => {
-                let Operator { who, from, why } = by;
-                write!(f, "{who} ({from}): {command}")?;
-                if !why.is_empty() {
-                    write!(f, " ({why})")?;
-                }
-                write!(f, ": {}{outcome}", if *done { "" } else { "refused: " })
-            }
-            Kind::State { note } => f.write_str(note),
-            Kind::HealthChanged { backend, health, evidence } => {
-                write!(f, "{backend} is {}: {evidence}", health_word(*health))
-            }
-            Kind::AdminChanged { backend, admin } => {
-                write!(f, "{backend} is set to {}", admin_word(*admin))
-            }
-            Kind::Locked { why } => write!(f, "locked, no automatic moves until unlocked: {why}"),
-            Kind::Unlocked => f.write_str("unlocked"),
-            Kind::Reloaded { changes } => write!(f, "reloaded: {changes}"),
-            Kind::FilesLoaded { changes } => write!(f, "files have changed: {changes}"),
-            Kind::FileRefused { why, .. } => write!(f, "the old file stays in use: {why}"),
-            Kind::ReloadFailed { refused: true, problems } => {
-                write!(f, "reload refused: {problems}")
-            }
-            Kind::ReloadFailed { refused: false, problems } => {
-                write!(f, "reload incomplete: {problems}")
-            }
-        }
-    }
-}
-
-/// How many tagged requests were answered, in words.
-fn classes(answered: &BTreeMap<&'static str, u64>) -> String {
-    if answered.is_empty() {
-        return "no tagged request was answered".to_owned();
-    }
-    let classes: Vec<_> = answered.iter().map(|(class, n)| format!("{n} times {class}")).collect();
-    format!("answered {}", classes.join(", "))
 }
 
 impl Event {
@@ -292,40 +339,4 @@ impl EventLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oldest_events_go_and_numbers_stay() {
-        let mut log = EventLog::default();
-        for number in 1..=KEPT as u64 + 5 {
-            log.record(number, None, Kind::Unlocked);
-        }
-        let events = log.after(0);
-        assert_eq!(events.len(), KEPT);
-        assert_eq!(events[0].number, 6);
-        assert_eq!(log.after(KEPT as u64 + 3).len(), 2);
-    }
-
-    #[test]
-    fn an_event_reads_as_one_line() {
-        let event = EventLog::default().record(
-            1,
-            Some("web".into()),
-            Kind::ActiveChanged {
-                from: Some("a".into()),
-                to: Some("b".into()),
-                reason: Reason::Failover,
-                epoch: 2,
-                evidence: "connection refused".into(),
-                took: Some(Duration::from_millis(212)),
-                streams: 3,
-                incident: Some(7),
-            },
-        );
-        assert_eq!(
-            event.to_string(),
-            "web: failover: a -> b (epoch 2, 212 ms after the first sign, 3 streams under way): connection refused"
-        );
-    }
-}
+mod tests;

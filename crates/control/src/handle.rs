@@ -15,14 +15,22 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::blueprint::BuildError;
 use crate::board::Board;
-use crate::command::{Command, CommandError, Done, Operator, Preview, ProbeShown};
+use crate::command::{
+    Command, CommandError, Done, JobRun, JobShown, Operator, Preview, ProbeShown,
+};
 use crate::driver::Order;
 use crate::events::Event;
-use crate::forwarders::Said;
 use crate::state::{Opened, StateError, Store};
 use crate::status::{Load, Status};
 use crate::supervisor::{self, Drivers, Request};
-use crate::takeover::{Aside, Inherited, Scope};
+use crate::takeover::Inherited;
+
+mod leaving;
+mod notifiers;
+mod pulse;
+mod shown;
+
+pub use pulse::Stuck;
 
 /// How long a process that takes over waits for the state to be let go.
 const STATE_WITHIN: Duration = Duration::from_secs(10);
@@ -31,7 +39,7 @@ const STATE_WITHIN: Duration = Duration::from_secs(10);
 /// everything stops.
 #[derive(Clone)]
 pub struct Control {
-    board: Arc<Board>,
+    pub(crate) board: Arc<Board>,
     drivers: Arc<ArcSwap<Drivers>>,
     listening: Arc<ArcSwap<Vec<ListeningOn>>>,
     requests: mpsc::Sender<Request>,
@@ -40,6 +48,7 @@ pub struct Control {
     file: Option<Arc<PathBuf>>,
     /// Whether another process has taken over.
     succeeded: watch::Sender<bool>,
+    workers: proxy::Pulse,
 }
 
 /// Which events are asked for.
@@ -205,11 +214,6 @@ impl Control {
             );
         }
         board.look_at_state();
-        if config.state_dir.is_none() {
-            tracing::info!(
-                "state_dir is off: decisions live in memory, and a restart forgets them"
-            );
-        }
         board.change_process(|process| process.state_dir.clone_from(&config.state_dir));
         let file = source.path.clone().map(Arc::new);
         let started = supervisor::start(config, source, board.clone(), saved, inherited).await?;
@@ -221,6 +225,7 @@ impl Control {
             files: started.files,
             file,
             succeeded: watch::Sender::new(false),
+            workers: started.pulse,
         })
     }
 
@@ -253,6 +258,11 @@ impl Control {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         self.board.metrics()
+    }
+
+    /// The files of the logs were renamed: they are opened anew, by their names. Loses no line.
+    pub fn reopen_logs(&self) {
+        self.board.reopen_logs();
     }
 
     /// Whether clients are served as well as they can be.
@@ -330,6 +340,32 @@ impl Control {
     pub async fn probe(&self, service: &str, backend: String) -> Result<ProbeShown, CommandError> {
         let (reply, answer) = oneshot::channel();
         self.ask(service, Order::Probe { backend, reply }, answer).await?
+    }
+
+    /// Runs a job of a service once, now, and says how it went; or, if not `wait`, that it will. That it
+    /// was asked, by whom and why, is recorded, also when it is refused.
+    ///
+    /// # Errors
+    /// When there is no such service or job, nobody is active or no standby will do, a move is under way,
+    /// or it runs already.
+    pub async fn run_job(
+        &self,
+        service: &str,
+        job: String,
+        wait: bool,
+        by: Operator,
+    ) -> Result<JobRun, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(service, Order::RunJob { job, wait, by, reply }, answer).await?
+    }
+
+    /// How a job of a service stands, and its latest runs.
+    ///
+    /// # Errors
+    /// When there is no such service or job.
+    pub async fn job(&self, service: &str, job: String) -> Result<JobShown, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(service, Order::ShowJob { job, reply }, answer).await?
     }
 
     async fn ask<T>(
@@ -410,76 +446,5 @@ impl Control {
     /// Records a reload that failed before there was a text to load.
     pub(crate) fn refuse(&self, error: &ReloadError) {
         self.board.reload_failed(error);
-    }
-
-    /// Returns once there is no process before us that still has requests.
-    pub(crate) async fn until_alone(&self) {
-        let mut status = self.subscribe();
-        // Ends with us at the latest.
-        let _ = status.wait_for(|status| !status.process.predecessor).await;
-    }
-
-    /// Has everybody decide nothing more, for another process that takes over and will serve `scope`.
-    ///
-    /// # Errors
-    /// Why not, in words.
-    pub(crate) async fn stand_aside(&self, scope: Scope) -> Result<Aside, String> {
-        let (reply, answer) = oneshot::channel();
-        let stopping = || "this process is stopping".to_owned();
-        let asked = self.requests.send(Request::StandAside { scope, reply }).await;
-        asked.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
-    }
-
-    /// The other process did not take over: go on.
-    pub(crate) async fn step_back_in(&self) {
-        let (done, finished) = oneshot::channel();
-        if self.requests.send(Request::StepBackIn { done }).await.is_ok() {
-            // Fails when everything is stopping.
-            let _ = finished.await;
-        }
-    }
-
-    /// Does what the other process says with requests that are still here; returns how many it had to
-    /// do with, or `None` when not every worker did.
-    pub(crate) async fn obey(&self, service: &str, said: Said) -> Option<usize> {
-        let (done, answer) = oneshot::channel();
-        // A service that is not here has no requests.
-        match self.ask(service, Order::Obey { said, done }, answer).await {
-            Ok(answer) => answer.ok(),
-            Err(_) => Some(0),
-        }
-    }
-
-    /// Another process has taken over.
-    pub(crate) fn succeeded(&self) {
-        self.succeeded.send_replace(true);
-    }
-
-    /// Returns once another process has taken over: what is left is to [`retire`](Self::retire).
-    pub async fn until_succeeded(&self) {
-        let mut succeeded = self.succeeded.subscribe();
-        // The sender lives as long as we do.
-        let _ = succeeded.wait_for(|succeeded| *succeeded).await;
-    }
-
-    /// Lets running requests finish for up to the config's `shutdown_timeout` while another process
-    /// accepts, then ends everything. Returns how many requests were cut off.
-    pub async fn retire(&self) -> usize {
-        let (reply, answer) = oneshot::channel();
-        if self.requests.send(Request::Retire { reply }).await.is_err() {
-            return 0;
-        }
-        answer.await.unwrap_or_default()
-    }
-
-    /// Stops accepting, lets running requests finish for up to the config's `shutdown_timeout`, then
-    /// ends everything. Returns how many requests were cut off.
-    pub async fn shut_down(&self) -> usize {
-        let (reply, answer) = oneshot::channel();
-        if self.requests.send(Request::ShutDown { reply }).await.is_err() {
-            return 0;
-        }
-        answer.await.unwrap_or_default()
     }
 }

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::model::{Backend, Probe, ProxyVersion, Scheme, Service, UpstreamProtocol, UpstreamTls};
+use config::model::{
+    Backend, Health, Probe, ProbeKind, ProxyVersion, Scheme, Service, UpstreamProtocol, UpstreamTls,
+};
 use proxy::ServiceId;
 use routing::failover::BackendId;
 
 /// What makes a backend the same one: its health means something only as long as the same server is
-/// asked the same question in the same way. Thresholds and intervals are not part of it, nor is what
-/// only the traffic notices.
+/// asked the same question in the same way. Thresholds, intervals and deadlines are not part of it, nor
+/// is what only the traffic notices.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Identity {
     backend: Backend,
-    probe: Probe,
-    /// `None` for a probe that only connects: it says nothing, and does not mind how others talk.
+    probes: Vec<Probe>,
+    quorum: Option<usize>,
+    /// `None` when no probe talks: it does not mind how others do.
     way: Option<Way>,
 }
 
@@ -29,12 +32,16 @@ struct Way {
 
 impl Identity {
     pub(crate) fn of(service: &Service, backend: &Backend) -> Self {
-        let probe = service.health.probe.clone();
-        let way = match probe {
-            Probe::Http(_) => Some(Way::of(service, backend)),
-            Probe::Tcp => None,
+        let Health { probes, quorum, .. } = service.health.clone();
+        let talks = |probe: &Probe| match &probe.kind {
+            ProbeKind::Http(_) | ProbeKind::Grpc(_) => true,
+            ProbeKind::Tcp(tcp) => !tcp.send.is_empty() || tcp.expect.is_some(),
+            ProbeKind::Exec(_) | ProbeKind::Agent(_) => false,
         };
-        Self { backend: backend.clone(), probe, way }
+        let way = probes.iter().any(talks).then(|| Way::of(service, backend));
+        let timeless = |probe: Probe| Probe { interval: None, timeout: None, ..probe };
+        let probes = probes.into_iter().map(timeless).collect();
+        Self { backend: backend.clone(), probes, quorum, way }
     }
 }
 

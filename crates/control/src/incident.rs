@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::command::Operator;
+use crate::evidence::Sign;
 use crate::status::{reason_word, write_reason};
 
 /// What a service has counted since the start; of an incident, what came on top.
@@ -64,6 +65,8 @@ pub(crate) enum Step {
     Decided,
     /// Every worker has stopped starting requests.
     Held,
+    /// Nobody has the traffic, until the gates have ended.
+    Left,
     /// Every worker sends to the new active.
     Activated,
     /// The new active has given its first good answer.
@@ -75,11 +78,26 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// As programs know it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::FirstSign => "first_sign",
+            Self::Decided => "decided",
+            Self::Held => "held",
+            Self::Left => "left",
+            Self::Activated => "activated",
+            Self::FirstAnswer => "first_answer",
+            Self::CalledOff => "called_off",
+            Self::Returned => "returned",
+        }
+    }
+
     fn words(self) -> &'static str {
         match self {
             Self::FirstSign => "first sign of trouble",
             Self::Decided => "decided",
             Self::Held => "every worker holds",
+            Self::Left => "the old active is left, gates begin",
             Self::Activated => "every worker sends to the new active",
             Self::FirstAnswer => "first good answer of the new active",
             Self::CalledOff => "called off",
@@ -104,6 +122,25 @@ pub(crate) enum Outcome {
     CalledOff,
 }
 
+/// How many gates one record keeps.
+const MOST_GATES: usize = 32;
+
+/// A gate of the move that has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct GateRecord {
+    pub(crate) gate: &'static str,
+    pub(crate) backend: Arc<str>,
+    pub(crate) epoch: u64,
+    pub(crate) outcome: &'static str,
+    /// How it ended, in words.
+    pub(crate) words: Arc<str>,
+    /// The beginning of what it wrote.
+    pub(crate) output: Arc<str>,
+    pub(crate) tries: u32,
+    pub(crate) took: Duration,
+    pub(crate) ended: Instant,
+}
+
 /// One move.
 #[derive(Clone, Debug)]
 pub(crate) struct Incident {
@@ -119,6 +156,9 @@ pub(crate) struct Incident {
     pub(crate) outcome: Outcome,
     /// What led to it, in words, oldest first.
     pub(crate) evidence: Vec<String>,
+    /// The same, with the time of each.
+    pub(crate) signs: Vec<Sign>,
+    gates: Vec<GateRecord>,
     at: SystemTime,
     steps: Vec<(Step, Instant)>,
     before: Counts,
@@ -149,6 +189,8 @@ impl Incident {
             by: None,
             outcome: Outcome::UnderWay,
             evidence: Vec::new(),
+            signs: Vec::new(),
+            gates: Vec::new(),
             at,
             steps,
             before,
@@ -168,6 +210,14 @@ impl Incident {
             self.steps.push((step, at));
         }
         first
+    }
+
+    /// Notes a gate that has ended; of very many, the latest are kept.
+    pub(crate) fn gate(&mut self, gate: GateRecord) {
+        if self.gates.len() == MOST_GATES {
+            self.gates.remove(0);
+        }
+        self.gates.push(gate);
     }
 
     pub(crate) fn when(&self, step: Step) -> Option<Instant> {
@@ -199,6 +249,7 @@ impl Incident {
         steps.sort_by_key(|(_, at)| *at);
         let timeline = steps.iter().map(|(step, at)| Line {
             after_ms: began.map_or(0.0, |began| millis(at.saturating_duration_since(began))),
+            step: step.name(),
             what: step.words(),
         });
         let total = self.took(Step::FirstSign, Step::Activated);
@@ -211,7 +262,9 @@ impl Incident {
             epoch: self.epoch,
             at_seconds: self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             evidence: &self.evidence,
+            signs: self.signs.iter().map(|sign| SignLine::of(sign, began)).collect(),
             timeline: timeline.collect(),
+            gates: self.gates.iter().map(|gate| GateLine::of(gate, began)).collect(),
             took: Took {
                 detect_ms: self.took(Step::FirstSign, Step::Decided).map(millis),
                 switch_ms: self.took(Step::Decided, Step::Activated).map(millis),
@@ -258,7 +311,9 @@ struct Record<'a> {
     epoch: Option<u64>,
     at_seconds: f64,
     evidence: &'a [String],
+    signs: Vec<SignLine<'a>>,
     timeline: Vec<Line>,
+    gates: Vec<GateLine<'a>>,
     took: Took,
     counts: Counts,
     by: Option<&'a Operator>,
@@ -269,7 +324,59 @@ struct Record<'a> {
 #[derive(Serialize)]
 struct Line {
     after_ms: f64,
+    step: &'static str,
     what: &'static str,
+}
+
+/// A sign of trouble, with when it was seen after the first step; before it where that was another.
+#[derive(Serialize)]
+struct SignLine<'a> {
+    after_ms: f64,
+    /// How long the probe took that ended then; null: live traffic has seen it.
+    took_ms: Option<f64>,
+    what: &'a str,
+}
+
+impl<'a> SignLine<'a> {
+    fn of(sign: &'a Sign, began: Option<Instant>) -> Self {
+        let began = began.unwrap_or(sign.at);
+        let after = millis(sign.at.saturating_duration_since(began));
+        let before = millis(began.saturating_duration_since(sign.at));
+        Self { after_ms: after - before, took_ms: sign.took.map(millis), what: &sign.what }
+    }
+}
+
+/// A gate, with when it ended after the first step.
+#[derive(Serialize)]
+struct GateLine<'a> {
+    gate: &'static str,
+    backend: &'a str,
+    epoch: u64,
+    outcome: &'static str,
+    words: &'a str,
+    output: &'a str,
+    tries: u32,
+    took_ms: f64,
+    ended_after_ms: f64,
+}
+
+impl<'a> GateLine<'a> {
+    fn of(record: &'a GateRecord, began: Option<Instant>) -> Self {
+        let GateRecord { gate, backend, epoch, outcome, words, output, tries, took, ended } =
+            record;
+        let after = began.map_or(Duration::ZERO, |began| ended.saturating_duration_since(began));
+        Self {
+            gate,
+            backend,
+            epoch: *epoch,
+            outcome,
+            words,
+            output,
+            tries: *tries,
+            took_ms: millis(*took),
+            ended_after_ms: millis(after),
+        }
+    }
 }
 
 /// Durations of the phases, in milliseconds; those that were not gone through are null.
@@ -305,6 +412,11 @@ mod tests {
         incident.to = Some("b".into());
         incident.epoch = Some(42);
         incident.evidence = vec!["a probe failed".to_owned()];
+        let probe = Some(Duration::from_millis(20));
+        incident.signs = vec![
+            Sign { at: sign, took: None, what: "live traffic".to_owned() },
+            Sign { at: at(150), took: probe, what: "a probe failed".to_owned() },
+        ];
         assert!(incident.mark(Step::Held, at(201)));
         assert!(incident.mark(Step::Activated, at(203)));
         assert!(incident.mark(Step::FirstAnswer, at(210)));
@@ -319,6 +431,11 @@ mod tests {
         assert_eq!(json["counts"]["held"], 20);
         assert_eq!(json["timeline"][2]["after_ms"], 201.0);
         assert_eq!(json["timeline"][2]["what"], "every worker holds");
+        assert_eq!(json["timeline"][2]["step"], "held");
+        let sign = |n: usize| (&json["signs"][n]["after_ms"], &json["signs"][n]["took_ms"]);
+        assert_eq!(sign(0), (&0.0.into(), &Value::Null));
+        assert_eq!(sign(1), (&150.0.into(), &20.0.into()));
+        assert_eq!(json["signs"][1]["what"], "a probe failed");
         assert_eq!(json["at_seconds"], 1_000.0);
         assert_eq!(json["outcome"], "verified");
         assert_eq!(

@@ -13,26 +13,42 @@ mod forwarders;
 mod handle;
 mod ids;
 mod incident;
+mod jobs;
+mod logs;
+mod notify;
+mod readiness;
 mod reload;
+mod rounds;
 mod state;
 mod status;
 mod streams;
 mod supervisor;
 mod takeover;
 mod tls;
+mod traces;
 mod watch;
 
 pub use blueprint::{BuildError, Checked, admin_tls, check};
-pub use command::{Command, CommandError, Done, Moved, Operator, Preview, ProbeShown};
+pub use command::{
+    Command, CommandError, Done, JobRun, JobShown, JobTurn, Moved, Operator, Preview, ProbeShown,
+};
 pub use events::{Event, Kind};
-pub use handle::{Control, HistoryQuery, ListeningOn, ReloadError, Reloaded, Source, StartError};
-pub use reload::{Follow, follow};
+pub use handle::{
+    Control, HistoryQuery, ListeningOn, ReloadError, Reloaded, Source, StartError, Stuck,
+};
+pub use notify::NotifierTest;
+pub use reload::{Follow, Reloading, follow};
+pub use rounds::{Round, Rounds};
 pub use status::{
-    BackendStatus, Drift, DrillStatus, FailbackStatus, LastProbe, Load, ProcessStatus, Scheduled,
-    ServiceStatus, Since, Status, Switching, Until, admin_word, health_word, reason_word,
+    BackendStatus, CheckStatus, Drift, DrillStatus, DualActive, FailbackStatus, GateStatus,
+    JobBackend, JobStatus, LastProbe, Load, ProcessStatus, Readiness, Scheduled, ServiceStatus,
+    Since, Status, Switching, Until, admin_word, health_word, level_word, reason_word, role_word,
+    wish_word,
 };
 // What a status, a command and the admin side are made of.
-pub use routing::failover::{AdminState, Health, Reason, Refusal};
+pub use config::model::Level;
+pub use routing::failover::{AdminState, Health, Reason, Refusal, Role, Settlement, Verdict, Wish};
 pub use rustls::ServerConfig;
 pub use takeover::{Inherited, Offer, Scope, TakeoverError, ask, offer};
 pub use tls::{Certificate, TlsError, TlsProblem, Usage};
+pub use traces::Ways;

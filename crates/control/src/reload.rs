@@ -10,6 +10,15 @@ use tokio::sync::Notify;
 use crate::handle::{Control, ReloadError};
 use crate::watch::Watch;
 
+/// What is told of a reload to whoever wants to know, for example a service manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloading {
+    /// It begins.
+    Begins,
+    /// It is over; how it went is recorded.
+    Ended,
+}
+
 /// Waits for reasons to reload; see [`follow`].
 #[derive(Debug)]
 pub struct Follow {
@@ -23,6 +32,7 @@ pub struct Follow {
     /// A file that the config names has changed.
     named_changed: Arc<Notify>,
     named_watch: Watch,
+    tell: fn(Reloading),
 }
 
 /// Begins to listen for SIGHUP and for changes of `file`, which said `loaded` when the config in force
@@ -45,10 +55,17 @@ pub fn follow(file: &Path, loaded: String) -> io::Result<Follow> {
         watch,
         named_changed,
         named_watch,
+        tell: |_| {},
     })
 }
 
 impl Follow {
+    /// Has `tell` hear of every reload of the config file, before and after.
+    #[must_use]
+    pub fn telling(self, tell: fn(Reloading)) -> Self {
+        Self { tell, ..self }
+    }
+
     /// Reloads for as long as it is polled. Reasons that come while a reload is under way lead to
     /// one more, which reads the files anew: the newest content wins.
     pub async fn run(mut self, control: Control) {
@@ -72,6 +89,7 @@ impl Follow {
     }
 
     async fn reload(&mut self, control: &Control) {
+        (self.tell)(Reloading::Begins);
         match tokio::fs::read_to_string(&self.file).await {
             Ok(text) => {
                 self.loaded.clone_from(&text);
@@ -80,6 +98,7 @@ impl Follow {
             }
             Err(source) => control.refuse(&ReloadError::Read { file: self.file.clone(), source }),
         }
+        (self.tell)(Reloading::Ended);
         // A link may lead elsewhere by now, to something that was not watched.
         if self.watch.set(std::slice::from_ref(&self.file)) && self.has_changed().await {
             self.changed.notify_one();

@@ -25,7 +25,8 @@ use tokio::sync::oneshot;
 use ledger::{Content, IN_MEMORY, Ledger, ON_DISK};
 use place::{Entered, InUse};
 pub(crate) use saved::{
-    SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, epoch_from,
+    SavedAdmin, SavedDrill, SavedFailback, SavedGate, SavedJob, SavedMark, SavedService,
+    SavedSwitchover, epoch_from,
 };
 use writer::{Keeping, Shared, Writer};
 
@@ -40,6 +41,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How many may wait for the disk at once; more are told that it is behind.
 const WAITING: usize = 1_024;
 
+/// Whether a note of [`Opened`] only says that this is a first start.
+pub(crate) fn is_of_first_start(note: &str) -> bool {
+    place::is_of_first_start(note)
+}
+
+/// Whether decisions could be kept in `folder`. Touches nothing.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) fn could_use(folder: &Path) -> Result<(), String> {
+    place::could_enter(folder)
+}
+
 /// Something to remember.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
@@ -53,6 +67,9 @@ pub(crate) enum Write {
     /// An incident by its number (see [`Store::next_incident`]), as JSON; in place of what was.
     /// The newest 1,000 are kept, 100 in memory.
     Incident(u64, Arc<str>),
+    /// Of all events up to this number the notifier of that name has told, or will not tell; `None`:
+    /// there is no such notifier any more.
+    Told(Arc<str>, Option<u64>),
 }
 
 /// An event or an incident.
@@ -357,6 +374,21 @@ impl Store {
         let mut events: Vec<_> = state.ledger.events(..before, service).rev().take(limit).collect();
         events.reverse();
         events
+    }
+
+    /// The number of the latest event; 0: there is none.
+    pub(crate) fn last_event(&self) -> u64 {
+        self.numbers.event.load(Ordering::Relaxed) - 1
+    }
+
+    /// One event.
+    pub(crate) fn event(&self, number: u64) -> Option<Entry> {
+        self.shared.state().ledger.events(number..=number, None).next()
+    }
+
+    /// Up to which event each notifier has told, by name.
+    pub(crate) fn told(&self) -> BTreeMap<Arc<str>, u64> {
+        self.shared.state().ledger.told().clone()
     }
 
     /// The newest `limit` incidents, newest first.

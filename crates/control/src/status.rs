@@ -6,10 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use routing::failover::{AdminState, Health, Reason};
-use serde::Serializer;
+use config::model::Level;
+use routing::failover::{AdminState, Gate, Health, Reason, Role, Standing, Wish};
+use serde::{Serialize as _, Serializer};
+
+use hooks::Outcome;
 
 use crate::command::Operator;
+use crate::rounds::Rounds;
+
+pub use self::jobs::{JobBackend, JobStatus};
+
+mod jobs;
 
 /// Everything an operator may ask, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +40,10 @@ pub struct ProcessStatus {
     pub drift: Vec<String>,
     /// Whether the process that ran before still finishes its requests: planned moves wait for it.
     pub predecessor: bool,
+    /// How many witnesses are asked whether we are cut off.
+    pub witnesses: usize,
+    /// Since when none of them answers; `None`: one does, or there are none.
+    pub cut_off: Option<Since>,
 }
 
 impl Status {
@@ -63,6 +75,8 @@ pub struct ServiceStatus {
     pub hold_down: Option<Duration>,
     /// Flaps in a row; each doubles the hold-down.
     pub flaps: u32,
+    /// Two backends or more claim the active role.
+    pub dual_active: Option<DualActive>,
     /// The way back to the highest-priority backend above the active; `None` on the primary, and while
     /// nobody is active.
     pub failback: Option<FailbackStatus>,
@@ -70,14 +84,31 @@ pub struct ServiceStatus {
     pub switching: Option<Switching>,
     /// Until when an ordered move is watched.
     pub verifying: Option<Until>,
+    /// The gates that it has, by name; `None`: none.
+    pub gates: Option<Arc<[&'static str]>>,
+    /// The gate that has begun and not ended.
+    pub gate: Option<GateStatus>,
     /// A drill under way.
     pub drill: Option<DrillStatus>,
     /// An ordered move that is to come.
     pub scheduled: Option<Scheduled>,
     /// What operators changed at run time, against what the file says.
     pub drift: Vec<Drift>,
+    /// Its jobs, in the order of the config.
+    pub jobs: Vec<JobStatus>,
     /// In priority order: the first is the primary.
     pub backends: Vec<BackendStatus>,
+}
+
+/// Two backends or more claim the active role: automatic moves are frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DualActive {
+    /// Which.
+    pub backends: Vec<Arc<str>>,
+    /// Since when.
+    pub since: Since,
+    /// Whether an operator has said that automatic moves go on all the same.
+    pub accepted: bool,
 }
 
 /// When a service fails back, and why not now.
@@ -100,6 +131,19 @@ pub struct Switching {
     pub reason: Reason,
     /// Since when.
     pub since: Since,
+}
+
+/// A gate that has begun and not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateStatus {
+    /// Which.
+    pub gate: &'static str,
+    /// The backend that it is about.
+    pub backend: Arc<str>,
+    /// The epoch of its move.
+    pub epoch: u64,
+    /// Whether nobody knows how it ended: then nothing moves until an operator says so.
+    pub in_doubt: bool,
 }
 
 /// A drill under way.
@@ -163,8 +207,38 @@ pub struct BackendStatus {
     pub active: bool,
     /// Since when it may have the traffic; `None`: it may not.
     pub eligible_since: Option<Since>,
-    /// The probe that ended last.
+    /// The role that it claims.
+    pub role: Option<Role>,
+    /// What it asks for.
+    pub wish: Option<Wish>,
+    /// By how many milliseconds its clock is ahead of ours (negative: behind), if its answers tell.
+    pub clock_ahead_ms: Option<i64>,
+    /// The round of probes that ended last.
     pub last_probe: Option<LastProbe>,
+    /// The latest rounds, with the last.
+    pub rounds: Rounds,
+    /// When the last round ended that told anything; `None`: there was none yet.
+    pub last_verdict: Option<Since>,
+    /// Why there has been none for long; `None`: they come.
+    pub undecided: Option<Arc<str>>,
+    /// Whether it holds the active role in its application: `holds`, `standby` or `unsure`; `None`: the
+    /// service has no gates.
+    pub standing: Option<&'static str>,
+    /// Whether it may not become active until unlocked, because a gate of a move to it failed.
+    pub barred: bool,
+    /// Whether a failover to it would work now; `None`: it is active.
+    pub readiness: Option<Readiness>,
+}
+
+/// Whether a failover to a standby would work now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether nothing speaks against it.
+    pub is_ready: bool,
+    /// What speaks against it, in sentences; empty: nothing.
+    pub reasons: Arc<[String]>,
+    /// What else there is to know: it would promote itself.
+    pub notes: Arc<[String]>,
 }
 
 /// What a service is working on.
@@ -174,11 +248,19 @@ pub struct Load {
     pub in_flight: u64,
     /// Requests that wait for an active.
     pub held: u64,
+    /// Requests that had to wait for an active, since the start.
+    pub held_total: u64,
+    /// Requests that were sent again, since the start.
+    pub replayed_total: u64,
+    /// Requests that failed because of a backend or of us, since the start.
+    pub failed_total: u64,
+    /// Requests that could not wait, or had waited for too long, since the start.
+    pub rejected_total: u64,
     /// Requests, responses and tunnels at each backend, by its name.
     pub backends: Vec<(Arc<str>, u64)>,
 }
 
-/// A probe that ended.
+/// A round of probes that ended.
 #[derive(Clone, Debug)]
 pub struct LastProbe {
     /// `pass`, `inconclusive`, or why it failed.
@@ -187,6 +269,23 @@ pub struct LastProbe {
     pub took: Duration,
     /// When it ended.
     pub ended: Since,
+    /// Whether the backend still answers, as far as the round can tell.
+    pub is_alive: bool,
+    /// How each probe of the round ended.
+    pub checks: Arc<[CheckStatus]>,
+}
+
+/// One probe of a round.
+#[derive(Clone, Debug)]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it shows.
+    pub level: Level,
+    /// `pass`, `inconclusive`, or why it failed.
+    pub outcome: Arc<str>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// A moment that has passed.
@@ -223,6 +322,36 @@ pub fn health_word(health: Health) -> &'static str {
     }
 }
 
+/// The word for a role.
+#[must_use]
+pub fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Active => "active",
+        Role::Standby => "standby",
+        Role::Promoting => "promoting",
+        Role::Fenced => "fenced",
+    }
+}
+
+/// The word for what a backend asks for.
+#[must_use]
+pub fn wish_word(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Serve => "serve",
+        Wish::Drain => "drain",
+        Wish::Maintenance => "maintenance",
+    }
+}
+
+/// The word for what a probe shows.
+#[must_use]
+pub fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Alive => "alive",
+        Level::Ready => "ready",
+    }
+}
+
 /// The word for an admin state.
 #[must_use]
 pub fn admin_word(admin: AdminState) -> &'static str {
@@ -248,8 +377,46 @@ pub fn reason_word(reason: Reason) -> &'static str {
     }
 }
 
+/// A gate as a word, as in configs and metrics.
+pub(crate) fn gate_word(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Fence => "fence",
+        Gate::Demote => "demote",
+        Gate::Sync => "sync",
+        Gate::Promote => "promote",
+        Gate::Verify => "verify",
+    }
+}
+
+/// What is known of who holds the active role, as a word.
+pub(crate) fn standing_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Standby => "standby",
+        Standing::Holds => "holds",
+        Standing::Unsure { .. } => "unsure",
+    }
+}
+
+/// How a hook ended, as a word.
+pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Unreachable => "unreachable",
+        Outcome::Failed => "failed",
+        Outcome::Unknown => "unknown",
+    }
+}
+
 pub(crate) fn write_health<S: Serializer>(health: &Health, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(health_word(*health))
+}
+
+pub(crate) fn write_role<S: Serializer>(role: &Option<Role>, to: S) -> Result<S::Ok, S::Error> {
+    role.map(role_word).serialize(to)
+}
+
+pub(crate) fn write_wish<S: Serializer>(wish: &Option<Wish>, to: S) -> Result<S::Ok, S::Error> {
+    wish.map(wish_word).serialize(to)
 }
 
 pub(crate) fn write_admin<S: Serializer>(admin: &AdminState, to: S) -> Result<S::Ok, S::Error> {

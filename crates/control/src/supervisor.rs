@@ -5,28 +5,29 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::model::{Config, ListenAddress, Workers as WorkerCount};
-use proxy::{Bound, Lost, Notice, ServiceId, Snapshot, Suspicion, Workers};
+use health::Surroundings;
+use proxy::{Bound, Lost, Pulse, ServiceId, Snapshot, Workers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::blueprint::{Blueprint, BuildError, Plan};
+use self::notices::{NOTICES, hand_over};
+use self::restart::keep_until_restart;
+use self::surroundings::Shared;
+use crate::blueprint::{Blueprint, Plan};
 use crate::board::Board;
 use crate::driver::{Driver, Order, acknowledged};
 use crate::forwarders::Forwarders;
 use crate::handle::{ListeningOn, ReloadError, Reloaded, Source, StartError};
+use crate::notify::Notifiers;
 use crate::state::{SavedService, Write};
 use crate::takeover::{Aside, Inherited, Predecessor, Scope};
-
-/// Notices that wait to be handed to a driver; more are dropped by the workers.
-const NOTICES: usize = 256;
 
 /// Reloads that wait; more wait with their callers.
 const REQUESTS: usize = 16;
@@ -86,6 +87,7 @@ pub(crate) struct Started {
     pub(crate) listening: Arc<ArcSwap<Vec<ListeningOn>>>,
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) files: watch::Receiver<Arc<Vec<PathBuf>>>,
+    pub(crate) pulse: Pulse,
 }
 
 struct Supervisor {
@@ -106,6 +108,8 @@ struct Supervisor {
     unfinished: bool,
     /// How long drivers may take to follow a plan or to stop.
     driven_within: Duration,
+    probers: Shared,
+    notifiers: Notifiers,
 }
 
 pub(crate) async fn start(
@@ -119,30 +123,9 @@ pub(crate) async fn start(
     let (requests, inbox) = mpsc::channel(REQUESTS);
     let (drivers, listening) = (supervisor.drivers.clone(), supervisor.listening.clone());
     let files = supervisor.files.subscribe();
+    let pulse = supervisor.forwarders.workers().pulse();
     tokio::spawn(supervisor.run(inbox));
-    Ok(Started { drivers, listening, requests, files })
-}
-
-/// Builds on a thread that may wait for files: a probe must not be late because of a reload.
-async fn build(config: Config, running: Option<Arc<Blueprint>>) -> Result<Blueprint, BuildError> {
-    let built = tokio::task::spawn_blocking(move || Blueprint::build(config, running.as_deref()));
-    built.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
-}
-
-/// Hands what the workers tell to the drivers until the workers are gone. A driver that is too busy to
-/// take it has enough to go on, and learns of a first good answer by its probes.
-async fn hand_over(mut notices: mpsc::Receiver<Notice>, drivers: Arc<ArcSwap<Drivers>>) {
-    while let Some(notice) = notices.recv().await {
-        let (service, order) = match notice {
-            Notice::Suspicion(Suspicion { service, backend, symptom }) => {
-                (service, Order::Suspect { backend, symptom })
-            }
-            Notice::Answered(answered) => (answered.service, Order::Answered(answered)),
-        };
-        if let Some(driver) = drivers.load().get(&service) {
-            let _ = driver.orders.try_send(order);
-        }
-    }
+    Ok(Started { drivers, listening, requests, files, pulse })
 }
 
 fn listening_on(bound: &Bound) -> ListeningOn {
@@ -157,7 +140,9 @@ impl Supervisor {
         saved: BTreeMap<String, SavedService>,
         mut inherited: Inherited,
     ) -> Result<Self, StartError> {
-        let running = Arc::new(build(config, None).await?);
+        let tracer = board.traces.tracer(&config, board.metrics());
+        let running = Blueprint::build_all(config, None, board.metrics().clone()).await?;
+        let running = Arc::new(running.traced_by(tracer));
         let count = match running.config.workers {
             WorkerCount::Count(count) => count,
             WorkerCount::Auto => std::thread::available_parallelism().map_or(1, usize::from),
@@ -168,6 +153,8 @@ impl Supervisor {
         let workers = Workers::start(count, board.metrics().clone(), notify);
         let workers = workers.map_err(StartError::Workers)?;
         let mut supervisor = Self {
+            probers: Shared::start(&running.config.witnesses, &board),
+            notifiers: Notifiers::default(),
             source,
             forwarders: Arc::new(Forwarders::new(workers, predecessor.clone())),
             sockets: HashMap::new(),
@@ -181,6 +168,9 @@ impl Supervisor {
             unfinished: false,
             driven_within: DRIVEN_WITHIN,
         };
+        // Before anything can happen that they tell.
+        supervisor.notify().await;
+        supervisor.board.traces.show(supervisor.running.ways.clone());
         supervisor.note_sockets(&bound);
         supervisor.note_listening(&bound.iter().map(listening_on).collect::<Vec<_>>());
         tokio::spawn(hand_over(notices, supervisor.drivers.clone()));
@@ -207,10 +197,17 @@ impl Supervisor {
             }
         }
         supervisor.board.loaded();
+        supervisor.board.runs_with(supervisor.running.config.clone());
         supervisor.board.certified(supervisor.running.tls(), None);
         supervisor.running.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         supervisor.files.send_replace(Arc::new(supervisor.running.tls().paths()));
         Ok(supervisor)
+    }
+
+    /// Has the notifiers and logs of the running config at work.
+    async fn notify(&mut self) {
+        self.board.write_to(self.running.logs.clone());
+        self.notifiers.follow(&self.running.notifiers, &self.board).await;
     }
 
     /// Starts all drivers, each from what was saved of its service.
@@ -323,7 +320,10 @@ impl Supervisor {
         config: Config,
         mut warnings: Vec<String>,
     ) -> Result<Reloaded, ReloadError> {
-        let next = Arc::new(build(config, Some(self.running.clone())).await?);
+        let next = Arc::new(
+            Blueprint::build_all(config, Some(self.running.clone()), self.board.metrics().clone())
+                .await?,
+        );
         warnings.extend(next.warnings.iter().cloned());
         if next.same_as(&self.running) && !self.unfinished {
             self.board.certified(next.tls(), Some(self.running.tls()));
@@ -355,6 +355,9 @@ impl Supervisor {
             // to the next reload, until it has followed.
             Some(overlap) => Arc::new(next.with_snapshot(overlap)),
         };
+        self.board.runs_with(self.running.config.clone());
+        self.notify().await;
+        self.board.traces.show(self.running.ways.clone());
         self.note_listening(&opened);
         let listeners = &self.running.config.listeners;
         self.sockets.retain(|address, _| listeners.iter().any(|l| l.address == *address));
@@ -386,13 +389,21 @@ impl Supervisor {
             .into_iter()
             .partition(|(id, _)| order.contains(id));
         let mut following = Vec::new();
+        self.probers.ask(&next.config.witnesses, &self.board);
+        let probers = self.probers.handle();
         for plan in &next.services {
             if let Some(driver) = kept.get(&plan.id) {
-                following.push(follow(driver.clone(), plan.clone(), self.driven_within));
+                following.push(follow(
+                    driver.clone(),
+                    plan.clone(),
+                    probers.clone(),
+                    self.driven_within,
+                ));
             } else {
                 let saved = saved.remove(&*plan.name).unwrap_or_default();
                 let (forwarders, board) = (self.forwarders.clone(), self.board.clone());
-                let (orders, task) = Driver::start(plan.clone(), saved, forwarders, board);
+                let (orders, task) =
+                    Driver::start(plan.clone(), saved, probers.clone(), forwarders, board);
                 kept.insert(plan.id, DriverHandle { name: plan.name.clone(), orders });
                 self.tasks.insert(plan.id, task);
             }
@@ -405,7 +416,7 @@ impl Supervisor {
             self.board.keep(Write::Forget(gone.name.clone())).await;
         }
         self.retire(removed.into_keys().collect()).await;
-        self.board.arrange(order);
+        self.board.arrange(&order);
         followed
     }
 
@@ -436,46 +447,35 @@ impl Supervisor {
         self.drivers.store(Arc::default());
         let all: Vec<ServiceId> = self.tasks.keys().copied().collect();
         self.retire(all).await;
+        self.notifiers.stop().await;
         self.board.close_state().await;
         match Arc::into_inner(self.forwarders) {
             Some(forwarders) => forwarders.into_workers().stop().await,
             None => tracing::error!("a driver did not end: its workers are left behind"),
         }
+        self.board.flush_logs().await;
         cut_off
     }
 }
 
 /// Has a driver follow a plan, and waits until it does.
-async fn follow(driver: DriverHandle, plan: Plan, within: Duration) -> Result<(), ReloadError> {
+async fn follow(
+    driver: DriverHandle,
+    plan: Plan,
+    surroundings: Arc<Surroundings>,
+    within: Duration,
+) -> Result<(), ReloadError> {
     let service = plan.name.clone();
     let (done, finished) = oneshot::channel();
-    let order = Order::Follow { plan: Box::new(plan), done };
+    let order = Order::Follow { plan: Box::new(plan), surroundings, done };
     let followed = async { driver.orders.send(order).await.is_ok() && finished.await.is_ok() };
     let followed = timeout(within, followed).await.unwrap_or(false);
     if followed { Ok(()) } else { Err(ReloadError::Unfinished { service }) }
 }
 
-/// What takes effect at a start only stays as it is; says so of each such key.
-fn keep_until_restart(mut new: Config, running: &Config) -> (Config, Vec<String>) {
-    let mut waiting = Vec::new();
-    let mut keep = |key: &str| {
-        waiting.push(format!("`{key}` has changed: it takes effect after a restart only"));
-    };
-    if new.workers != running.workers {
-        keep("workers");
-        new.workers = running.workers;
-    }
-    if new.state_dir != running.state_dir {
-        keep("state_dir");
-        new.state_dir.clone_from(&running.state_dir);
-    }
-    if new.admin != running.admin {
-        keep("admin");
-        new.admin.clone_from(&running.admin);
-    }
-    (new, waiting)
-}
-
 mod aside;
+mod notices;
+mod restart;
+mod surroundings;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,8 @@
 
 use std::time::{Duration, Instant};
 
+use config::model::ProbeKind;
+
 /// No backend sees more probes of ours at a time, however hopeless it is.
 const MOST_AT_A_TIME: u32 = 16;
 /// However long the `confirm_interval`, one lost probe does not keep the next from beginning.
@@ -55,12 +57,21 @@ impl Cadence {
     /// The first probe begins at `first`.
     pub(crate) fn new(health: &config::model::Health, first: Instant) -> Self {
         let confirm_nanos = health.confirm_interval.as_nanos().max(1);
-        let in_a_timeout = health.timeout.as_nanos().div_ceil(confirm_nanos);
+        let timeouts = health.probes.iter().filter_map(|probe| probe.timeout);
+        let longest = timeouts.fold(health.timeout, Duration::max);
+        let in_a_timeout = longest.as_nanos().div_ceil(confirm_nanos);
         let limit = u32::try_from(in_a_timeout).unwrap_or(u32::MAX);
+        let limit = limit.clamp(FEWEST_AT_A_TIME, MOST_AT_A_TIME) as usize;
+        let programs = health.probes.iter().filter_map(|probe| match &probe.kind {
+            ProbeKind::Exec(exec) => Some(exec.at_a_time),
+            ProbeKind::Http(_) | ProbeKind::Tcp(_) | ProbeKind::Grpc(_) | ProbeKind::Agent(_) => {
+                None
+            }
+        });
         Self {
             interval: health.interval,
             confirm_interval: health.confirm_interval,
-            limit: limit.clamp(FEWEST_AT_A_TIME, MOST_AT_A_TIME) as usize,
+            limit: programs.fold(limit, usize::min).max(1),
             first,
             last: None,
             in_doubt: false,
@@ -124,7 +135,7 @@ impl Cadence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use config::model::{Health, Probe};
+    use config::model::{ExecProbe, ExitRule, Health, Level, Probe, TcpProbe};
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -136,9 +147,56 @@ mod tests {
     }
 
     fn health(timeout: Duration, confirm_interval: Duration) -> Health {
-        let interval = ms(1000);
-        let (probe, tls) = (Probe::Tcp, None);
-        Health { probe, tls, interval, timeout, confirm_interval, stall_after: ms(500) }
+        let probe = Probe {
+            name: "tcp".into(),
+            level: Level::Ready,
+            kind: ProbeKind::Tcp(TcpProbe::default()),
+            interval: None,
+            timeout: None,
+        };
+        Health {
+            probes: vec![probe],
+            quorum: None,
+            tls: None,
+            interval: ms(1000),
+            timeout,
+            confirm_interval,
+            stall_after: ms(500),
+            errors: None,
+        }
+    }
+
+    #[test]
+    fn no_more_rounds_at_a_time_than_their_programs_may() {
+        let start = Instant::now();
+        for (programs, limit) in [(&[2][..], 2), (&[5, 1], 1), (&[100], 10)] {
+            let mut health = health(ms(1000), ms(100));
+            for at_a_time in programs {
+                let exec = ExecProbe {
+                    command: vec!["true".into()],
+                    environment: Vec::new(),
+                    directory: None,
+                    output_bytes: 0,
+                    exit: ExitRule { pass: vec![0], drain: Vec::new(), inconclusive: Vec::new() },
+                    at_a_time: *at_a_time,
+                };
+                let kind = ProbeKind::Exec(exec);
+                health.probes.push(Probe { kind, ..health.probes[0].clone() });
+            }
+            let cadence = Cadence::new(&health, start);
+            assert!(cadence.next(limit - 1).is_some());
+            assert_eq!(cadence.next(limit), None, "{programs:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_timeout_of_a_probe_counts() {
+        let start = Instant::now();
+        let mut health = health(ms(300), ms(100));
+        health.probes[0].timeout = Some(ms(700));
+        let cadence = Cadence::new(&health, start);
+        assert!(cadence.next(6).is_some());
+        assert_eq!(cadence.next(7), None);
     }
 
     #[test]

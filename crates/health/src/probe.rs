@@ -1,118 +1,164 @@
-//! One probe from its start to its outcome, under one deadline for everything it does.
+//! One probe from its start to its answer, under one deadline for everything it does.
 
-use std::time::SystemTime;
+use std::io;
+use std::sync::Arc;
 
-use config::model::{Probe, Scheme, UpstreamProtocol};
-use connect::{ConnectError, Connected, Connector, Offer, Origin};
+use config::model::{AgentProbe, BackendAddress, BackendUrl, Health, Probe, ProbeKind, Scheme};
+use connect::{ConnectError, Connector, Destination};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::{self, Question, Version};
+use crate::agent::Heard;
+use crate::answer::{Answer, Excuse};
+use crate::exec::{Programs, Queue};
 use crate::prober::Subject;
-use crate::report::{Cause, Outcome};
+use crate::report::{Cause, Doubt, Outcome};
 use crate::transcript::Transcript;
+use crate::{agent, exec, grpc, http, tcp};
 
-/// What a probe found out.
+/// The ways to a backend and to the agents beside it.
 #[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) outcome: Outcome,
-    /// When the certificate that the backend showed stops being valid, whatever the outcome.
-    pub(crate) certificate_expires: Option<SystemTime>,
+pub(crate) struct Ways {
+    backend: Connector,
+    /// Of each probe, if it is an agent.
+    agents: Vec<Option<Connector>>,
+    /// Of each probe: one permit for each program that it may run.
+    programs: Vec<Arc<Semaphore>>,
 }
 
-/// Probes once, on a fresh connection, telling the service's `epoch` if there is a field for it. Ends
-/// at `deadline` at the latest.
-pub(crate) async fn run(
-    subject: &Subject,
-    connector: &Connector,
-    epoch: u64,
-    deadline: Instant,
-    transcript: &mut Transcript,
-) -> Found {
-    let mut certificate_expires = None;
-    let began = Instant::now();
-    let url = &subject.destination.url;
-    transcript.note(|| format!("connecting to {url}"));
-    let attempt = async {
-        match &subject.health.probe {
-            Probe::Http(probe) => {
-                let connected = open(subject, connector, deadline).await?;
-                certificate_expires = connected.stream.certificate_expires();
-                transcript.note(|| opened(began, certificate_expires));
-                let epoch = subject.epoch_header.as_ref().map(|name| (name, epoch));
-                let question = Question { url, probe, epoch };
-                Ok(ask(subject, connected, question, transcript).await)
+impl Ways {
+    /// To the backend over `destination`.
+    pub(crate) fn new(destination: Destination, health: &Health) -> Self {
+        let host = match &destination.url.address {
+            BackendAddress::Tcp { host, .. } => host.to_string(),
+            // Its agent is on this host, too.
+            BackendAddress::Unix(_) => "localhost".to_owned(),
+        };
+        let agents = health.probes.iter().map(|probe| match &probe.kind {
+            ProbeKind::Agent(agent) => Some(way_to(agent, &host)),
+            ProbeKind::Http(_) | ProbeKind::Tcp(_) | ProbeKind::Grpc(_) | ProbeKind::Exec(_) => {
+                None
             }
-            Probe::Tcp => {
-                connector.reach(left(deadline)).await?;
-                transcript.note(|| opened(began, None));
-                Ok(Outcome::Pass)
+        });
+        let programs = health.probes.iter().map(|probe| match &probe.kind {
+            ProbeKind::Exec(exec) => Arc::new(Semaphore::new(exec.at_a_time)),
+            ProbeKind::Http(_) | ProbeKind::Tcp(_) | ProbeKind::Grpc(_) | ProbeKind::Agent(_) => {
+                Arc::new(Semaphore::new(0))
             }
+        });
+        Self {
+            agents: agents.collect(),
+            programs: programs.collect(),
+            backend: Connector::new(destination),
         }
-    };
-    let outcome = match timeout_at(deadline, attempt).await {
-        Ok(outcome) => outcome.unwrap_or_else(|error| failure(&error)),
-        Err(_) => Outcome::Fail(Cause::Timeout),
-    };
-    Found { outcome, certificate_expires }
+    }
 }
 
-async fn open(
-    subject: &Subject,
-    connector: &Connector,
+fn way_to(agent: &AgentProbe, host_of_backend: &str) -> Connector {
+    let host = agent.host.as_deref().unwrap_or(host_of_backend);
+    let url = BackendUrl::tcp(Scheme::Http, host, agent.port);
+    Connector::new(Destination {
+        url,
+        tls: None,
+        proxy_protocol: None,
+        names: connect::KnownNames::default(),
+    })
+}
+
+/// What every probe of a round is run with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) ways: &'a Ways,
+    /// Told to the backend if there is a field for it.
+    pub(crate) epoch: u64,
+    /// The programs that may run, over all backends.
+    pub(crate) programs: &'a Programs,
+}
+
+/// Runs the probe of that number once, on a fresh connection. Ends at `deadline` at the latest. What
+/// an agent says is added to `heard`.
+pub(crate) async fn run(
+    number: usize,
+    context: Context<'_>,
+    heard: &mut Heard,
     deadline: Instant,
-) -> Result<Connected, ConnectError> {
-    let offer = match subject.protocol {
-        UpstreamProtocol::Auto => Offer::Both,
-        UpstreamProtocol::Http1 => Offer::Http1,
-        UpstreamProtocol::Http2 => Offer::Http2,
-    };
-    connector.connect(offer, Origin::Local, left(deadline)).await
-}
-
-fn opened(began: Instant, certificate_expires: Option<SystemTime>) -> String {
-    let took = began.elapsed().as_secs_f64() * 1e3;
-    let certificate = certificate_expires.and_then(|expires| {
-        let left = expires.duration_since(SystemTime::now()).ok()?;
-        Some(format!(", its certificate is valid for {} days", left.as_secs() / (24 * 60 * 60)))
-    });
-    format!("connected after {took:.2} ms{}", certificate.unwrap_or_default())
-}
-
-async fn ask(
-    subject: &Subject,
-    connected: Connected,
-    question: Question<'_>,
     transcript: &mut Transcript,
-) -> Outcome {
-    let version = match (question.url.scheme, subject.protocol) {
-        (Scheme::Https, _) if connected.is_http2 => Version::Http2,
-        (Scheme::Http, UpstreamProtocol::Http2) => Version::Http2,
-        (Scheme::Https, _) => Version::Http1,
-        (Scheme::Http, UpstreamProtocol::Auto | UpstreamProtocol::Http1) => Version::Http1,
+) -> Answer {
+    let Context { subject, ways, epoch, programs } = context;
+    let Probe { name, kind, .. } = &subject.health.probes[number];
+    let backend = &ways.backend;
+    // Boxed, so that a round is as large as the probes that it runs and not as the largest kind.
+    let mut answer = match kind {
+        ProbeKind::Http(probe) => {
+            let mut certificate = None;
+            let asked = Box::pin(http::run(
+                probe,
+                context,
+                backend,
+                deadline,
+                &mut certificate,
+                transcript,
+            ));
+            let answer = in_time(deadline, asked).await;
+            Answer { certificate_expires: certificate, ..answer }
+        }
+        ProbeKind::Tcp(probe) => {
+            transcript.note(|| format!("connecting to {}", subject.destination.url));
+            in_time(deadline, Box::pin(tcp::run(probe, backend, deadline, transcript))).await
+        }
+        ProbeKind::Grpc(probe) => {
+            Box::pin(grpc::run(probe, subject, backend, deadline, transcript)).await
+        }
+        ProbeKind::Exec(probe) => {
+            let queue = Queue { own: &ways.programs[number], programs };
+            Box::pin(exec::run(probe, name, subject, epoch, queue, deadline, transcript)).await
+        }
+        ProbeKind::Agent(probe) => match &ways.agents[number] {
+            Some(way) => Box::pin(agent::run(probe, way, heard, deadline, transcript)).await,
+            None => Outcome::Inconclusive(Doubt::Silent).into(),
+        },
     };
-    http::ask(connected, version, question, transcript).await
+    if let BackendAddress::Unix(_) = subject.destination.url.address {
+        answer.excuse.network = false;
+    }
+    answer
 }
 
-fn left(deadline: Instant) -> std::time::Duration {
-    deadline.saturating_duration_since(Instant::now())
+async fn in_time(
+    deadline: Instant,
+    asked: impl Future<Output = Result<Answer, ConnectError>>,
+) -> Answer {
+    match timeout_at(deadline, asked).await {
+        Ok(asked) => asked.unwrap_or_else(|error| failure(&error)),
+        Err(_) => Answer::failed(Cause::Timeout),
+    }
 }
 
-fn failure(error: &ConnectError) -> Outcome {
+/// What it means that no connection came about.
+pub(crate) fn failure(error: &ConnectError) -> Answer {
     match error {
-        ConnectError::Refused(error) => Outcome::Fail(Cause::Refused(error.to_string())),
-        ConnectError::Resolve(error) => Outcome::Fail(Cause::Resolve(error.to_string())),
-        ConnectError::Tls(error) => Outcome::Fail(Cause::Tls(error.to_string())),
-        ConnectError::Timeout(_) => Outcome::Fail(Cause::Timeout),
+        ConnectError::Refused(error) => {
+            let answer = Answer::failed(Cause::Refused(error.to_string()));
+            // Somebody is there and said so.
+            let is_active = matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+            );
+            Answer { excuse: Excuse { network: !is_active, ..answer.excuse }, ..answer }
+        }
+        ConnectError::Resolve(error) => Answer::failed(Cause::Resolve(error.to_string())),
+        ConnectError::Tls(error) => Answer::failed(Cause::Tls(error.to_string())),
+        ConnectError::Timeout(_) => Answer::failed(Cause::Timeout),
         ConnectError::Exhausted(error) => {
             tracing::warn!(%error, "no means to probe");
-            Outcome::Inconclusive
+            Outcome::Inconclusive(Doubt::Exhausted(error.to_string())).into()
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::time::Duration;
 
     use super::*;
@@ -120,7 +166,8 @@ mod tests {
     #[test]
     fn what_we_lack_says_nothing_of_the_backend() {
         let lack = io::Error::other("127.0.0.1:1: too many open files");
-        assert_eq!(failure(&ConnectError::Exhausted(lack)), Outcome::Inconclusive);
+        let doubt = Doubt::Exhausted("127.0.0.1:1: too many open files".to_owned());
+        assert_eq!(failure(&ConnectError::Exhausted(lack)).outcome, Outcome::Inconclusive(doubt));
     }
 
     #[test]
@@ -133,7 +180,23 @@ mod tests {
             (ConnectError::Tls(error()), Cause::Tls(why())),
             (ConnectError::Timeout(Duration::ZERO), Cause::Timeout),
         ] {
-            assert_eq!(failure(&error), Outcome::Fail(cause));
+            assert_eq!(failure(&error).outcome, Outcome::Fail(cause));
         }
+    }
+
+    #[test]
+    fn who_refuses_is_there_and_who_cannot_be_reached_may_be() {
+        for (kind, network) in [
+            (io::ErrorKind::ConnectionRefused, false),
+            (io::ErrorKind::ConnectionReset, false),
+            (io::ErrorKind::HostUnreachable, true),
+            (io::ErrorKind::NetworkUnreachable, true),
+            (io::ErrorKind::TimedOut, true),
+        ] {
+            let answer = failure(&ConnectError::Refused(kind.into()));
+            assert_eq!(answer.excuse, Excuse { delay: false, network }, "{kind}");
+        }
+        let silent = failure(&ConnectError::Timeout(Duration::ZERO));
+        assert_eq!(silent.excuse, Excuse { delay: true, network: true });
     }
 }

@@ -1,24 +1,31 @@
 //! One task per backend that probes it until the handle is dropped.
 //!
-//! When a probe begins is `cadence.rs`'s business, what it does is `probe.rs`'s; here they are
-//! started, and their ends put into order.
+//! When a round begins is `cadence.rs`'s business, what happens in it is `round.rs`'s.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use config::model::{Health, UpstreamProtocol};
-use connect::{Connector, Destination, Tls};
+use config::model::{Health, Level, Probe, Role, UpstreamProtocol};
+use connect::{Destination, Tls};
+use futures_util::future::join_all;
 use http::HeaderName;
 use rustls::client::Resumption;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
-use crate::cadence::Cadence;
-use crate::lateness::Lateness;
-use crate::probe;
+use crate::agent::Heard;
+use crate::answer::{Answer, Late};
+use crate::exec::Programs;
+use crate::probe::{self, Context, Ways};
 use crate::report::{Outcome, Report};
+use crate::round::{self, Ended, Round};
 use crate::transcript::Transcript;
+use crate::witness::Witnesses;
+
+mod driver;
+mod order;
+
+use driver::Driver;
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -39,25 +46,83 @@ pub struct Subject {
     pub epoch_header: Option<HeaderName>,
 }
 
+/// What all probers share.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Who is asked whether we are cut off.
+    pub witnesses: Witnesses,
+    /// The programs that may run, over all backends.
+    pub programs: Programs,
+}
+
+impl Surroundings {
+    /// With these witnesses.
+    #[must_use]
+    pub fn new(witnesses: Witnesses) -> Self {
+        Self { witnesses, programs: Programs::default() }
+    }
+}
+
 /// A probe that was asked for, and what was seen of it.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// How it ended.
     pub outcome: Outcome,
+    /// The role that the backend claims.
+    pub role: Option<Role>,
     /// How long it took.
     pub took: Duration,
     /// What was sent (`> `), received (`< `) and happened (`* `), line by line, without secrets.
     pub exchange: Vec<String>,
 }
 
-/// Probes once, now, beside all others, and shows the exchange. `epoch` is what the backend is told.
-pub async fn show(subject: Subject, epoch: u64) -> Shown {
-    let connector = Connector::new(unacquainted(&subject.destination));
+/// Probes once, now, beside all others, and shows the exchange: asks all probes, whatever their
+/// intervals, and waits for each. `epoch` is what the backend is told.
+pub async fn show(subject: Subject, epoch: u64, surroundings: &Surroundings) -> Shown {
+    let ways = Ways::new(unacquainted(&subject.destination), &subject.health);
+    let programs = &surroundings.programs;
+    let context = Context { subject: &subject, ways: &ways, epoch, programs };
     let began = Instant::now();
-    let deadline = began + subject.health.timeout;
-    let mut transcript = Transcript::kept();
-    let found = probe::run(&subject, &connector, epoch, deadline.into(), &mut transcript).await;
-    Shown { outcome: found.outcome, took: began.elapsed(), exchange: transcript.into_lines() }
+    let numbers = 0..subject.health.probes.len();
+    let asked = numbers.map(|number| show_one(number, context, began));
+    let (ended, exchanges): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().unzip();
+    let round = Round::of(began, ended);
+    let report = round.report(subject.id, &subject.health, Late::No);
+    let Report { outcome, role, .. } = report;
+    Shown { outcome, role, took: began.elapsed(), exchange: exchanges.concat() }
+}
+
+async fn show_one(number: usize, context: Context<'_>, began: Instant) -> (Ended, Vec<String>) {
+    let health = &context.subject.health;
+    let deadline = began + round::timeout(health, number);
+    let (mut heard, mut transcript) = (Heard::default(), Transcript::kept());
+    let answer = probe::run(number, context, &mut heard, deadline.into(), &mut transcript).await;
+    let took = began.elapsed();
+    let mut lines = transcript.into_lines();
+    lines.push(format!("* {}", summary(&health.probes[number], &answer, took)));
+    (Ended { answer, heard, took }, lines)
+}
+
+/// One probe in a line.
+fn summary(probe: &Probe, answer: &Answer, took: Duration) -> String {
+    let level = match probe.level {
+        Level::Alive => "alive",
+        Level::Ready => "ready",
+    };
+    let role = answer.role.map(|role| match role {
+        Role::Active => ", role active",
+        Role::Standby => ", role standby",
+        Role::Promoting => ", role promoting",
+        Role::Fenced => ", role fenced",
+    });
+    let wish = answer.wish.map(|wish| match wish {
+        config::model::Wish::Serve => ", wishes to serve",
+        config::model::Wish::Drain => ", wishes a drain",
+        config::model::Wish::Maintenance => ", wishes maintenance",
+    });
+    let took = took.as_secs_f64() * 1e3;
+    let (role, wish) = (role.unwrap_or_default(), wish.unwrap_or_default());
+    format!("probe {} ({level}) after {took:.2} ms: {}{role}{wish}", probe.name, answer.outcome)
 }
 
 /// Probes one backend until dropped; no report is sent after that.
@@ -76,9 +141,14 @@ impl Prober {
     ///
     /// Outside of a tokio runtime.
     #[must_use]
-    pub fn start(subject: Subject, delay: Duration, reports: mpsc::Sender<Report>) -> Self {
+    pub fn start(
+        subject: Subject,
+        delay: Duration,
+        reports: mpsc::Sender<Report>,
+        surroundings: Surroundings,
+    ) -> Self {
         let wishes = Arc::new(Wishes::default());
-        let driver = Driver::new(subject, delay, reports, Arc::clone(&wishes));
+        let driver = Driver::new(subject, delay, reports, Arc::clone(&wishes), surroundings);
         Self { wishes, task: tokio::spawn(driver.run()) }
     }
 
@@ -133,132 +203,6 @@ impl Wishes {
     }
 }
 
-/// The task of one prober.
-struct Driver {
-    subject: Arc<Subject>,
-    connector: Arc<Connector>,
-    wishes: Arc<Wishes>,
-    cadence: Cadence,
-    lateness: Lateness,
-    order: Order,
-    running: JoinSet<(u64, Report)>,
-    /// Reports the channel had no room for yet; while there are any, no probe begins.
-    unsent: VecDeque<Report>,
-    reports: mpsc::Sender<Report>,
-}
-
-impl Driver {
-    fn new(
-        subject: Subject,
-        delay: Duration,
-        reports: mpsc::Sender<Report>,
-        wishes: Arc<Wishes>,
-    ) -> Self {
-        let now = Instant::now();
-        Self {
-            connector: Arc::new(Connector::new(unacquainted(&subject.destination))),
-            cadence: Cadence::new(&subject.health, now + delay),
-            lateness: Lateness::new(subject.health.timeout, now),
-            subject: Arc::new(subject),
-            wishes,
-            order: Order::default(),
-            running: JoinSet::new(),
-            unsent: VecDeque::new(),
-            reports,
-        }
-    }
-
-    async fn run(mut self) {
-        loop {
-            self.hear_wishes();
-            let now = Instant::now();
-            self.lateness.look(now);
-            let due = self.due();
-            if due.is_some_and(|due| due <= now) {
-                self.begin();
-                continue;
-            }
-            let look = (!self.running.is_empty()).then(|| now + self.lateness.look_again());
-            let wake = [due, look].into_iter().flatten().min();
-
-            let mut ended = None;
-            tokio::select! {
-                () = self.wishes.changed.notified() => {}
-                () = sleep_until(wake) => {}
-                Some(probe) = self.running.join_next() => ended = Some(probe),
-                permit = self.reports.reserve(), if !self.unsent.is_empty() => match permit {
-                    Ok(permit) => {
-                        let wish = self.wishes.lock();
-                        if !wish.stopped && let Some(report) = self.unsent.pop_front() {
-                            permit.send(report);
-                        }
-                    }
-                    Err(_) => return,
-                },
-            }
-            match ended {
-                Some(Ok((number, report))) => self.end(number, report),
-                Some(Err(error)) => {
-                    let Subject { service, backend, .. } = &*self.subject;
-                    tracing::error!(%service, %backend, %error, "a probe did not end as it should");
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn hear_wishes(&mut self) {
-        let mut wish = self.wishes.lock();
-        self.cadence.set_in_doubt(wish.in_doubt);
-        if let Some(at) = wish.suspected.take() {
-            self.cadence.suspect(at);
-        }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        if self.unsent.is_empty() { self.cadence.next(self.running.len()) } else { None }
-    }
-
-    fn begin(&mut self) {
-        let number = self.order.next_number();
-        let (subject, connector) = (Arc::clone(&self.subject), Arc::clone(&self.connector));
-        let started = Instant::now();
-        let epoch = self.wishes.lock().epoch;
-        self.cadence.began(started, fastrand::f64() * 2.0 - 1.0);
-        self.running.spawn(async move {
-            let deadline = started + subject.health.timeout;
-            let probe::Found { outcome, certificate_expires } = probe::run(
-                &subject,
-                &connector,
-                epoch,
-                deadline.into(),
-                &mut Transcript::default(),
-            )
-            .await;
-            let (id, took) = (subject.id, started.elapsed());
-            (number, Report { id, outcome, started, took, certificate_expires })
-        });
-    }
-
-    fn end(&mut self, number: u64, mut report: Report) {
-        // Only now, because the stall that delayed this probe delayed us as well.
-        self.lateness.look(Instant::now());
-        if report.outcome.may_be_our_delay() && self.lateness.since(report.started) {
-            report.outcome = Outcome::Inconclusive;
-        }
-        if report.outcome.is_conclusive() {
-            self.cadence.concluded(report.started);
-        }
-        let counts = self.order.counts(number, &report.outcome);
-        let Subject { service, backend, .. } = &*self.subject;
-        let (outcome, took) = (&report.outcome, report.took);
-        tracing::debug!(%service, %backend, number, ?outcome, ?took, superseded = !counts, "probed");
-        if counts {
-            self.unsent.push_back(report);
-        }
-    }
-}
-
 /// The same way, without resuming TLS sessions: a backend that knows us shows its certificate no more
 /// (RFC 8446 section 2.2), and a probe is to notice when it was renewed or has expired.
 fn unacquainted(destination: &Destination) -> Destination {
@@ -267,73 +211,4 @@ fn unacquainted(destination: &Destination) -> Destination {
         Arc::make_mut(config).resumption = Resumption::disabled();
     }
     destination
-}
-
-/// Sleeps until `wake`; for ever without one.
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Keeps reports in the order in which their probes began.
-///
-/// Probes overlap, so an old one can end after a young one: it waits in a backlog, or for its
-/// timeout, while the next is answered at once. What it says is older than what has been reported,
-/// and would count as the *latest* of consecutive verdicts: a backend that has just recovered would
-/// be charged with a failure from before. So it is dropped. The youngest that ended is never
-/// dropped, so verdicts keep coming.
-///
-/// An inconclusive probe supersedes nothing: while we have no sockets left each new probe ends at
-/// once without a result, and the last ones that did get a connection are all the evidence there is.
-#[derive(Debug, Default)]
-struct Order {
-    begun: u64,
-    /// The youngest probe that was reported with a pass or a failure.
-    reported: u64,
-}
-
-impl Order {
-    /// Numbers count up from 1.
-    fn next_number(&mut self) -> u64 {
-        self.begun += 1;
-        self.begun
-    }
-
-    /// Whether the probe that ended is to be reported.
-    fn counts(&mut self, number: u64, outcome: &Outcome) -> bool {
-        if number < self.reported {
-            return false;
-        }
-        if outcome.is_conclusive() {
-            self.reported = number;
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::Cause;
-
-    #[test]
-    fn an_older_probe_does_not_overtake_a_younger_one() {
-        let mut order = Order::default();
-        let numbers = [(); 4].map(|()| order.next_number());
-        assert_eq!(numbers, [1, 2, 3, 4]);
-        assert!(order.counts(2, &Outcome::Pass));
-        assert!(!order.counts(1, &Outcome::Fail(Cause::Timeout)));
-        assert!(order.counts(4, &Outcome::Fail(Cause::Timeout)));
-        assert!(!order.counts(3, &Outcome::Inconclusive));
-    }
-
-    #[test]
-    fn an_inconclusive_probe_supersedes_nothing() {
-        let mut order = Order::default();
-        let [old, young] = [(); 2].map(|()| order.next_number());
-        assert!(order.counts(young, &Outcome::Inconclusive));
-        assert!(order.counts(old, &Outcome::Fail(Cause::Timeout)));
-    }
 }

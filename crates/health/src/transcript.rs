@@ -7,9 +7,6 @@ use http::{HeaderMap, HeaderName, Request, Response};
 /// Most bytes of a body that are shown.
 const MOST_BODY_BYTES: usize = 1024;
 
-/// Parts of names of fields whose values are nobody's business.
-const SECRET: [&str; 6] = ["authorization", "cookie", "token", "key", "secret", "password"];
-
 /// What was sent (`> `), received (`< `), and what happened (`* `).
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
@@ -30,17 +27,20 @@ impl Transcript {
         }
     }
 
-    pub(crate) fn sent<B>(&mut self, request: &Request<B>, version: &str) {
+    /// Of the fields that were `configured` only the names are shown: any of them may be a secret. Nor
+    /// is the body.
+    pub(crate) fn sent<B>(&mut self, request: &Request<B>, configured: &HeaderMap, version: &str) {
         if let Some(lines) = &mut self.lines {
             lines.push(format!("> {} {} {version}", request.method(), request.uri()));
-            fields(lines, "> ", request.headers());
+            let hidden = |name: &HeaderName| is_secret(name) || configured.contains_key(name);
+            fields(lines, "> ", request.headers(), hidden);
         }
     }
 
     pub(crate) fn received<B>(&mut self, response: &Response<B>) {
         if let Some(lines) = &mut self.lines {
             lines.push(format!("< {:?} {}", response.version(), response.status()));
-            fields(lines, "< ", response.headers());
+            fields(lines, "< ", response.headers(), is_secret);
         }
     }
 
@@ -66,9 +66,14 @@ impl Transcript {
     }
 }
 
-fn fields(lines: &mut Vec<String>, prefix: &str, headers: &HeaderMap) {
+fn fields(
+    lines: &mut Vec<String>,
+    prefix: &str,
+    headers: &HeaderMap,
+    is_hidden: impl Fn(&HeaderName) -> bool,
+) {
     for (name, value) in headers {
-        let value = if is_secret(name) {
+        let value = if is_hidden(name) {
             "(not shown)".into()
         } else {
             String::from_utf8_lossy(value.as_bytes())
@@ -77,8 +82,9 @@ fn fields(lines: &mut Vec<String>, prefix: &str, headers: &HeaderMap) {
     }
 }
 
-fn is_secret(name: &HeaderName) -> bool {
-    SECRET.iter().any(|part| name.as_str().contains(part))
+/// Whether nobody is to see the values of this field.
+pub(crate) fn is_secret(name: &HeaderName) -> bool {
+    hooks::sounds_secret(name.as_str())
 }
 
 #[cfg(test)]
@@ -92,8 +98,11 @@ mod tests {
             .uri("/ping")
             .header("Authorization", "Basic c2VjcmV0")
             .header("X-Api-Key", "hunter2")
+            .header("X-Login", "hunter2")
             .header("Accept", "text/plain");
-        transcript.sent(&request.body(()).unwrap(), "HTTP/1.1");
+        let mut configured = HeaderMap::new();
+        configured.insert("x-login", http::HeaderValue::from_static("hunter2"));
+        transcript.sent(&request.body(()).unwrap(), &configured, "HTTP/1.1");
         transcript.body(b"\x1b[2Jwell\nmore");
         assert_eq!(
             transcript.into_lines(),
@@ -101,6 +110,7 @@ mod tests {
                 "> GET /ping HTTP/1.1",
                 "> authorization: (not shown)",
                 "> x-api-key: (not shown)",
+                "> x-login: (not shown)",
                 "> accept: text/plain",
                 "<",
                 "< \u{fffd}[2Jwell",

@@ -81,6 +81,27 @@ const BOUNDS: [u64; BOUND_COUNT + 1] = [
     u64::MAX,
 ];
 
+/// Which bounds a scrape shows: of what there is one of per service, or once, all.
+pub(crate) const ALL_BOUNDS: &[u64] = BOUNDS.split_at(BOUND_COUNT).0;
+
+/// Of the durations of moves, of which each service has several histograms: 10 ms to 60 s.
+pub(crate) const MOVE_BOUNDS: &[u64] = &[
+    10_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_000_000_000,
+    5_000_000_000,
+    10_000_000_000,
+    60_000_000_000,
+];
+
+/// Of the durations of probes, of which each backend has a histogram: 1 ms to 5 s, with the 1 s that a
+/// probe may take unless it is configured otherwise.
+pub(crate) const PROBE_BOUNDS: &[u64] =
+    &[1_000_000, 5_000_000, 20_000_000, 100_000_000, 500_000_000, 1_000_000_000, 5_000_000_000];
+
 /// For each power of two the first bound that is not below it.
 const FIRST: [u8; 64] = {
     let mut first = [0; 64];
@@ -148,13 +169,15 @@ impl Distribution {
         self.sum_nanos = self.sum_nanos.wrapping_add(histogram.sum_nanos.load(Relaxed));
     }
 
-    /// Upper bounds in seconds, each with the number of observations up to it.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        let bounds = BOUNDS[..BOUND_COUNT].iter().map(|&nanos| nanos as f64 / 1e9);
-        bounds.zip(self.counts.iter().scan(0, |sum, count| {
+    /// The `shown` of the upper bounds in seconds, each with the number of observations up to it.
+    pub(crate) fn cumulative(&self, shown: &[u64]) -> impl Iterator<Item = (f64, u64)> {
+        let sums = self.counts.iter().scan(0, |sum, count| {
             *sum += count;
             Some(*sum)
-        }))
+        });
+        let bounds = BOUNDS[..BOUND_COUNT].iter().zip(sums);
+        let shown = bounds.filter(|(bound, _)| shown.contains(bound));
+        shown.map(|(&nanos, sum)| (nanos as f64 / 1e9, sum))
     }
 
     /// How many observations there are.
@@ -238,8 +261,8 @@ pub struct BackendCells {
     pub in_flight: Gauge,
     /// Idle connections kept.
     pub idle: Gauge,
-    /// Suspicions raised: refused, reset, TLS failure, stalled.
-    pub suspicions: [Counter; 4],
+    /// Suspicions raised: refused, reset, TLS failure, stalled, errors, drain.
+    pub suspicions: [Counter; 6],
 }
 
 /// One worker's counts for one listener.
@@ -290,6 +313,15 @@ mod tests {
         }
     }
 
+    /// A bound that no bucket ends at would be left out without a word.
+    #[test]
+    fn only_bounds_that_there_are_are_shown() {
+        for shown in [MOVE_BOUNDS, PROBE_BOUNDS, ALL_BOUNDS] {
+            assert_eq!(Distribution::default().cumulative(shown).count(), shown.len(), "{shown:?}");
+        }
+        assert_eq!(ALL_BOUNDS.len(), BOUND_COUNT);
+    }
+
     #[test]
     fn the_look_up_equals_a_search() {
         assert_eq!(bucket(0), 0);
@@ -313,12 +345,14 @@ mod tests {
         sum.add(&one);
         sum.add(&other);
 
-        let cumulative: Vec<_> = sum.cumulative().collect();
+        let cumulative: Vec<_> = sum.cumulative(ALL_BOUNDS).collect();
         assert_eq!(cumulative.len(), BOUND_COUNT);
         assert_eq!(cumulative[0], (0.0001, 1));
         assert_eq!(cumulative[4], (0.002, 1));
         assert_eq!(cumulative[5], (0.005, 3));
         assert_eq!(cumulative[17], (60.0, 3), "61 s is above every bound");
+        let few: Vec<_> = sum.cumulative(PROBE_BOUNDS).collect();
+        assert_eq!(few[..2], [(0.001, 1), (0.005, 3)], "what is left out is in the next one shown");
         assert_eq!(sum.count(), 4);
         assert!((sum.sum_seconds() - 61.0061).abs() < 1e-9, "{}", sum.sum_seconds());
     }

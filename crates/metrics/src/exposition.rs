@@ -55,10 +55,16 @@ impl Exposition {
         }
     }
 
-    /// Adds the buckets, the sum and the count of a histogram.
-    pub(crate) fn histogram(&mut self, id: Id, labels: &[&str], value: &Distribution) {
+    /// Adds the buckets up to these `bounds`, the sum and the count of a histogram.
+    pub(crate) fn histogram(
+        &mut self,
+        id: Id,
+        labels: &[&str],
+        value: &Distribution,
+        bounds: &[u64],
+    ) {
         let mut histogram = proto::Histogram::default();
-        let buckets = value.cumulative().map(|(bound, count)| {
+        let buckets = value.cumulative(bounds).map(|(bound, count)| {
             let mut bucket = proto::Bucket::default();
             bucket.set_upper_bound(bound);
             bucket.set_cumulative_count(count);

@@ -10,4 +10,7 @@ pub mod names;
 mod registry;
 
 pub use certificates::{CertificateView, FileView};
-pub use registry::{ActiveView, BackendView, Counted, Metrics, ServiceView};
+pub use registry::{
+    ActiveView, BackendView, Counted, GatesView, JobBackendView, JobView, LogCounts, Metrics,
+    ProbeView, ServiceView, Spans,
+};

@@ -1,4 +1,4 @@
-//! Every metric's name, type, labels and help, declared once; README's table is made from it.
+//! Every metric's name, type, labels and help, declared once; the book's table is made from it.
 
 use std::fmt::Write as _;
 
@@ -61,24 +61,68 @@ declare! {
         "1 for the backend that has the traffic of its service, 0 for every other.";
     ServiceHasActive: Gauge "understudy_service_has_active" ["service"]
         "1 while any backend has the traffic of the service, 0 while requests are held or rejected.";
+    ServiceOnPrimary: Gauge "understudy_service_on_primary" ["service"]
+        "1 while the first backend of the service has its traffic, else 0.";
+    ServiceLocked: Gauge "understudy_service_locked" ["service"]
+        "1 while the service is locked: no automatic move, not even a failover; else 0.";
     ServiceEpoch: Gauge "understudy_service_epoch" ["service"]
         "Number of the latest change of the active; it never repeats.";
     ServiceTransitions: Counter "understudy_service_transitions_total" ["service", "reason"]
         "Changes of the active, by reason: startup, failover, failback, recovery, switchover, reload, return (an ordered move that did not work out), drill.";
     FailoverDuration: Histogram "understudy_failover_duration_seconds" ["service", "phase"]
         "How long a failover took, by phase: detect (first sign to decision), switch (decision to the last worker's acknowledgement), total (first sign to that), answer (first sign to the first good answer).";
+    GateRuns: Counter "understudy_gate_runs_total" ["service", "gate", "outcome"]
+        "Gates that have ended, by gate (fence, demote, sync, promote, verify) and outcome: done, unreachable, failed, unknown.";
+    GateDuration: Histogram "understudy_gate_duration_seconds" ["service", "gate"]
+        "How long gates took, retries included.";
+    GateInDoubt: Gauge "understudy_gate_in_doubt" ["service"]
+        "1 while nobody knows how a gate ended and the service waits for an operator to say, else 0.";
+    BackendBarred: Gauge "understudy_backend_barred" ["service", "backend"]
+        "1 while the backend may not become active because a gate of a move to it failed, else 0.";
     BackendHealth: Gauge "understudy_backend_health" ["service", "backend", "state"]
         "1 for the current health of the backend, 0 for the others: unknown, up, down.";
     BackendAdmin: Gauge "understudy_backend_admin_state" ["service", "backend", "state"]
         "1 for the current admin state of the backend, 0 for the others: ready, drain, maintenance.";
+    BackendRole: Gauge "understudy_backend_role" ["service", "backend", "role"]
+        "1 for the role that the backend claims, 0 for the others: active, standby, promoting, fenced. Only of a backend that has claimed any.";
+    BackendUndecided: Gauge "understudy_backend_undecided" ["service", "backend"]
+        "1 while the probes of the backend have told nothing for long (10 s or five intervals), so that nothing is decided because of it, else 0.";
+    LastVerdict: Gauge "understudy_backend_last_verdict_timestamp_seconds" ["service", "backend"]
+        "When the last probe of the backend ended that told anything, in seconds since the Unix epoch.";
+    DualActive: Gauge "understudy_dual_active" ["service"]
+        "1 while automatic moves are frozen because two backends or more claim the active role, else 0.";
+    StandbyReady: Gauge "understudy_standby_ready" ["service", "backend"]
+        "1 if a failover to this standby would work now, 0 if something speaks against it; none of the active.";
+    CutOff: Gauge "understudy_cut_off" []
+        "1 while no witness answers, so that it is we who are cut off, else 0.";
+
+    // Jobs.
+    JobRuns: Counter "understudy_job_runs_total" ["service", "job_name", "outcome"]
+        "Runs of a job, one for each standby that it was about, by outcome: done, unreachable (nothing of it began), failed, unknown (nobody knows whether it was done), cancelled (for a move).";
+    JobLastSuccess: Gauge "understudy_job_last_success_timestamp_seconds" ["service", "job_name", "backend"]
+        "When the last run of the job for the backend began that succeeded, in seconds since the Unix epoch.";
+    JobDuration: Gauge "understudy_job_duration_seconds" ["service", "job_name"]
+        "How long the last run of the job took, over all standbys.";
+    JobFailures: Gauge "understudy_job_failures_in_a_row" ["service", "job_name"]
+        "How often in a row the job has failed; one that was cancelled does not count.";
+    JobRunning: Gauge "understudy_job_running" ["service", "job_name"]
+        "1 while the job runs, else 0.";
+    JobStale: Gauge "understudy_job_stale" ["service", "job_name", "backend"]
+        "1 if the last success of the job for the standby is older than its max_age, 0 if not; only of jobs that have one, none of the active.";
 
     // Probes.
     Probes: Counter "understudy_probes_total" ["service", "backend", "verdict"]
         "Probes that ended, by verdict: pass, fail, inconclusive.";
     ProbeDuration: Histogram "understudy_probe_duration_seconds" ["service", "backend"]
         "How long a probe took, from its start to its verdict.";
+    ProbeLateness: Histogram "understudy_probe_lateness_seconds" []
+        "How long after they were due probes began, over all backends.";
+    ProbesInconclusive: Counter "understudy_probes_inconclusive_total" ["reason"]
+        "Probes that say nothing of their backend, by reason: late (we were), exhausted (we have no descriptors, ports, memory or processes left), cut_off (no witness answers), busy (too many programs run), silent (only agents were asked, and none said anything), program (it says so).";
+    ClockSkew: Gauge "understudy_backend_clock_skew_seconds" ["service", "backend"]
+        "By how much the clock of the backend is ahead of ours, by the Date of its last answer; negative: behind.";
     Suspicions: Counter "understudy_suspicions_total" ["service", "backend", "symptom"]
-        "Signs of trouble seen by live traffic, by symptom: refused, reset, tls, stalled.";
+        "Signs of trouble seen by live traffic, by symptom: refused, reset, tls, stalled, errors, drain.";
 
     // Requests.
     Requests: Counter "understudy_requests_total" ["service", "class"]
@@ -89,7 +133,7 @@ declare! {
         "Requests begun and not ended.";
     RequestsFailed: Counter "understudy_requests_failed_total" ["service", "blame"]
         "Requests that failed, by who is to blame: downstream (the client), upstream (the backend), internal (a limit or a bug of ours).";
-    RequestsHeld: Gauge "understudy_requests_held" ["service"]
+    RequestsHeld: Gauge "understudy_requests_waiting" ["service"]
         "Requests waiting for an active now.";
     RequestsHeldTotal: Counter "understudy_requests_held_total" ["service"]
         "Requests that had to wait for an active.";
@@ -162,6 +206,30 @@ declare! {
     CertificateInUse: Gauge "understudy_certificate_reload_successful" ["file"]
         "1 if what the file says now is in use, 0 if that is bad and what it said before is.";
 
+    // Notifications.
+    Notifications: Counter "understudy_notifications_total" ["notifier", "outcome"]
+        "Tries to tell a notifier of an event, by outcome: sent, failed (it is tried again), and events dropped without being sent.";
+    NotificationsBehind: Gauge "understudy_notifications_behind" ["notifier"]
+        "Events that a notifier has still to be told.";
+
+    // Logs.
+    AccessLogWritten: Counter "understudy_access_log_written_total" []
+        "Lines of the access log that were written.";
+    AccessLogDropped: Counter "understudy_access_log_dropped_total" []
+        "Lines of the access log that were dropped, because they could not be written, or not fast enough.";
+    EventLogWritten: Counter "understudy_event_log_written_total" []
+        "Lines of the event log that were written.";
+    EventLogDropped: Counter "understudy_event_log_dropped_total" []
+        "Lines of the event log that were dropped, because they could not be written, or not fast enough.";
+
+    // Traces.
+    SpansExported: Counter "understudy_spans_exported_total" []
+        "Spans that the collector took.";
+    SpansDropped: Counter "understudy_spans_dropped_total" []
+        "Spans that were lost: there was no room for them, or the collector did not take them.";
+    SpanExportFailures: Counter "understudy_span_export_failures_total" []
+        "Tries to send spans to the collector that failed.";
+
     // The process.
     Reloads: Counter "understudy_reloads_total" ["result"]
         "Configurations loaded, the one at start included, by result: success, failure.";
@@ -169,6 +237,8 @@ declare! {
         "1 if the latest configuration is in force, 0 if it was refused or is not in force everywhere.";
     ReloadTimestamp: Gauge "understudy_config_last_reload_success_timestamp_seconds" []
         "When the configuration in force was taken, in seconds since the Unix epoch.";
+    StateKept: Gauge "understudy_state_kept" []
+        "1 while decisions are kept as the config asks, 0 while they are in memory only because the disk is behind or cannot be written, so that a restart would forget them.";
     BuildInfo: Gauge "understudy_build_info" ["version"]
         "Always 1; the label says which version runs.";
 
@@ -189,7 +259,7 @@ declare! {
         "Number of OS threads in the process.";
 }
 
-/// The table of all metrics in Markdown, as README shows it.
+/// The table of all metrics in Markdown, as the book shows it.
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n");
@@ -244,10 +314,19 @@ mod tests {
         if labels.contains(&"le") || labels.contains(&"quantile") {
             return Some("the label is reserved");
         }
+        if labels.contains(&"job") || labels.contains(&"instance") {
+            return Some("Prometheus says with it whom it asked, and would call ours exported_");
+        }
         if !help.ends_with('.') || help.len() < 10 || help.contains('|') {
             return Some("help is a sentence that fits a Markdown table");
         }
         None
+    }
+
+    /// OpenMetrics calls a counter by its name without `_total`: nothing else may be called so.
+    fn clashes(metrics: &[Metric]) -> Vec<&'static str> {
+        let families = metrics.iter().filter_map(|metric| metric.name.strip_suffix("_total"));
+        families.filter(|family| metrics.iter().any(|metric| metric.name == *family)).collect()
     }
 
     #[test]
@@ -257,6 +336,7 @@ mod tests {
         }
         let names: HashSet<_> = ALL.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), ALL.len(), "a name is declared twice");
+        assert_eq!(clashes(ALL), Vec::<&str>::new());
     }
 
     #[test]
@@ -278,12 +358,15 @@ mod tests {
             Metric { name: "understudy_x_ms", ..good },
             Metric { name: "understudy_gauge_seconds", ..good },
             Metric { labels: &["le"], ..good },
+            Metric { labels: &["job"], ..good },
             Metric { labels: &["Service"], ..good },
             Metric { help: "", ..good },
         ];
         for metric in bad {
             assert!(complaint(&metric).is_some(), "{metric:?}");
         }
+        let counter = Metric { kind: Kind::Counter, name: "understudy_x_seconds_total", ..good };
+        assert_eq!(clashes(&[good, counter]), ["understudy_x_seconds"]);
     }
 
     #[test]

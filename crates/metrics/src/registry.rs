@@ -8,25 +8,45 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cells::{
-    BackendCells, Counter, Distribution, Gauge, Histogram, ListenerCells, ServiceCells,
+    BackendCells, Counter, Distribution, Gauge, Histogram, ListenerCells, MOVE_BOUNDS,
+    PROBE_BOUNDS, ServiceCells,
 };
 use crate::certificates::{CertificateView, Certificates, FileView};
 use crate::exposition::Exposition;
 use crate::names::Id;
 
 mod counted;
+mod gates;
+mod jobs;
+mod logs;
+mod notifications;
+mod probes;
+mod process;
+mod requests;
+mod spans;
+mod view;
 
 pub use counted::Counted;
+use gates::Gates;
+pub use jobs::{JobBackendView, JobView};
+pub use logs::LogCounts;
+use notifications::Notifiers;
+use probes::Ours;
+pub use probes::ProbeView;
+use process::Process;
+pub use spans::Spans;
+pub use view::{ActiveView, BackendView, GatesView, ServiceView};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const BLAMES: [&str; 3] = ["downstream", "upstream", "internal"];
-const SYMPTOMS: [&str; 4] = ["refused", "reset", "tls", "stalled"];
+const SYMPTOMS: [&str; 6] = ["refused", "reset", "tls", "stalled", "errors", "drain"];
 const REASONS: [&str; 8] =
     ["startup", "failover", "failback", "recovery", "switchover", "reload", "return", "drill"];
 const PHASES: [&str; 4] = ["detect", "switch", "total", "answer"];
 const VERDICTS: [&str; 3] = ["pass", "fail", "inconclusive"];
 const HEALTHS: [&str; 3] = ["unknown", "up", "down"];
 const ADMINS: [&str; 3] = ["ready", "drain", "maintenance"];
+const ROLES: [&str; 4] = ["active", "standby", "promoting", "fenced"];
 
 /// All metrics of the process.
 ///
@@ -46,31 +66,53 @@ struct State {
     viewed: bool,
     reloads: Reloads,
     certificates: Certificates,
+    ours: Ours,
+    notifiers: Notifiers,
+    process: Process,
+    spans: Arc<Spans>,
+    logs: logs::Logs,
 }
 
 /// The cells of each worker for the same thing.
 #[derive(Debug)]
 struct Workers<T>(BTreeMap<usize, Arc<T>>);
 
-#[derive(Debug)]
+impl<T> Clone for Workers<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+#[derive(Clone, Debug)]
 struct Service {
     /// From the last view; `None` when it was not in it.
     epoch: Option<u64>,
+    is_dual_active: bool,
+    is_on_primary: bool,
+    is_locked: bool,
     workers: Workers<ServiceCells>,
     backends: BTreeMap<Arc<str>, Backend>,
+    jobs: jobs::Jobs,
     transitions: BTreeMap<String, u64>,
-    failovers: BTreeMap<String, Histogram>,
+    failovers: BTreeMap<String, Arc<Histogram>>,
+    gates: Gates,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Backend {
     /// From the last view; `None` when it was not in it.
     shown: Option<BackendView>,
     workers: Workers<BackendCells>,
     probes: BTreeMap<String, u64>,
-    probe_duration: Histogram,
+    probe_duration: Arc<Histogram>,
     /// Seconds since the epoch.
     certificate_expires: Option<f64>,
+    /// In seconds.
+    clock_ahead: Option<f64>,
+    /// When the last verdict came, in seconds since the epoch.
+    last_verdict: Option<f64>,
+    /// It has claimed a role before: from then on it is shown that it claims none.
+    has_claimed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -81,37 +123,6 @@ struct Reloads {
     last_was_good: Option<bool>,
     /// Seconds since the epoch.
     last_good: Option<f64>,
-}
-
-/// What a scrape shows of the decisions; control hands in a new one at every change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ActiveView {
-    /// One per service.
-    pub services: Vec<ServiceView>,
-}
-
-/// One service of an [`ActiveView`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceView {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Changes of the active so far.
-    pub epoch: u64,
-    /// Backends in priority order.
-    pub backends: Vec<BackendView>,
-}
-
-/// One backend of a [`ServiceView`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendView {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Whether it has the traffic.
-    pub active: bool,
-    /// `unknown`, `up` or `down`.
-    pub health: &'static str,
-    /// `ready`, `drain` or `maintenance`.
-    pub admin: &'static str,
 }
 
 impl Metrics {
@@ -154,14 +165,18 @@ impl Metrics {
             service.backends.values_mut().for_each(|backend| backend.shown = None);
         }
         for shown in view.services {
-            let service = state.service(&shown.name);
-            service.epoch = Some(shown.epoch);
-            for shown in shown.backends {
-                let name = Arc::clone(&shown.name);
-                service.backend(&name).shown = Some(shown);
-            }
+            state.service(&shown.name.clone()).show(shown);
         }
         state.forget_unused();
+    }
+
+    /// Replaces what a scrape shows of one service of the last view; costs no more with many others.
+    pub fn show_service(&self, shown: ServiceView) {
+        let mut state = self.lock();
+        let Some(service) = state.services.get_mut(&shown.name) else { return };
+        service.backends.values_mut().for_each(|backend| backend.shown = None);
+        service.show(shown);
+        service.forget_unused();
     }
 
     /// Streams of a service that were closed because the traffic had left their backend.
@@ -173,14 +188,6 @@ impl Metrics {
     /// Counts a change of the active. `reason` is lower case.
     pub fn transition(&self, service: &str, reason: &str) {
         *entry(&mut self.lock().service(service).transitions, reason, || 0) += 1;
-    }
-
-    /// Counts a probe. `verdict` is `pass`, `fail` or `inconclusive`.
-    pub fn probe(&self, service: &str, backend: &str, verdict: &str, took: Duration) {
-        let mut state = self.lock();
-        let backend = state.service(service).backend(backend);
-        *entry(&mut backend.probes, verdict, || 0) += 1;
-        backend.probe_duration.observe(took);
     }
 
     /// Notes when the certificate that a backend has shown expires, in seconds since the epoch;
@@ -205,7 +212,7 @@ impl Metrics {
     pub fn failover(&self, service: &str, phase: &str, took: Duration) {
         let mut state = self.lock();
         let failovers = &mut state.service(service).failovers;
-        entry(failovers, phase, Histogram::default).observe(took);
+        entry(failovers, phase, Arc::default).observe(took);
     }
 
     /// Counts a reload, the load at start included, and notes when the last good one was. `now` is
@@ -225,7 +232,16 @@ impl Metrics {
     #[must_use]
     pub fn encode(&self) -> String {
         let mut to = Exposition::new();
-        self.lock().collect(&mut to);
+        // Copied one service at a time, and written down without the lock: probes are counted under it,
+        // and must not wait for a scrape.
+        let names: Vec<_> = self.lock().services.keys().cloned().collect();
+        for name in &names {
+            let copied = self.lock().shown_service(name);
+            if let Some((service, viewed)) = copied {
+                service.collect(name, viewed, &mut to);
+            }
+        }
+        self.lock().collect_others(&mut to);
         to.gauge(Id::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1.0);
         to.encode()
     }
@@ -242,23 +258,20 @@ impl State {
     }
 
     fn forget_unused(&mut self) {
-        for service in self.services.values_mut() {
-            service
-                .backends
-                .retain(|_, backend| backend.shown.is_some() || backend.workers.in_use());
-        }
+        self.services.values_mut().for_each(Service::forget_unused);
         self.services.retain(|_, service| {
             service.epoch.is_some() || service.workers.in_use() || !service.backends.is_empty()
         });
         self.listeners.retain(|_, workers| workers.in_use());
     }
 
-    fn collect(&self, to: &mut Exposition) {
-        for (name, service) in &self.services {
-            if service.epoch.is_some() || !self.viewed {
-                service.collect(name, self.viewed, to);
-            }
-        }
+    /// A copy of a service that a scrape shows, and whether anything was viewed.
+    fn shown_service(&self, name: &str) -> Option<(Service, bool)> {
+        let shown = |service: &&Service| service.epoch.is_some() || !self.viewed;
+        self.services.get(name).filter(shown).map(|service| (service.clone(), self.viewed))
+    }
+
+    fn collect_others(&self, to: &mut Exposition) {
         let mut by_worker = BTreeMap::<usize, u64>::new();
         for (name, workers) in &self.listeners {
             collect_listener(name, workers, to);
@@ -270,7 +283,12 @@ impl State {
         for (worker, connections) in by_worker {
             to.gauge(Id::WorkerConnections, &[&worker.to_string()], signed(connections));
         }
+        self.ours.collect(to);
         self.certificates.collect(to);
+        self.notifiers.collect(to);
+        self.process.collect(to);
+        self.spans.collect(to);
+        self.logs.collect(to);
         to.counter(Id::Reloads, &["success"], self.reloads.good);
         to.counter(Id::Reloads, &["failure"], self.reloads.bad);
         if let Some(good) = self.reloads.last_was_good {
@@ -286,18 +304,39 @@ impl Service {
     fn new() -> Self {
         Self {
             epoch: None,
+            is_dual_active: false,
+            is_on_primary: false,
+            is_locked: false,
             workers: Workers::default(),
             backends: BTreeMap::new(),
+            jobs: jobs::Jobs::default(),
             transitions: REASONS.iter().map(|reason| ((*reason).to_owned(), 0)).collect(),
-            failovers: PHASES
-                .iter()
-                .map(|phase| ((*phase).to_owned(), Histogram::default()))
-                .collect(),
+            failovers: PHASES.iter().map(|phase| ((*phase).to_owned(), Arc::default())).collect(),
+            gates: Gates::default(),
         }
     }
 
     fn backend(&mut self, name: &str) -> &mut Backend {
         entry(&mut self.backends, name, Backend::new)
+    }
+
+    fn show(&mut self, shown: ServiceView) {
+        self.epoch = Some(shown.epoch);
+        self.is_dual_active = shown.is_dual_active;
+        self.gates.show(shown.gates.as_ref());
+        self.jobs.show(&shown.jobs);
+        self.is_on_primary = shown.is_on_primary;
+        self.is_locked = shown.is_locked;
+        for shown in shown.backends {
+            let name = Arc::clone(&shown.name);
+            let backend = self.backend(&name);
+            backend.has_claimed |= shown.role.is_some();
+            backend.shown = Some(shown);
+        }
+    }
+
+    fn forget_unused(&mut self) {
+        self.backends.retain(|_, backend| backend.shown.is_some() || backend.workers.in_use());
     }
 
     fn collect(&self, name: &str, viewed: bool, to: &mut Exposition) {
@@ -306,48 +345,25 @@ impl Service {
             let active = backends.any(|backend| backend.active);
             to.gauge(Id::ServiceHasActive, &[name], f64::from(u8::from(active)));
             to.gauge(Id::ServiceEpoch, &[name], epoch as f64);
+            to.gauge(Id::ServiceOnPrimary, &[name], f64::from(u8::from(self.is_on_primary)));
+            to.gauge(Id::ServiceLocked, &[name], f64::from(u8::from(self.is_locked)));
+            to.gauge(Id::DualActive, &[name], f64::from(u8::from(self.is_dual_active)));
         }
         for (reason, count) in &self.transitions {
             to.counter(Id::ServiceTransitions, &[name, reason], *count);
         }
         for (phase, histogram) in &self.failovers {
-            to.histogram(Id::FailoverDuration, &[name, phase], &distribution([histogram]));
+            let durations = distribution([&**histogram]);
+            to.histogram(Id::FailoverDuration, &[name, phase], &durations, MOVE_BOUNDS);
         }
+        self.gates.collect(name, self.epoch.is_some(), to);
+        self.jobs.collect(name, to);
         self.collect_requests(name, to);
         for (backend_name, backend) in &self.backends {
             if backend.shown.is_some() || !viewed {
                 backend.collect([name, backend_name], to);
             }
         }
-    }
-
-    fn collect_requests(&self, name: &str, to: &mut Exposition) {
-        let all = &self.workers;
-        for (class, label) in CLASSES.iter().enumerate() {
-            to.counter(Id::Requests, &[name, label], all.count(|cells| &cells.requests[class]));
-        }
-        let latency = distribution(all.0.values().map(|cells| &cells.latency));
-        to.histogram(Id::RequestDuration, &[name], &latency);
-        to.gauge(Id::RequestsInFlight, &[name], all.level(|cells| &cells.in_flight));
-        for (blame, label) in BLAMES.iter().enumerate() {
-            to.counter(Id::RequestsFailed, &[name, label], all.count(|cells| &cells.failed[blame]));
-        }
-        to.gauge(Id::RequestsHeld, &[name], all.level(|cells| &cells.held));
-        to.counter(Id::RequestsHeldTotal, &[name], all.count(|cells| &cells.held_total));
-        to.gauge(Id::HeldBytes, &[name], all.level(|cells| &cells.held_bytes));
-        let overflows = all.count(|cells| &cells.hold_overflows);
-        to.counter(Id::RequestsRejected, &[name, "overflow"], overflows);
-        let timeouts = all.count(|cells| &cells.hold_timeouts);
-        to.counter(Id::RequestsRejected, &[name, "timeout"], timeouts);
-        to.counter(Id::RequestsReplayed, &[name], all.count(|cells| &cells.replayed));
-        for (class, label) in CLASSES.iter().enumerate() {
-            let drills = all.count(|cells| &cells.drill_requests[class]);
-            to.counter(Id::DrillRequests, &[name, label], drills);
-        }
-        to.counter(Id::RequestsCut, &[name], all.count(|cells| &cells.cut));
-        to.gauge(Id::StreamsOpen, &[name], all.level(|cells| &cells.streams));
-        to.counter(Id::StreamsLeft, &[name], all.count(|cells| &cells.streams_left));
-        to.counter(Id::StreamsClosed, &[name], all.count(|cells| &cells.streams_closed));
     }
 }
 
@@ -357,8 +373,11 @@ impl Backend {
             shown: None,
             workers: Workers::default(),
             probes: VERDICTS.iter().map(|verdict| ((*verdict).to_owned(), 0)).collect(),
-            probe_duration: Histogram::default(),
+            probe_duration: Arc::default(),
             certificate_expires: None,
+            clock_ahead: None,
+            last_verdict: None,
+            has_claimed: false,
         }
     }
 
@@ -368,13 +387,30 @@ impl Backend {
             to.gauge(Id::BackendActive, &names, f64::from(u8::from(shown.active)));
             to.states(Id::BackendHealth, names, &HEALTHS, shown.health);
             to.states(Id::BackendAdmin, names, &ADMINS, shown.admin);
+            if self.has_claimed {
+                to.states(Id::BackendRole, names, &ROLES, shown.role.unwrap_or_default());
+            }
+            to.gauge(Id::BackendUndecided, &names, f64::from(u8::from(shown.is_undecided)));
+            if let Some(is_barred) = shown.is_barred {
+                to.gauge(Id::BackendBarred, &names, f64::from(u8::from(is_barred)));
+            }
+            if let Some(is_ready) = shown.standby_ready {
+                to.gauge(Id::StandbyReady, &names, f64::from(u8::from(is_ready)));
+            }
         }
         for (verdict, count) in &self.probes {
             to.counter(Id::Probes, &[service, backend, verdict], *count);
         }
-        to.histogram(Id::ProbeDuration, &names, &distribution([&self.probe_duration]));
+        let durations = distribution([&*self.probe_duration]);
+        to.histogram(Id::ProbeDuration, &names, &durations, PROBE_BOUNDS);
         if let Some(expires) = self.certificate_expires {
             to.gauge(Id::BackendCertificateExpires, &names, expires);
+        }
+        if let Some(at) = self.last_verdict {
+            to.gauge(Id::LastVerdict, &names, at);
+        }
+        if let Some(ahead) = self.clock_ahead {
+            to.gauge(Id::ClockSkew, &names, ahead);
         }
 
         let all = &self.workers;

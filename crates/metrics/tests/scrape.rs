@@ -6,11 +6,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics::cells::Blame;
 use metrics::names::{self, Kind};
-use metrics::{ActiveView, BackendView, CertificateView, FileView, Metrics, ServiceView};
+use metrics::{
+    ActiveView, BackendView, CertificateView, FileView, GatesView, JobBackendView, JobView,
+    Metrics, ProbeView, ServiceView,
+};
 
 /// A scrape, checked line by line: `# HELP`, `# TYPE`, then samples of that metric only, none twice.
 struct Scrape {
@@ -102,11 +105,44 @@ fn check_series(series: &str) -> &str {
 }
 
 fn backend(name: &str, active: bool) -> BackendView {
-    BackendView { name: name.into(), active, health: "up", admin: "ready" }
+    BackendView {
+        name: name.into(),
+        active,
+        health: "up",
+        admin: "ready",
+        role: None,
+        is_undecided: false,
+        is_barred: Some(false),
+        standby_ready: (!active).then_some(true),
+    }
+}
+
+fn job() -> JobView {
+    let backend = JobBackendView {
+        name: "standby".into(),
+        succeeded: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)),
+        is_stale: Some(true),
+    };
+    JobView {
+        name: "sync".into(),
+        is_running: true,
+        took: Some(Duration::from_millis(1_500)),
+        failures: 3,
+        backends: vec![backend],
+    }
 }
 
 fn service(name: &str, epoch: u64, backends: &[BackendView]) -> ServiceView {
-    ServiceView { name: name.into(), epoch, backends: backends.to_vec() }
+    ServiceView {
+        jobs: vec![job()],
+        name: name.into(),
+        epoch,
+        is_on_primary: backends.first().is_some_and(|backend| backend.active),
+        is_locked: false,
+        is_dual_active: false,
+        gates: Some(GatesView { names: vec!["fence"], is_in_doubt: false }),
+        backends: backends.to_vec(),
+    }
 }
 
 fn view(services: &[ServiceView]) -> ActiveView {
@@ -122,7 +158,19 @@ fn full() -> Arc<Metrics> {
     metrics
         .show_certificates(vec![certificate("a.pem", 1_800_000_000.0)], vec![file("a.pem", true)]);
     metrics.backend_certificate("s", "a", Some(1_900_000_000.0));
+    metrics.show_notifiers(vec!["ops".into()]);
+    metrics.state_kept(true);
+    let ahead = ProbeView { clock_ahead: Some(-2.5), ..probe("pass", Duration::ZERO) };
+    metrics.probe("s", "a", &ahead);
+    let claims = BackendView { role: Some("active"), ..backend("a", true) };
+    metrics.show_service(service("s", 3, &[claims, backend("b", false)]));
+    metrics.access_log().written(1);
+    metrics.event_log().dropped(1);
     metrics
+}
+
+fn probe(verdict: &'static str, took: Duration) -> ProbeView {
+    ProbeView { verdict, doubt: None, took, late: Duration::from_millis(3), clock_ahead: None }
 }
 
 fn certificate(file: &str, expires: f64) -> CertificateView {
@@ -236,17 +284,69 @@ fn events_are_counted() {
     let metrics = full();
     metrics.transition("s", "failover");
     metrics.transition("s", "failover");
-    metrics.probe("s", "a", "fail", Duration::from_secs(1));
+    metrics.probe("s", "a", &probe("fail", Duration::from_secs(1)));
+    metrics.probe(
+        "s",
+        "a",
+        &ProbeView { doubt: Some("late"), ..probe("inconclusive", Duration::ZERO) },
+    );
     metrics.failover("s", "detect", Duration::from_millis(200));
     let scrape = Scrape::of(&metrics);
     let transitions = r#"understudy_service_transitions_total{service="s",reason="failover"}"#;
     assert_eq!(scrape.value(transitions), 2.0);
     let probes = r#"understudy_probes_total{service="s",backend="a",verdict="fail"}"#;
     assert_eq!(scrape.value(probes), 1.0);
+    let late = scrape.value("understudy_probe_lateness_seconds_count");
+    assert_eq!(late, 3.0, "with the one that passed before");
+    assert_eq!(scrape.value(r#"understudy_probes_inconclusive_total{reason="late"}"#), 1.0);
+    assert_eq!(scrape.value(r#"understudy_probes_inconclusive_total{reason="cut_off"}"#), 0.0);
+    let skew = r#"understudy_backend_clock_skew_seconds{service="s",backend="a"}"#;
+    assert_eq!(scrape.value(skew), -2.5, "what says nothing of it changes nothing");
     let took = r#"understudy_probe_duration_seconds_sum{service="s",backend="a"}"#;
     assert_eq!(scrape.value(took), 1.0);
     let detect = r#"understudy_failover_duration_seconds_sum{service="s",phase="detect"}"#;
     assert_eq!(scrape.value(detect), 0.2);
+}
+
+#[test]
+fn what_backends_claim_and_whether_a_standby_is_ready_is_shown() {
+    let metrics = full();
+    let of = |series: &str| Scrape::of(&metrics).value(series);
+    let role = |role: &str| {
+        of(&format!(r#"understudy_backend_role{{service="s",backend="a",role="{role}"}}"#))
+    };
+    assert_eq!([role("active"), role("standby"), role("fenced")], [1.0, 0.0, 0.0]);
+    assert!(!Scrape::of(&metrics).has(r#"role{service="s",backend="b""#), "it claims nothing");
+    assert!(!Scrape::of(&metrics).has(r#"standby_ready{service="s",backend="a"}"#));
+    assert_eq!(of(r#"understudy_standby_ready{service="s",backend="b"}"#), 1.0);
+    assert_eq!(
+        (of(r#"understudy_dual_active{service="s"}"#), of("understudy_cut_off")),
+        (0.0, 0.0)
+    );
+
+    let standby = BackendView { standby_ready: Some(false), ..backend("a", false) };
+    let mut shown = service("s", 4, &[standby, backend("b", true)]);
+    shown.is_dual_active = true;
+    shown.is_locked = true;
+    metrics.show_service(shown);
+    metrics.cut_off(true);
+    assert_eq!(role("active"), 0.0, "it says nothing any more");
+    assert_eq!(of(r#"understudy_standby_ready{service="s",backend="a"}"#), 0.0);
+    assert_eq!(
+        (of(r#"understudy_dual_active{service="s"}"#), of("understudy_cut_off")),
+        (1.0, 1.0)
+    );
+    assert_eq!(of(r#"understudy_service_epoch{service="s"}"#), 4.0);
+
+    let decided = ["service_on_primary", "service_locked"]
+        .map(|series| of(&format!(r#"understudy_{series}{{service="s"}}"#)));
+    assert_eq!(decided, [0.0, 1.0]);
+
+    metrics.show_service(service("unknown", 1, &[backend("a", true)]));
+    assert!(
+        !Scrape::of(&metrics).has(r#"service="unknown""#),
+        "only a whole view brings a service in"
+    );
 }
 
 #[test]
@@ -270,7 +370,7 @@ fn a_reload_never_turns_a_counter_back() {
 fn what_is_not_shown_disappears() {
     let metrics = full();
     metrics.service(0, "gone").requests[1].inc();
-    metrics.probe("s", "b", "pass", Duration::ZERO);
+    metrics.probe("s", "b", &probe("pass", Duration::ZERO));
     assert!(!Scrape::of(&metrics).has(r#""gone""#), "not shown yet");
 
     metrics.show(view(&[service("gone", 1, &[backend("g", true)])]));
@@ -344,6 +444,42 @@ fn certificates_are_shown_as_they_are_and_refusals_counted_while_the_file_is_nam
     assert_eq!((of("failures_total", "a.pem"), of("successful", "a.pem")), (1.0, 1.0));
     metrics.show_certificates(Vec::new(), Vec::new());
     assert!(!Scrape::of(&metrics).has("understudy_certificate_"));
+}
+
+#[test]
+fn notifications_are_counted_of_notifiers_that_there_are() {
+    let metrics = Metrics::new();
+    metrics.notification("ops", "sent");
+    assert!(!Scrape::of(&metrics).has("understudy_notifications"));
+    metrics.show_notifiers(vec!["ops".into(), "chat".into()]);
+    metrics.notification("ops", "sent");
+    metrics.notifications_behind("chat", 3);
+    let sent = |name: &str| {
+        let labels = format!(r#"{{notifier="{name}",outcome="sent"}}"#);
+        Scrape::of(&metrics).value(&format!("understudy_notifications_total{labels}"))
+    };
+    assert_eq!((sent("ops"), sent("chat")), (1.0, 0.0));
+    let behind = r#"understudy_notifications_behind{notifier="chat"}"#;
+    assert_eq!(Scrape::of(&metrics).value(behind), 3.0);
+    metrics.show_notifiers(vec!["ops".into()]);
+    assert_eq!(sent("ops"), 1.0);
+    assert!(!Scrape::of(&metrics).has(r#"notifier="chat""#));
+}
+
+#[test]
+fn spans_are_counted_from_nothing() {
+    let metrics = Metrics::new();
+    let counts = || {
+        ["spans_exported", "spans_dropped", "span_export_failures"]
+            .map(|name| Scrape::of(&metrics).value(&format!("understudy_{name}_total")))
+    };
+    assert_eq!(counts(), [0.0, 0.0, 0.0]);
+    let spans = metrics.spans();
+    spans.exported(5);
+    spans.dropped(3);
+    spans.failed();
+    metrics.spans().failed();
+    assert_eq!(counts(), [5.0, 3.0, 2.0]);
 }
 
 #[test]

@@ -169,6 +169,19 @@ impl Failure {
         }
     }
 
+    /// The status that a client of this kind sees, and how long our words are.
+    pub(crate) fn told(self, kind: Kind) -> (StatusCode, u64) {
+        match kind {
+            Kind::Http => (self.status(), self.text_length() as u64),
+            Kind::Grpc { .. } => (StatusCode::OK, 0),
+        }
+    }
+
+    /// The status, a blank, the words, the end of the line.
+    fn text_length(self) -> usize {
+        3 + 1 + self.words().len() + 1
+    }
+
     /// The answer. A request that was not understood ends its connection: what follows it cannot be
     /// trusted to be a request.
     pub(crate) fn response(self, kind: Kind) -> Response<ResponseBody> {
@@ -184,6 +197,7 @@ impl Failure {
 
     fn text(self) -> Response<ResponseBody> {
         let words = Bytes::from(format!("{} {}\n", self.status().as_u16(), self.words()));
+        debug_assert_eq!(words.len(), self.text_length());
         let mut response = Response::new(ResponseBody::Done);
         *response.status_mut() = self.status();
         let headers = response.headers_mut();

@@ -15,6 +15,7 @@ use metrics::cells::Blame;
 use crate::downstream::incoming::{BodyError, Incoming};
 use crate::flight::{Flight, Signal, Turn};
 use crate::grpc;
+use crate::recorder::Recording;
 use crate::service::Service;
 use crate::stamp::Stamp;
 use crate::upstream::backend::Backend;
@@ -94,6 +95,11 @@ impl Source {
     /// How the body ends.
     pub(crate) fn framing(&self) -> Framing {
         self.length.map_or(Framing::Chunked, Framing::Length)
+    }
+
+    /// How many bytes have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
     }
 
     /// Whether more has come than may.
@@ -266,6 +272,8 @@ pub(crate) struct Relay {
     flight: Flight,
     /// Whether the client looks for a status in the trailers.
     is_grpc: bool,
+    /// Bytes passed on.
+    sent: u64,
 }
 
 impl ResponseBody {
@@ -278,7 +286,8 @@ impl ResponseBody {
         is_grpc: bool,
     ) -> Self {
         let is_done = exchange.is_done();
-        let mut relay = Relay { exchange: Some(exchange), backend, service, flight, is_grpc };
+        let mut relay =
+            Relay { exchange: Some(exchange), backend, service, flight, is_grpc, sent: 0 };
         if is_done {
             relay.complete();
             return Self::Done;
@@ -304,6 +313,7 @@ impl Relay {
     /// The backend has said everything: its connection may serve another request.
     fn complete(&mut self) {
         let Some(exchange) = self.exchange.take() else { return };
+        self.flight.note(Recording::complete);
         // A stream's connection is shared and has its place already.
         if let Exchange::Http1(mut connection) = exchange
             && connection.finish()
@@ -330,6 +340,9 @@ impl Relay {
             },
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(Cut::Broken)),
         };
+        if let Some(Ok(frame)) = &frame {
+            self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
         let is_done = self.exchange.as_ref().is_none_or(Exchange::is_done);
         match &frame {
             Some(Ok(_)) if !is_done => self.flight.progress(Turn::Downstream),
@@ -349,6 +362,7 @@ impl Relay {
     /// Ends the exchange before its end, and counts it for what it is.
     fn cut(&mut self, cut: &Cut) {
         self.exchange = None;
+        self.flight.note(|recording| recording.broken_off(cut));
         match cut {
             Cut::Left => self.service.cells.streams_closed.inc(),
             Cut::Broken(_) | Cut::Idle => self.service.cells.fail(Blame::Upstream),
@@ -376,6 +390,7 @@ impl Drop for Relay {
         if self.exchange.is_some() {
             self.service.cells.fail(Blame::Downstream);
         }
+        self.flight.note(|recording| recording.sent(self.sent));
     }
 }
 

@@ -17,6 +17,7 @@ use metrics::cells::Gauge;
 use slab::Slab;
 
 use crate::downstream::client::{Client, Protocol, Watched};
+use crate::recorder::{Recorder, Recording};
 use crate::service::Service;
 use crate::upstream::backend::Backend;
 
@@ -86,6 +87,8 @@ struct Entry {
     is_tagged: Cell<bool>,
     /// It ends without a goodbye.
     is_cut: Cell<bool>,
+    /// What it meets, if anybody wants to know.
+    recording: RefCell<Option<Box<Recording>>>,
 }
 
 /// All requests of a worker.
@@ -93,6 +96,7 @@ struct Entry {
 pub(crate) struct Flights {
     entries: RefCell<Slab<Entry>>,
     now: Cell<Instant>,
+    recorder: Rc<Recorder>,
 }
 
 /// A request's place in the table; gives it up, and all that is counted with it, when dropped.
@@ -100,15 +104,18 @@ pub(crate) struct Flights {
 pub(crate) struct Flight {
     flights: Rc<Flights>,
     key: usize,
+    is_recorded: bool,
 }
 
 // === impl Flights ===
 
 impl Flights {
-    pub(crate) fn new() -> Rc<Self> {
+    /// `recorder` takes the recordings of those that end.
+    pub(crate) fn new(recorder: Rc<Recorder>) -> Rc<Self> {
         Rc::new(Self {
             entries: RefCell::new(Slab::with_capacity(64)),
             now: Cell::new(Instant::now()),
+            recorder,
         })
     }
 
@@ -120,8 +127,10 @@ impl Flights {
         client: Rc<Client>,
         waker: Option<Waker>,
         begun: Instant,
+        recording: Option<Box<Recording>>,
     ) -> Flight {
         service.cells.in_flight.inc();
+        let is_recorded = recording.is_some();
         let key = self.entries.borrow_mut().insert(Entry {
             service,
             client,
@@ -137,8 +146,9 @@ impl Flights {
             close_at: Cell::new(None),
             is_tagged: Cell::new(false),
             is_cut: Cell::new(false),
+            recording: RefCell::new(recording),
         });
-        Flight { flights: Rc::clone(self), key }
+        Flight { flights: Rc::clone(self), key, is_recorded }
     }
 
     /// How many requests there are.
@@ -177,6 +187,12 @@ impl Entry {
     fn leave_signal(&self, signal: Signal) {
         self.signal.set(signal);
         self.wake();
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Recording)) {
+        if let Some(recording) = self.recording.borrow_mut().as_mut() {
+            note(recording);
+        }
     }
 
     fn wake(&self) {
@@ -232,10 +248,10 @@ impl Entry {
             (Phase::Awaiting, Turn::Upstream) => {
                 if waited > spec.timeouts.response.max(long) {
                     self.leave_signal(Signal::Expired);
-                } else if waited > spec.stall_after
-                    && let Some(backend) = self.backend.borrow().as_ref()
+                } else if let Some(backend) = self.backend.borrow().as_ref()
+                    && self.service.is_stalled(backend, waited, now)
                 {
-                    self.service.suspect_stall(backend, now);
+                    backend.signs.stalls.see();
                 }
             }
             (Phase::Settling, _) => {
@@ -416,6 +432,18 @@ impl Flight {
         self.with(|entry| entry.client.watch(watched));
     }
 
+    /// Notes what it has met, if it is recorded.
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Recording)) {
+        if self.is_recorded {
+            self.with(|entry| entry.note(note));
+        }
+    }
+
+    /// For how long it has waited in its phase at `now`.
+    pub(crate) fn waited(&self, now: Instant) -> Duration {
+        self.with(|entry| now.saturating_duration_since(entry.since.get()))
+    }
+
     /// The time of the last sweep.
     pub(crate) fn now(&self) -> Instant {
         self.flights.now()
@@ -438,5 +466,8 @@ impl Drop for Flight {
         count(at, |in_flight| in_flight.dec());
         entry.service.drains.look();
         entry.client.idle();
+        if let Some(recording) = entry.recording.take() {
+            self.flights.recorder.take(recording, entry.service.epoch());
+        }
     }
 }

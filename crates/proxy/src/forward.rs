@@ -45,16 +45,26 @@ pub(crate) async fn forward(
     let begun = Instant::now();
     client.begin();
     let listener = client.listener.spec();
-    let (head, service) = match admit(&worker, &client, &listener, parts) {
+    let trace = worker.trace(&client, &parts.headers);
+    let context = trace.as_ref().map(|trace| trace.context);
+    let recording = worker.recorder.begin(&client, &parts, begun, context);
+    let (mut head, service) = match admit(&worker, &client, &listener, parts) {
         Ok(admitted) => admitted,
         Err(answer) => {
+            if let Some(mut recording) = recording {
+                recording.answered_at_the_edge(&answer);
+                worker.recorder.take(recording, 0);
+            }
             client.idle();
             return finish(*answer, &client, &listener);
         }
     };
 
+    head.trace = trace;
     let waker = reply.waker();
-    let flight = worker.flights.begin(Rc::clone(&service), Rc::clone(&client), waker, begun);
+    let recording = recording.and_then(|recording| recording.at(&service));
+    let (at, by) = (Rc::clone(&service), Rc::clone(&client));
+    let flight = worker.flights.begin(at, by, waker, begun, recording);
     let spec = service.spec();
     let deadline = head.deadline(begun, spec.timeouts.request);
     flight.end_by(deadline);
@@ -78,13 +88,18 @@ pub(crate) async fn forward(
     if is_tagged {
         flight.is_tagged();
     }
+    flight.note(|recording| recording.begins(source.as_ref(), is_tagged));
     let job = Job { head, tagged, source, service, spec, client, flight, reply, begun };
 
+    let mut answered_at = None;
     let response = match job.deliver().await {
-        Ok(delivered) => job.relay(delivered, upgrade),
+        Ok(delivered) => {
+            answered_at = Some(delivered.at);
+            job.relay(delivered, upgrade)
+        }
         Err(failure) => {
             job.log(failure);
-            Err(failure)
+            Err(job.fails(failure))
         }
     };
     unanswered.is_answered = true;
@@ -98,7 +113,8 @@ pub(crate) async fn forward(
         cells.drill_requests[class].inc();
     } else {
         cells.requests[class].inc();
-        cells.latency.observe(begun.elapsed());
+        // The clock has been read once for both latencies.
+        cells.latency.observe(answered_at.unwrap_or_else(Instant::now) - begun);
     }
     finish(response, &asked_by, &listener)
 }
@@ -137,6 +153,8 @@ struct Delivered {
     response: ResponseHead,
     exchange: Exchange,
     backend: Rc<Backend>,
+    /// When.
+    at: Instant,
 }
 
 impl Job {
@@ -154,23 +172,36 @@ impl Job {
                 continue;
             };
             let wanted = self.wanted(&backend);
+            self.flight.note(|recording| {
+                recording.attempt(&backend, &self.service);
+                if let Some(trace) = &self.head.trace {
+                    trace.attempts(recording.attempt_number());
+                }
+            });
             let exchange = match backend.take(&wanted) {
                 Some(exchange) => Ok(exchange),
                 None => {
                     let opened = self.connect(&backend, &wanted, since).await?;
                     since = Instant::now();
+                    self.flight.note(|recording| recording.connected(since, opened.is_ok()));
                     opened
                 }
             };
             let lost = match exchange {
                 Ok(mut exchange) => {
                     match self.attempt(&mut exchange, &backend, since, repeats).await {
-                        Ok(response) => return Ok(Delivered { response, exchange, backend }),
+                        Ok(response) => {
+                            let at = Instant::now();
+                            backend.latency.count(self.flight.waited(at));
+                            self.flight.note(|recording| recording.answered(response.status, at));
+                            return Ok(Delivered { response, exchange, backend, at });
+                        }
                         Err(lost) => lost,
                     }
                 }
                 Err(lost) => lost,
             };
+            self.flight.note(|recording| recording.lost(&lost));
             match lost {
                 // What has been passed on and not kept cannot be passed on again: whoever is next would
                 // get a body without its beginning.
@@ -191,7 +222,9 @@ impl Job {
                     tokio::time::sleep(REFUSED_PAUSE).await;
                     continue;
                 }
-                Lost::Again | Lost::Refused => self.service.suspect(&backend, Symptom::Reset),
+                Lost::Again | Lost::Refused => {
+                    self.service.suspect(&backend, Symptom::Reset);
+                }
                 Lost::Unsent => {}
                 Lost::Broken | Lost::Abandoned => {
                     repeats += 1;
@@ -225,7 +258,7 @@ impl Job {
         delivered: Delivered,
         upgrade: Option<Box<Upgrade>>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let Delivered { response, exchange, backend } = delivered;
+        let Delivered { response, exchange, backend, at: _ } = delivered;
         if let Some(source) = &self.source {
             source.forget();
             source.watch_end(&self.flight);
@@ -236,9 +269,10 @@ impl Job {
             Exchange::Http2(_) => self.head.switch_over_http2(),
         };
         if let Some(switch) = switch.filter(|_| Switch::is_accepted(&exchange, status)) {
-            let upgrade = upgrade.ok_or(Failure::BadGateway)?;
+            let upgrade = upgrade.ok_or_else(|| self.fails(Failure::BadGateway))?;
             let status = switch.consent(&exchange, &upgrade, status, &mut headers);
-            let status = status.ok_or(Failure::BadGateway)?;
+            let status = status.ok_or_else(|| self.fails(Failure::BadGateway))?;
+            self.flight.note(|recording| recording.answer(status));
             self.flight.proceed(Phase::Tunnel);
             let is_websocket = switch.is_websocket();
             let mut response = Response::new(ResponseBody::Tunnel);
@@ -252,11 +286,12 @@ impl Job {
         let asked = self.head.switch.as_ref();
         let means_switch = asked.is_some_and(Switch::is_connect) && status.is_success();
         if status == StatusCode::SWITCHING_PROTOCOLS || means_switch {
-            return Err(Failure::BadGateway);
+            return Err(self.fails(Failure::BadGateway));
         }
         if status == StatusCode::UPGRADE_REQUIRED && headers.contains_key(UPGRADE) {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
+        self.flight.note(|recording| recording.answer(status));
         self.flight.proceed(Phase::Relaying);
         if goes_on(&headers) {
             self.flight.is_stream();
@@ -270,6 +305,13 @@ impl Job {
             response.extensions_mut().insert(reason);
         }
         Ok(response)
+    }
+
+    /// Notes that its client is answered by us.
+    fn fails(&self, failure: Failure) -> Failure {
+        let told = failure.told(self.head.kind(None));
+        self.flight.note(|recording| recording.failed(failure, told));
+        failure
     }
 
     /// Says who was not served, and why.

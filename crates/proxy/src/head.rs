@@ -23,6 +23,7 @@ use crate::downstream::client::Known;
 use crate::grpc;
 use crate::stamp::Stamp;
 use crate::switch::Switch;
+use crate::trace::Trace;
 use crate::upstream::h1::Framing;
 
 use rules::{Seen, check_http2, check_target, count_down, join_cookies, origin_form};
@@ -46,6 +47,8 @@ pub(crate) struct Head {
     /// Sending it twice does what sending it once does (RFC 9110 9.2.2), or the client says that the
     /// server can tell.
     pub(crate) repeatable: bool,
+    /// Its place in a distributed trace; `None`: what it carries of one passes on as it came.
+    pub(crate) trace: Option<Box<Trace>>,
     wants_trailers: bool,
     version: Version,
     is_grpc: bool,
@@ -96,6 +99,7 @@ impl Head {
         Ok(Self {
             // What has been switched to cannot be started again without its client's knowing.
             repeatable: has_idempotency_key || method.is_idempotent(),
+            trace: None,
             // What asks by CONNECT asks by GET in HTTP/1.1 (RFC 8441 5).
             method: if protocol.is_some() { Method::GET } else { method },
             uri: origin_form(uri),
@@ -215,7 +219,7 @@ impl Head {
         framing: Framing,
         stamp: Option<&Stamp>,
     ) -> Option<Request<()>> {
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 7);
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 8);
         for (name, value) in &self.headers {
             if !self.is_withheld(name, framing, stamp) {
                 headers.append(name.clone(), value.clone());
@@ -229,6 +233,9 @@ impl Head {
         }
         if let Some(stamp) = stamp {
             stamp.insert(&mut headers);
+        }
+        if let Some(trace) = &self.trace {
+            trace.insert(&mut headers);
         }
         if self.wants_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -299,6 +306,9 @@ impl Head {
         if let Some(stamp) = stamp {
             stamp.write(out);
         }
+        if let Some(trace) = &self.trace {
+            trace.write(out);
+        }
         if self.wants_trailers {
             write_field(out, b"te: ", b"trailers");
         }
@@ -324,6 +334,7 @@ impl Head {
             || self.dropped.contains(name)
             || self.switch.as_ref().is_some_and(|switch| switch.is_withheld(name))
             || stamp.is_some_and(|stamp| stamp.is_claimed_by(name))
+            || self.trace.as_ref().is_some_and(|trace| trace.is_withheld(name))
     }
 }
 

@@ -65,6 +65,7 @@ impl Hold {
             service.cells.held_total.inc();
         }
         flight.enter(Phase::Held, failed.map(|(backend, _)| backend), since);
+        flight.note(|recording| recording.held_from(began, service.epoch()));
         let outcome = poll_fn(|_| {
             if flight.client_gone() {
                 return Poll::Ready(Err(Refused::ClientGone));
@@ -80,6 +81,7 @@ impl Hold {
         })
         .await;
         drop(slot);
+        flight.note(|recording| recording.held(service.epoch()));
         self.spent = Some(since.elapsed());
         outcome
     }

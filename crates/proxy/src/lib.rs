@@ -15,16 +15,21 @@ mod forward;
 mod grpc;
 mod head;
 mod hold;
+mod latency;
 mod leaving;
 mod lost;
 #[cfg(test)]
 mod mutate;
 mod order;
+mod pulse;
+mod recorder;
 mod service;
+mod signs;
 mod spec;
 mod stamp;
 mod switch;
 mod tags;
+mod trace;
 mod tunnel;
 mod upstream;
 mod websocket;
@@ -32,8 +37,9 @@ mod worker;
 mod workers;
 
 pub use downstream::bound::{Bound, bind};
+pub use pulse::Pulse;
 pub use spec::{
     Answered, BackendSpec, Drain, Held, Leave, ListenerSpec, Notice, ServiceId, ServiceSpec,
-    Snapshot, Suspicion, Symptom, Tag,
+    Snapshot, Suspicion, Symptom, Tag, TraceSpec,
 };
 pub use workers::{Lost, Workers};

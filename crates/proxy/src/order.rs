@@ -1,4 +1,4 @@
-//! What a worker is told and how it answers; how workers reach each other.
+//! What a worker is told and how it answers; how workers are reached, also by each other.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use config::model::{ListenAddress, StreamPolicy};
+use futures_util::future::join_all;
 use routing::failover::BackendId;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::downstream::bound::BoundSocket;
 use crate::downstream::handover::StdSocket;
 use crate::spec::{Drain, Leave, ServiceId, Snapshot, Tag};
+use crate::workers::Lost;
 
 /// What a worker is told. Each is answered through `done` after it has been carried out.
 #[derive(Debug)]
@@ -50,6 +53,8 @@ pub(crate) enum Order {
         linger: Duration,
         timeout: Duration,
     },
+    /// Nothing: the answer says that it is alive.
+    Beat,
     /// End, with whatever is still being served.
     Stop,
     /// From another worker: a connection that it has no need of.
@@ -76,6 +81,36 @@ pub(crate) struct Team {
     pub(crate) connections: Vec<AtomicUsize>,
     /// Open connections by listener and client address, over all workers; written at accept and close.
     pub(crate) by_client: Mutex<HashMap<(ListenAddress, IpAddr), usize>>,
+}
+
+impl Team {
+    /// Sends one order to each worker and awaits all answers, all at once and all within one
+    /// deadline: a worker that is lost keeps no other from hearing of it.
+    pub(crate) async fn tell(
+        &self,
+        orders: impl Iterator<Item = Order>,
+        within: Duration,
+    ) -> Result<usize, Lost> {
+        let deadline = Instant::now() + within;
+        let told = self.mailboxes.iter().zip(orders).map(|(mailbox, order)| {
+            timeout_at(deadline, async move {
+                let (done, answer) = oneshot::channel();
+                // A full mailbox may be one that is being emptied: connections that other workers have
+                // no need of come the same way, and many at a time.
+                mailbox.send(Mail { order, done: Some(done) }).await.ok()?;
+                answer.await.ok()
+            })
+        });
+        let mut sum = 0;
+        let mut lost = None;
+        for (worker, answered) in join_all(told).await.into_iter().enumerate() {
+            match answered.ok().flatten() {
+                Some(count) => sum += count,
+                None => lost = lost.or(Some(Lost { worker })),
+            }
+        }
+        lost.map_or(Ok(sum), Err)
+    }
 }
 
 /// Answers an order.

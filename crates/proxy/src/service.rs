@@ -2,10 +2,12 @@
 //!
 //! Decides nothing: control says who is active, and this remembers it.
 
+mod suspicion;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use config::model::{StreamPolicy, UpstreamProtocol};
 use http::StatusCode;
@@ -16,11 +18,10 @@ use tokio::sync::mpsc;
 
 use crate::drain::Drains;
 use crate::flight::Flights;
-use crate::spec::{Answered, Leave, Notice, ServiceId, ServiceSpec, Suspicion, Symptom, Tag};
+use crate::spec::{Answered, Leave, Notice, ServiceId, ServiceSpec, Tag};
 use crate::stamp::Stamp;
 use crate::tags::Tags;
 use crate::upstream::backend::Backend;
-use crate::upstream::h1::Malformed;
 
 /// One service of a worker.
 #[derive(Debug)]
@@ -289,12 +290,12 @@ impl Service {
             previous.filter(|previous| next.as_ref().is_none_or(|next| !Rc::ptr_eq(previous, next)))
         {
             previous.abandoned.set(leave == Leave::Abandon);
-            previous.suspected.set(false);
+            previous.signs.suspected.set(false);
             previous.purge();
         }
         if let Some(next) = &next {
             next.abandoned.set(false);
-            next.suspected.set(false);
+            next.signs.suspected.set(false);
         }
         self.end_hold();
         self.tags.retain(|tagged| !self.is_active(tagged));
@@ -309,59 +310,18 @@ impl Service {
     /// A suspected backend has answered a probe.
     pub(crate) fn cleared(self: &Rc<Self>, id: BackendId, flights: &Flights) {
         if let Some(backend) = self.backends.borrow().iter().find(|backend| backend.id == id) {
-            backend.suspected.set(false);
+            backend.signs.suspected.set(false);
         }
         self.verdicts.set(self.verdicts.get() + 1);
         flights.wake_held(self);
     }
 
-    /// Asks control for probes of `backend`. One suspicion at a time is enough: the next waits for
-    /// the verdict on the last.
-    pub(crate) fn suspect(&self, backend: &Backend, symptom: Symptom) {
-        backend.cells.suspicions[symptom as usize].inc();
-        backend.symptom.set(Some(symptom));
-        if !backend.suspected.get() {
-            backend.told_at.set(Some(Instant::now()));
-            self.tell(backend, symptom);
-        }
-    }
-
-    /// Tells the operator, once a second at most, that what `backend` answers cannot be passed on.
-    pub(crate) fn complain(&self, backend: &Backend, malformed: &Malformed) {
-        if is_due(&backend.complained_at, Instant::now()) {
-            let (service, backend) = (&self.spec.borrow().name, &backend.spec().name);
-            tracing::warn!(%service, %backend, %malformed, "cannot pass on what a backend answers");
-        }
-    }
-
-    /// Raises the suspicion that `backend` hangs, unless it was raised within the last second: a slow
-    /// request among fast ones must not keep the probes busy.
-    pub(crate) fn suspect_stall(&self, backend: &Backend, now: Instant) {
-        if is_due(&backend.stall_suspected_at, now) {
-            backend.cells.suspicions[Symptom::Stalled as usize].inc();
-            self.tell(backend, Symptom::Stalled);
-        }
-    }
-
-    /// A request still waits for the verdict on `backend`. Its suspicion may have been lost on the
-    /// way, when control had too much to do; so it is repeated once a second.
-    pub(crate) fn suspect_again(&self, backend: &Backend, now: Instant) {
-        if is_due(&backend.told_at, now)
-            && let Some(symptom) = backend.symptom.get()
-        {
-            self.tell(backend, symptom);
-        }
-    }
-
-    fn tell(&self, backend: &Backend, symptom: Symptom) {
-        let suspicion = Suspicion { service: self.id, backend: backend.id, symptom };
-        let notice = Notice::Suspicion(suspicion);
-        backend.suspected.set(self.notices.try_send(notice).is_ok());
-    }
-
     /// `backend` has answered a request that was begun under `epoch`. Tells control of the first good
-    /// one since a move, and of an error before it.
+    /// one since a move, of an error before it, and of too many errors.
     pub(crate) fn answered(&self, backend: &Rc<Backend>, epoch: u64, status: StatusCode) {
+        if status.is_server_error() {
+            self.count_error(backend, epoch, status);
+        }
         if self.unanswered.get() && self.may_send(backend, epoch) {
             let is_good = !status.is_server_error();
             if is_good {
@@ -401,18 +361,10 @@ impl Service {
         let idle_timeout = self.spec.borrow().connections.idle_timeout;
         for backend in self.backends.borrow().iter() {
             backend.sweep(now, idle_timeout);
+            self.suspect_stalls(backend, now);
         }
         self.tell_untold();
     }
-}
-
-/// Whether a second has passed since the last time, which becomes now if so.
-fn is_due(last: &Cell<Option<Instant>>, now: Instant) -> bool {
-    let due = last.get().is_none_or(|at| now.saturating_duration_since(at) >= ASK_AGAIN_AFTER);
-    if due {
-        last.set(Some(now));
-    }
-    due
 }
 
 /// Whether an answer speaks against a backend. Other errors, as 501 or 505, say more of the request.
@@ -424,5 +376,3 @@ fn is_failure(status: StatusCode) -> bool {
 /// in that time.
 const MOMENT_REQUESTS: usize = 4_096;
 const MOMENT_BYTES: usize = 16 << 20;
-
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);

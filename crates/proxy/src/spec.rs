@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use access::{Log, Tracer};
 use config::model::{
-    DownstreamLimits, Hold, ListenAddress, RedirectHttps, Replay, UpstreamConnections,
+    DownstreamLimits, ErrorRule, Hold, ListenAddress, RedirectHttps, Replay, UpstreamConnections,
     UpstreamProtocol, UpstreamTimeouts,
 };
 use connect::Destination;
@@ -26,6 +27,21 @@ pub struct Snapshot {
     pub services: Vec<Arc<ServiceSpec>>,
     /// Every listener. One that is missing is closed; its connections end after their request.
     pub listeners: Vec<ListenerSpec>,
+    /// How requests take part in distributed traces; `None`: what they carry passes on as it came.
+    pub trace: Option<TraceSpec>,
+    /// The access log; `None`: there is none.
+    pub log: Option<Arc<Log>>,
+    /// Who takes the records of traced requests; `None`: nobody.
+    pub tracer: Option<Tracer>,
+}
+
+/// How requests take part in distributed traces.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TraceSpec {
+    /// Which share of the traces that begin here is followed: 0 to 1.
+    pub sample: f64,
+    /// Whether clients that are no trusted proxies may bring a trace with them.
+    pub trusts_clients: bool,
 }
 
 /// A listener.
@@ -68,11 +84,18 @@ pub struct ServiceSpec {
     pub connections: UpstreamConnections,
     /// Which HTTP its backends speak.
     pub protocol: UpstreamProtocol,
-    /// When waiting for a response head becomes suspicious.
+    /// How much longer than the backend's own recent 99th percentile a request may wait for its
+    /// response head before that is suspicious.
     pub stall_after: Duration,
+    /// Which answers are suspicious; `None`: none.
+    pub errors: Option<ErrorRule>,
+    /// The field of an answer that asks for a drain, which is suspicious as well.
+    pub drain_header: Option<HeaderName>,
     /// Says in every request to a backend under which epoch the worker believes that one to be active;
     /// what clients say in a field of this name (`_` for `-` included) is dropped. `None`: neither.
     pub epoch_header: Option<HeaderName>,
+    /// Whether its requests are in the access log.
+    pub is_logged: bool,
 }
 
 /// A backend.
@@ -169,4 +192,13 @@ pub enum Symptom {
     Tls,
     /// A request waits too long for its response head.
     Stalled,
+    /// Too many answers are errors of the configured kind.
+    Errors,
+    /// An answer carries the field that asks for a drain.
+    Drain,
+}
+
+impl Symptom {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::Drain as usize + 1;
 }

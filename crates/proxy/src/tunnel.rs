@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::downstream::reply::Upgrade;
 use crate::flight::{Flight, Signal, Turn};
+use crate::recorder::Recording;
 use crate::service::Service;
 use crate::upstream::duplex::Duplex;
 use crate::upstream::exchange::Exchange;
@@ -60,6 +61,7 @@ pub(crate) fn start(
             left = relay(client, exchange, is_websocket, &flight) => left,
         };
         if left == Some(Leaving::Left) {
+            flight.note(Recording::cut);
             open.0.cells.streams_closed.inc();
         }
     });
@@ -72,12 +74,16 @@ async fn relay(
     is_websocket: bool,
     flight: &Flight,
 ) -> Option<Leaving> {
-    let (backend, early) = backend_side(exchange)?;
+    let Some((backend, early)) = backend_side(exchange) else {
+        flight.note(Recording::backend_gone);
+        return None;
+    };
     let mut client = timeout(FOLLOW_WITHIN, client_side(client)).await.ok()??;
     // What the backend sent right behind its head.
     if !matches!(timeout(FOLLOW_WITHIN, client.write_all(&early)).await, Ok(Ok(()))) {
         return None;
     }
+    flight.note(|recording| recording.sent(early.len() as u64));
     let mut frames = is_websocket.then(Frames::default);
     if let Some(frames) = &mut frames {
         frames.feed(&early);
@@ -117,6 +123,42 @@ enum Leaving {
     Idle,
 }
 
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From the client to the backend.
+    Up,
+    Down,
+}
+
+/// What an end of a tunnel is in the record of its request.
+type Note = fn(&mut Recording);
+
+impl Way {
+    fn count(self) -> fn(&mut Recording, u64) {
+        match self {
+            Self::Up => Recording::received,
+            Self::Down => Recording::sent,
+        }
+    }
+
+    /// The side that it comes from is gone.
+    fn giver_gone(self) -> Note {
+        match self {
+            Self::Up => Recording::client_gone,
+            Self::Down => Recording::backend_gone,
+        }
+    }
+
+    /// The side that it goes to is gone.
+    fn taker_gone(self) -> Note {
+        match self {
+            Self::Up => Recording::backend_gone,
+            Self::Down => Recording::client_gone,
+        }
+    }
+}
+
 struct Tunnel<'a> {
     flight: &'a Flight,
     leaving: Cell<Option<Leaving>>,
@@ -137,15 +179,27 @@ impl Tunnel<'_> {
         let to_backend = close_frame(CloseCode::GoingAway, MOVED, Some(mask));
         let to_client = close_frame(CloseCode::ServiceRestart, MOVED, None);
         let (mut up, mut down) = (frames.map(|_| Frames::default()), frames);
-        {
-            let upwards = self.pass_on(&mut client_reads, &mut backend_writes, &mut up, to_backend);
-            let downwards =
-                self.pass_on(&mut backend_reads, &mut client_writes, &mut down, to_client);
+        let mut ended: Note = {
+            let upwards =
+                self.pass_on(&mut client_reads, &mut backend_writes, &mut up, to_backend, Way::Up);
+            let downwards = self.pass_on(
+                &mut backend_reads,
+                &mut client_writes,
+                &mut down,
+                to_client,
+                Way::Down,
+            );
             let (mut upwards, mut downwards) = (pin!(upwards), pin!(downwards));
             let both = async {
-                tokio::select! {
-                    () = &mut upwards => { let _ = timeout(FOLLOW_WITHIN, downwards).await; }
-                    () = &mut downwards => { let _ = timeout(FOLLOW_WITHIN, upwards).await; }
+                let (first, second) = tokio::select! {
+                    first = &mut upwards => (first, timeout(FOLLOW_WITHIN, downwards).await),
+                    first = &mut downwards => (first, timeout(FOLLOW_WITHIN, upwards).await),
+                };
+                match (first, second) {
+                    (Err(gone), _) | (Ok(()), Ok(Err(gone))) => gone,
+                    (Ok(()), Ok(Ok(()))) => Recording::complete,
+                    // One has ended, the other does not follow: nobody broke off but us.
+                    (Ok(()), Err(_)) => Recording::cut,
                 }
             };
             // Also when neither side takes anything.
@@ -154,10 +208,10 @@ impl Tunnel<'_> {
                 tokio::time::sleep(GOODBYE_WITHIN).await;
             };
             tokio::select! {
-                () = both => {}
-                () = told => {}
+                ended = both => ended,
+                () = told => Recording::cut,
             }
-        }
+        };
         if self.leaving.get().is_some()
             && let Some(frames) = &mut up
         {
@@ -175,33 +229,43 @@ impl Tunnel<'_> {
             let _ = timeout(GOODBYE_WITHIN, drain).await;
         }
         let _ = timeout(GOODBYE_WITHIN, client_writes.shutdown()).await;
+        if self.leaving.get().is_some() {
+            ended = Recording::cut;
+        } else if [&up, &down].iter().all(|way| way.as_ref().is_some_and(Frames::has_closed)) {
+            // Both have said goodbye: how their connections end then is nobody's loss.
+            ended = Recording::complete;
+        }
+        self.flight.note(ended);
         self.leaving.get()
     }
 
-    /// One direction. Ends by end-of-file or error on either side (there is nobody left to tell), or
-    /// with a goodbye between two frames.
+    /// One direction. Ends by end-of-file, or with a goodbye between two frames.
+    ///
+    /// # Errors
+    /// When one side is gone: which. There is nobody left to tell.
     async fn pass_on(
         &self,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
         frames: &mut Option<Frames>,
         goodbye: Vec<u8>,
-    ) {
+        way: Way,
+    ) -> Result<(), Note> {
         let mut piece = Vec::with_capacity(PIECE);
         loop {
             let mut room = PIECE;
             if self.leaving.get().is_some() {
                 match frames {
-                    Some(frames) if frames.has_closed() => return,
+                    Some(frames) if frames.has_closed() => return Ok(()),
                     Some(frames) if frames.is_between() => {
                         let _ = to.write_all(&goodbye).await;
                         let _ = to.flush().await;
-                        return;
+                        return Ok(());
                     }
                     Some(frames) => {
                         room = usize::try_from(frames.until_boundary()).unwrap_or(PIECE).min(PIECE);
                     }
-                    None => return,
+                    None => return Ok(()),
                 }
             }
             piece.clear();
@@ -211,18 +275,19 @@ impl Tunnel<'_> {
                 read = limited.read_buf(&mut piece) => read,
                 () = self.heed_signal(), if self.leaving.get().is_none() => continue,
             };
-            if !read.is_ok_and(|read| read > 0) {
-                break;
+            if !matches!(read, Ok(1..)) {
+                let _ = to.shutdown().await;
+                return read.map(drop).map_err(|_| way.giver_gone());
             }
             self.flight.progress(Turn::Upstream);
+            self.flight.note(|recording| way.count()(recording, piece.len() as u64));
             if let Some(frames) = frames {
                 frames.feed(&piece);
             }
             if to.write_all(&piece).await.is_err() || to.flush().await.is_err() {
-                return;
+                return Err(way.taker_gone());
             }
         }
-        let _ = to.shutdown().await;
     }
 
     /// Waits until the tunnel is to end.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use config::model::{ListenAddress, StreamPolicy};
 use connect::Socket;
+use http::HeaderMap;
 use metrics::Metrics;
 use routing::failover::BackendId;
 use slab::Slab;
@@ -25,8 +26,10 @@ use crate::downstream::handover::StdSocket;
 use crate::downstream::listener::{Accepting, Listener, Seat, accept};
 use crate::flight::{Flights, SWEEP};
 use crate::order::{Mail, Order, Team, acknowledge};
+use crate::recorder::Recorder;
 use crate::service::{Service, Share};
-use crate::spec::{Leave, Notice, ServiceId, Snapshot, Tag};
+use crate::spec::{Leave, Notice, ServiceId, Snapshot, Tag, TraceSpec};
+use crate::trace::Trace;
 
 /// Hand over a connection only when the difference is worth it.
 const HAND_OVER_MARGIN: usize = 8;
@@ -39,6 +42,8 @@ pub(crate) struct Worker {
     metrics: Arc<Metrics>,
     notices: mpsc::Sender<Notice>,
     clock: Arc<Clock>,
+    pub(crate) recorder: Rc<Recorder>,
+    tracing: Cell<Option<TraceSpec>>,
     pub(crate) flights: Rc<Flights>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     services: RefCell<Vec<Rc<Service>>>,
@@ -61,6 +66,8 @@ pub(crate) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
+    let recorder = Rc::new(Recorder::default());
+    let kept = Rc::clone(&recorder);
     runtime.block_on(async move {
         let worker = Rc::new(Worker {
             index,
@@ -68,7 +75,9 @@ pub(crate) fn run(
             metrics,
             notices,
             clock: Clock::new(),
-            flights: Flights::new(),
+            flights: Flights::new(Rc::clone(&recorder)),
+            recorder,
+            tracing: Cell::new(None),
             snapshot: RefCell::default(),
             services: RefCell::default(),
             listeners: RefCell::default(),
@@ -97,6 +106,7 @@ pub(crate) fn run(
                     continue;
                 }
                 Order::Stop => {
+                    worker.recorder.stop();
                     acknowledge(done, 0);
                     return;
                 }
@@ -110,6 +120,7 @@ pub(crate) fn run(
                     worker.hold(service, drain, done);
                     continue;
                 }
+                Order::Beat => {}
                 Order::Release { service } => worker.release(service),
                 Order::Tag { service, tag } => worker.tag(service, tag),
                 Order::Cleared { service, backend } => worker.cleared(service, backend),
@@ -120,6 +131,8 @@ pub(crate) fn run(
     });
     // A look-up that hangs in the resolver must not keep the thread.
     runtime.shutdown_background();
+    // What was cut off has ended only now.
+    kept.sweep();
     Ok(())
 }
 
@@ -129,6 +142,13 @@ impl Worker {
         let snapshot = self.snapshot.borrow();
         let index = snapshot.as_ref()?.table.find(host, path)?;
         self.services.borrow().get(index).cloned()
+    }
+
+    /// The place of a request with these fields in a distributed trace; `None`: nobody asks for one.
+    pub(crate) fn trace(&self, client: &Client, headers: &HeaderMap) -> Option<Box<Trace>> {
+        let spec = self.tracing.get()?;
+        let is_believed = spec.trusts_clients || client.known.identity.is_trusted();
+        Some(Trace::begin(spec, headers, is_believed))
     }
 
     pub(crate) fn service(&self, id: ServiceId) -> Option<Rc<Service>> {
@@ -194,6 +214,8 @@ impl Worker {
             })
             .collect();
         *self.services.borrow_mut() = services;
+        self.recorder.configure(&snapshot);
+        self.tracing.set(snapshot.trace);
         self.configure_listeners(&snapshot, sockets);
         *self.snapshot.borrow_mut() = Some(snapshot);
     }
@@ -354,6 +376,7 @@ impl Worker {
             lost_so_far += lost;
             self.clock.set(now - lost_so_far);
             self.flights.sweep(now, lost);
+            self.recorder.sweep();
             for (_, client) in self.clients.borrow().iter() {
                 client.sweep();
             }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use config::model::StreamPolicy;
 use metrics::Metrics;
 use routing::failover::BackendId;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::mpsc;
 
 use crate::downstream::bound::Bound;
-use crate::order::{Mail, Order, Team};
+use crate::order::{Order, Team};
+use crate::pulse::Pulse;
 use crate::spec::{Drain, Held, Leave, Notice, ServiceId, Snapshot, Tag};
 use crate::worker::run;
 
@@ -76,6 +76,12 @@ impl Workers {
         self.threads.len()
     }
 
+    /// Asks them all whether they are alive.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(Arc::clone(&self.team))
+    }
+
     /// Replaces everything a worker knows, and begins to accept on `bound`. After the answer, no
     /// request is routed by the old snapshot.
     ///
@@ -91,7 +97,7 @@ impl Workers {
         let orders = sockets
             .into_iter()
             .map(|sockets| Order::Configure { snapshot: Arc::clone(&snapshot), sockets });
-        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+        self.team.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// Has every worker start no more requests of the service (they are held) until
@@ -106,7 +112,7 @@ impl Workers {
     pub async fn hold(&self, service: ServiceId, drain: Option<Drain>) -> Result<Held, Lost> {
         let orders = self.threads.iter().map(|_| Order::Hold { service, drain });
         let within = drain.map_or(Duration::ZERO, |drain| drain.within) + ACKNOWLEDGE_WITHIN;
-        self.tell(orders, within).await.map(|cut| Held { cut })
+        self.team.tell(orders, within).await.map(|cut| Held { cut })
     }
 
     /// Undoes [`hold`](Self::hold): the active is who it was. Without a hold it does nothing.
@@ -115,7 +121,7 @@ impl Workers {
     /// When a worker is lost.
     pub async fn release(&self, service: ServiceId) -> Result<(), Lost> {
         let orders = self.threads.iter().map(|_| Order::Release { service });
-        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+        self.team.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// Moves a service to `active`, or holds its requests when `None`; ends a hold. After the answer,
@@ -134,7 +140,7 @@ impl Workers {
         streams: StreamPolicy,
     ) -> Result<usize, Lost> {
         let order = || Order::Activate { service, epoch, active, leave, streams };
-        self.tell(self.threads.iter().map(|_| order()), ACKNOWLEDGE_WITHIN).await
+        self.team.tell(self.threads.iter().map(|_| order()), ACKNOWLEDGE_WITHIN).await
     }
 
     /// Sends requests that carry a field to a standby instead of the active, or with `None` no more. They
@@ -145,7 +151,7 @@ impl Workers {
     /// When a worker is lost.
     pub async fn tag(&self, service: ServiceId, tag: Option<Tag>) -> Result<(), Lost> {
         let orders = self.threads.iter().map(|_| Order::Tag { service, tag: tag.clone() });
-        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+        self.team.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// A suspected backend has answered a probe: requests that wait for the verdict may try it again.
@@ -154,7 +160,7 @@ impl Workers {
     /// When a worker is lost.
     pub async fn cleared(&self, service: ServiceId, backend: BackendId) -> Result<(), Lost> {
         let orders = self.threads.iter().map(|_| Order::Cleared { service, backend });
-        self.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
+        self.team.tell(orders, ACKNOWLEDGE_WITHIN).await.map(|_| ())
     }
 
     /// Stops accepting and lets running requests finish until `timeout`. Other orders are still
@@ -162,7 +168,7 @@ impl Workers {
     /// requests were not finished.
     pub async fn drain(&self, timeout: Duration) -> usize {
         let orders = self.threads.iter().map(|_| Order::Drain { timeout });
-        self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
+        self.team.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
             tracing::error!(%lost, "not waiting for it");
             0
         })
@@ -175,7 +181,7 @@ impl Workers {
     /// [`drain`](Self::drain); `timeout` includes `linger`.
     pub async fn retire(&self, linger: Duration, timeout: Duration) -> usize {
         let orders = self.threads.iter().map(|_| Order::Retire { linger, timeout });
-        self.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
+        self.team.tell(orders, timeout + ACKNOWLEDGE_WITHIN).await.unwrap_or_else(|lost| {
             tracing::error!(%lost, "not waiting for it");
             0
         })
@@ -184,7 +190,7 @@ impl Workers {
     /// Ends the threads, and what they still serve.
     pub async fn stop(self) {
         let orders = self.threads.iter().map(|_| Order::Stop);
-        if let Err(lost) = self.tell(orders, ACKNOWLEDGE_WITHIN).await {
+        if let Err(lost) = self.team.tell(orders, ACKNOWLEDGE_WITHIN).await {
             tracing::error!(%lost, "not waiting for it");
             return;
         }
@@ -197,41 +203,12 @@ impl Workers {
         });
         let _ = tokio::time::timeout(ACKNOWLEDGE_WITHIN, joined).await;
     }
-
-    /// Sends one order to each worker and awaits all answers, all at once and all within one
-    /// deadline: a worker that is lost keeps no other from hearing of it.
-    async fn tell(
-        &self,
-        orders: impl Iterator<Item = Order>,
-        within: Duration,
-    ) -> Result<usize, Lost> {
-        let deadline = Instant::now() + within;
-        let mut answers = Vec::with_capacity(self.count());
-        for (mailbox, order) in self.team.mailboxes.iter().zip(orders) {
-            let (done, answer) = oneshot::channel();
-            // A full mailbox belongs to a worker that does not read it.
-            let sent = mailbox.try_send(Mail { order, done: Some(done) }).is_ok();
-            answers.push(sent.then_some(answer));
-        }
-        let mut sum = 0;
-        let mut lost = None;
-        for (worker, answer) in answers.into_iter().enumerate() {
-            let answered = match answer {
-                Some(answer) => timeout_at(deadline, answer).await.ok().and_then(Result::ok),
-                None => None,
-            };
-            match answered {
-                Some(count) => sum += count,
-                None => lost = lost.or(Some(Lost { worker })),
-            }
-        }
-        lost.map_or(Ok(sum), Err)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::{Mail, acknowledge};
 
     /// Two workers, of which the first is gone; the second acknowledges and says what it was told.
     #[tokio::test]
@@ -251,10 +228,38 @@ mod tests {
             matches!(order, Order::Stop) && done.expect("an answer is wanted").send(0).is_ok()
         });
         let orders = [Order::Stop, Order::Stop].into_iter();
-        let told = workers.tell(orders, Duration::from_secs(5)).await;
+        let told = workers.team.tell(orders, Duration::from_secs(5)).await;
         assert_eq!(told.map_err(|lost| lost.worker), Err(0));
         // Without senders, a worker that was told nothing waits no longer.
         drop(workers);
         assert!(alive.await.expect("no panic"), "the second was told, and waited for");
+    }
+
+    /// Other workers have sent it more connections than it has taken yet.
+    #[tokio::test]
+    async fn a_worker_whose_mailbox_is_full_is_alive_when_it_reads_it() {
+        let (mailbox, mut mail) = mpsc::channel(1);
+        mailbox.try_send(Mail { order: Order::Beat, done: None }).expect("there is room for one");
+        let connections = vec![AtomicUsize::new(0)];
+        let team =
+            Arc::new(Team { mailboxes: vec![mailbox], connections, by_client: Mutex::default() });
+        // On this one thread it does not read before it is asked.
+        let alive = tokio::spawn(async move {
+            while let Some(Mail { done, .. }) = mail.recv().await {
+                acknowledge(done, 0);
+            }
+        });
+        let pulse = Pulse::of(team);
+        assert!(pulse.beat(Duration::from_secs(5)).await.is_ok());
+        drop(pulse);
+        alive.await.expect("no panic");
+        // But not when it does not.
+        let (mailbox, _mail) = mpsc::channel(1);
+        mailbox.try_send(Mail { order: Order::Beat, done: None }).expect("there is room for one");
+        let connections = vec![AtomicUsize::new(0)];
+        let team =
+            Arc::new(Team { mailboxes: vec![mailbox], connections, by_client: Mutex::default() });
+        let lost = Pulse::of(team).beat(Duration::from_millis(10)).await;
+        assert_eq!(lost.map_err(|lost| lost.worker), Err(0));
     }
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use routing::failover::{
-    AllDown, BackendId, Conditions, Damping, Failback, Failover, Input, LockRule, Policy, Verdict,
+    AllDown, BackendId, Claim, Conditions, Damping, Failback, Failover, GateRules, Input, LockRule,
+    Policy, Verdict,
 };
 
 fn policy() -> Policy {
     Policy {
+        required_role: None,
         rise: 2,
         fall: 3,
         failback: Failback::Auto(Conditions {
@@ -24,11 +26,12 @@ fn policy() -> Policy {
         damping: Damping { window: Duration::from_secs(300), cap: Duration::from_secs(3600) },
         lock: Some(LockRule { switches: 6, within: Duration::from_secs(3600) }),
         exclusive: None,
+        gates: GateRules::default(),
     }
 }
 
 fn probe(backend: u32, verdict: Verdict) -> Input {
-    Input::Probe { backend: BackendId(backend), verdict }
+    Input::Probe { backend: BackendId(backend), verdict, claim: Claim::default() }
 }
 
 /// A service of `backends`, all up, the first one active.

@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use routing::failover::{
-    AllDown, BackendId, Command, Conditions, Damping, Effect, Failback, Failover, Input, LockRule,
-    Policy, Reason, Verdict,
+    AllDown, BackendId, Claim, Command, Conditions, Damping, Effect, Failback, Failover, GateRules,
+    Input, LockRule, Policy, Reason, Role, Verdict, Wish,
 };
 
 const PRIMARY: BackendId = BackendId(0);
@@ -15,6 +15,9 @@ const STANDBY: BackendId = BackendId(1);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const HOLD_DOWN: Duration = Duration::from_secs(30);
 const WINDOW: Duration = Duration::from_secs(600);
+const FIT: Claim = Claim { role: Some(Role::Active), wish: Some(Wish::Serve) };
+const FENCED: Claim = Claim { role: Some(Role::Fenced), wish: Some(Wish::Serve) };
+const DRAINS: Claim = Claim { role: Some(Role::Active), wish: Some(Wish::Drain) };
 const CAP: Duration = Duration::from_secs(3600);
 
 #[test]
@@ -106,6 +109,45 @@ fn the_lock_rule_allows_so_many_moves_in_its_time() {
     }
 }
 
+/// A primary that asks for a drain and takes it back, or loses its role and has it again: that is no
+/// flap, but each time it must have been eligible for the whole hold-down before it is returned to.
+#[test]
+fn a_primary_that_changes_its_claim_moves_no_more_than_the_hold_down_allows() {
+    let start = Instant::now();
+    for (seed, unfit) in (0..).zip([FENCED, DRAINS]) {
+        let (mut random, mut now, mut moves) = (seed, Duration::ZERO, 0);
+        let mut failover = Failover::new(start, &[PRIMARY, STANDBY], policy(None));
+        let mut tell = |now: Duration, input: Input| {
+            let mut next = Some(input);
+            while let Some(input) = next.take() {
+                for effect in failover.step(start + now, input) {
+                    if let Effect::Hold { switch, .. } = effect {
+                        next = Some(Input::Held { switch, all: true });
+                    }
+                    moves += usize::from(matches!(effect, Effect::ActiveChanged { .. }));
+                }
+            }
+            failover.wake_at().map(|at| at - start)
+        };
+        tell(now, passes(PRIMARY, FIT));
+        tell(now, passes(STANDBY, Claim::default()));
+        while now < WEEK {
+            let until = now + Duration::from_millis(1 + next(&mut random) % 120_000);
+            let mut wake = tell(now, passes(PRIMARY, FIT));
+            while let Some(at) = wake.filter(|at| *at < until) {
+                wake = tell(at, Input::Tick);
+            }
+            now = until;
+            tell(now, passes(PRIMARY, unfit));
+            now += Duration::from_millis(1 + next(&mut random) % 2000);
+        }
+        let most = 1 + 2 * WEEK.as_secs().div_ceil(HOLD_DOWN.as_secs()) as usize;
+        println!("{unfit:?}: {moves} moves, at most {most}");
+        assert!(moves <= most, "{moves} moves, not {most}");
+        assert!(moves > 1000, "only {moves} moves: a change of claim moves the service");
+    }
+}
+
 /// How many failbacks fit into a time at most, and in rows of which length: a row costs its
 /// hold-downs, and the last one must outlive the damping window before the next row begins.
 fn worst_row(time: Duration) -> (usize, usize) {
@@ -187,6 +229,7 @@ impl Week {
 
 fn policy(lock: Option<LockRule>) -> Policy {
     Policy {
+        required_role: None,
         rise: 1,
         fall: 1,
         failback: Failback::Auto(Conditions {
@@ -200,11 +243,16 @@ fn policy(lock: Option<LockRule>) -> Policy {
         damping: Damping { window: WINDOW, cap: CAP },
         lock,
         exclusive: None,
+        gates: GateRules::default(),
     }
 }
 
 fn probe(backend: BackendId, verdict: Verdict) -> Input {
-    Input::Probe { backend, verdict }
+    Input::Probe { backend, verdict, claim: Claim::default() }
+}
+
+fn passes(backend: BackendId, claim: Claim) -> Input {
+    Input::Probe { backend, verdict: Verdict::Pass, claim }
 }
 
 /// SplitMix64.

@@ -1,5 +1,5 @@
 //! The switch protocol with everything that can go wrong around it: workers that hear and answer
-//! late, answers that get lost, a process that dies at any moment; requests that start wherever each
+//! late, answers that get lost, gates that fail, a process that dies at any moment; requests that start wherever each
 //! worker believes, and last.
 //!
 //! The shell here drives the decision as a real one must: what has to be saved is saved before the
@@ -10,14 +10,15 @@
 //! deliberate break of a rule. `UNDERSTUDY_SEEDS` (a quarter of them is played), `UNDERSTUDY_STEPS`
 //! (tenths of seconds) and `UNDERSTUDY_SEED` as for the simulation of the rules.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use routing::failover::{
-    AllDown, BackendId, Command, Conditions, Damping, Effect, Exclusive, Failback, Failover, Input,
-    Policy, Saved, Status, Verdict,
+    AllDown, BackendId, Claim, Command, Conditions, Damping, Effect, Exclusive, Failback, Failover,
+    Gate, GateResult, GateRule, GateRules, GateRun, Input, Need, OnFailure, Policy, Role, Saved,
+    Settlement, Status, Verdict, Wish,
 };
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
@@ -42,8 +43,10 @@ fn one_active_on_every_worker_whatever_happens() {
     }
     println!("{total:?}");
     if many {
-        let Figures { moves, crashes, called_off, went_on, cut, verified, held_up, starts } = total;
+        let Figures { moves, crashes, called_off, went_on, cut, verified, .. } = total;
+        let Figures { held_up, starts, gates, repeated, doubts, .. } = total;
         let all = [moves, crashes, called_off, went_on, cut, verified, held_up, starts];
+        let all = all.into_iter().chain([gates, repeated, doubts]).collect::<Vec<_>>();
         assert!(all.iter().all(|figure| *figure >= 3), "everything happened, often: {total:?}");
     }
 }
@@ -67,6 +70,11 @@ struct Figures {
     /// Requests that found no active, or a hold.
     held_up: usize,
     starts: usize,
+    gates: usize,
+    /// Gates that were run again.
+    repeated: usize,
+    /// Gates of which nobody knew how they ended.
+    doubts: usize,
 }
 
 impl Figures {
@@ -79,6 +87,9 @@ impl Figures {
         self.verified += other.verified;
         self.held_up += other.held_up;
         self.starts += other.starts;
+        self.gates += other.gates;
+        self.repeated += other.repeated;
+        self.doubts += other.doubts;
     }
 }
 
@@ -94,6 +105,7 @@ enum Message {
 enum Event {
     Probe(BackendId),
     Flip(BackendId),
+    Claim(BackendId),
     Order,
     Request,
     Crash,
@@ -120,6 +132,10 @@ enum Event {
     ActivationOverdue {
         epoch: u64,
     },
+    GateEnds {
+        run: GateRun,
+    },
+    Settle,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -172,6 +188,7 @@ struct World {
     policy: Policy,
     ids: Vec<BackendId>,
     truth: BTreeMap<BackendId, bool>,
+    claims: BTreeMap<BackendId, Claim>,
     workers: Vec<Worker>,
     /// What is on disk, and when it was written.
     disk: (Duration, Saved),
@@ -186,6 +203,8 @@ struct World {
     announced: u64,
     /// The highest epoch under which a request has started.
     newest_started: u64,
+    /// The gates that were run, by all processes.
+    begun: BTreeSet<(u64, Gate, BackendId)>,
     trace: Vec<String>,
     figures: Figures,
 }
@@ -208,6 +227,7 @@ impl World {
             failover,
             policy,
             truth: ids.iter().map(|&id| (id, true)).collect(),
+            claims: ids.iter().map(|&id| (id, Claim::default())).collect(),
             ids,
             workers,
             holding: None,
@@ -217,6 +237,7 @@ impl World {
             calm: random.pick(&[1, 1, 8]),
             announced: 0,
             newest_started: 0,
+            begun: BTreeSet::new(),
             trace: vec![],
             figures: Figures::default(),
             random,
@@ -224,6 +245,11 @@ impl World {
         for id in world.ids.clone() {
             world.after_up_to(100, Event::Probe(id));
             world.after_up_to(8000, Event::Flip(id));
+        }
+        if world.random.percent(30) {
+            for id in world.ids.clone() {
+                world.after_up_to(8000, Event::Claim(id));
+            }
         }
         world.after_up_to(3000 * world.calm, Event::Order);
         world.after_up_to(20, Event::Request);
@@ -257,13 +283,20 @@ impl World {
         }
         let works = self.random.pick(&self.ids);
         self.truth.insert(works, true);
+        for claim in self.claims.values_mut() {
+            *claim = Claim { role: Some(Role::Standby), wish: Some(Wish::Serve) };
+        }
         // What was on its way, a hold without an answer, the pause after it, the watch of an order,
-        // the hold-down.
-        let bound = Duration::from_secs(13 + 7 + 10 + 3) + HOLD_DOWN * 2;
+        // an operator's answer, the hold-down.
+        let bound = Duration::from_secs(13 + 7 + 10 + 3 + 5) + HOLD_DOWN * 2;
         for _ in 0..bound.as_secs() {
             self.play_until(self.now + Duration::from_secs(1));
             // A return may have pinned.
             self.tell(Input::Command(Command::Unpin));
+            let status = self.failover.status();
+            if status.locked || status.backends.iter().any(|b| b.barred) {
+                self.tell(Input::Command(Command::Unlock));
+            }
         }
         let right = self.ids.iter().copied().find(|id| self.truth[id]);
         assert_eq!(self.failover.status().active, right, "the right one is active");
@@ -284,7 +317,8 @@ impl World {
                 let wrong = self.faulty && self.random.percent(2);
                 let passes = self.truth[&backend] != wrong;
                 let verdict = if passes { Verdict::Pass } else { Verdict::Fail };
-                self.tell(Input::Probe { backend, verdict });
+                let claim = self.claims[&backend];
+                self.tell(Input::Probe { backend, verdict, claim });
                 self.after(PROBE_INTERVAL, Event::Probe(backend));
             }
             Event::Flip(backend) if self.faulty => {
@@ -298,7 +332,14 @@ impl World {
                 self.tell(Input::Command(command));
                 self.after_up_to(3000 * self.calm, Event::Order);
             }
-            Event::Flip(_) | Event::Order => {}
+            Event::Claim(backend) if self.faulty => {
+                let roles = [Role::Active, Role::Active, Role::Standby, Role::Fenced];
+                let role = Some(self.random.pick(&roles));
+                let wish = Some(self.random.pick(&[Wish::Serve, Wish::Serve, Wish::Drain]));
+                self.claims.insert(backend, Claim { role, wish });
+                self.after_up_to(4000 * self.calm, Event::Claim(backend));
+            }
+            Event::Flip(_) | Event::Claim(_) | Event::Order => {}
             Event::Request => {
                 let worker = self.random.below(self.workers.len() as u64) as usize;
                 self.start_request(worker);
@@ -323,6 +364,18 @@ impl World {
                 }
             }
             Event::ActivationOverdue { epoch } => self.give_up(epoch),
+            Event::GateEnds { run } => {
+                let (unreachable, failed) = (GateResult::Unreachable, GateResult::Failed);
+                let bad = self.faulty && self.random.percent(20);
+                let result = self.random.pick(&[unreachable, failed]);
+                let result = if bad { result } else { GateResult::Done };
+                self.tell(Input::GateFinished { run, result });
+            }
+            Event::Settle => {
+                let ways = [Settlement::Done, Settlement::Failed, Settlement::Again];
+                let way = self.random.pick(&ways);
+                self.tell(Input::Command(Command::SettleGate(way)));
+            }
         }
     }
 
@@ -483,7 +536,9 @@ impl World {
     /// A planned move that lacks an acknowledgement leaves the service where it was; any move waits
     /// for all acknowledgements, or until it is said or plain that they do not come.
     fn check_acknowledgement(&mut self, before: &Status, input: &Input, effects: &[Effect]) {
+        let gate = effects.iter().any(|effect| matches!(effect, Effect::RunGate { .. }));
         let moved = effects.iter().any(|effect| matches!(effect, Effect::ActiveChanged { .. }));
+        let moved = moved || gate;
         let Some(under_way) = before.switch else { return };
         let Some(holding) = &self.holding else { panic!("a switch that nobody was told of") };
         let drain = self.policy.exclusive.map_or(Duration::ZERO, |exclusive| exclusive.drain);
@@ -492,7 +547,8 @@ impl World {
         let lost = matches!(*input, Input::Held { switch, all: false } if switch == number);
         if holding.missing.is_empty() || !(lost || overdue) {
             // From nobody to somebody who needs no drain nothing has to be acknowledged.
-            let one_to_another = before.active.is_some() && self.failover.status().active.is_some();
+            let to_somebody = gate || self.failover.status().active.is_some();
+            let one_to_another = before.active.is_some() && to_somebody;
             let early = moved && one_to_another && !holding.missing.is_empty();
             assert!(!early, "a move before all have acknowledged");
             return;
@@ -546,18 +602,45 @@ impl World {
                 self.send(Message::Activate { epoch, active: to });
                 self.after(PATIENCE, Event::ActivationOverdue { epoch });
             }
+            Effect::RunGate { run, again } => self.run_gate(run, again),
+            Effect::GateInDoubt { .. } => {
+                self.figures.doubts += 1;
+                self.after_up_to(3000, Event::Settle);
+            }
             Effect::Verified { epoch } => {
                 assert_eq!(epoch, self.announced, "what is verified is the last move");
                 self.figures.verified += 1;
             }
             Effect::HealthChanged { .. }
+            | Effect::Barred { .. }
             | Effect::AdminChanged { .. }
+            | Effect::ClaimChanged { .. }
+            | Effect::DualActive
+            | Effect::DualActiveCleared { .. }
             | Effect::Locked
             | Effect::Unlocked
             | Effect::DrillBegan { .. }
             | Effect::DrillEnded { .. }
             | Effect::Rejected { .. } => {}
         }
+    }
+
+    /// What runs is on record, runs once, and finds no request where it makes harmless.
+    fn run_gate(&mut self, run: GateRun, again: bool) {
+        self.figures.gates += 1;
+        self.figures.repeated += usize::from(again);
+        assert_eq!(self.disk.1.gate, Some(run), "it is on record before it begins");
+        assert!(self.disk.1.epoch >= run.epoch, "and so is its number");
+        let news = self.begun.insert((run.epoch, run.gate, run.backend));
+        assert!(news || again, "{run:?} runs twice");
+        if self.policy.exclusive.is_some() && matches!(run.gate, Gate::Fence | Gate::Demote) {
+            let now = self.now;
+            let all = self.workers.iter().flat_map(|worker| &worker.requests);
+            let mut left = all.filter(|request| !request.astray && request.ends > now);
+            let left = left.any(|request| request.backend == run.backend);
+            assert!(!left, "requests are left where {run:?} makes harmless");
+        }
+        self.after_up_to(500, Event::GateEnds { run });
     }
 
     fn held(&mut self, worker: usize, switch: u64) {
@@ -621,14 +704,21 @@ impl World {
         (self.holding, self.activating) = (None, None);
         self.inbox.clear();
         self.events.retain(|_, event| match event {
-            Event::Probe(_) | Event::Flip(_) | Event::Order | Event::Request | Event::Crash => true,
+            Event::Probe(_)
+            | Event::Flip(_)
+            | Event::Claim(_)
+            | Event::Order
+            | Event::Request
+            | Event::Crash => true,
             Event::Tick
             | Event::Deliver { .. }
             | Event::Drained { .. }
             | Event::Held { .. }
             | Event::Activated { .. }
             | Event::HoldOverdue { .. }
-            | Event::ActivationOverdue { .. } => false,
+            | Event::ActivationOverdue { .. }
+            | Event::GateEnds { .. }
+            | Event::Settle => false,
         });
         self.after(Duration::ZERO, Event::Tick);
     }
@@ -691,6 +781,7 @@ impl Drop for World {
 fn policy(random: &mut Random) -> Policy {
     let drain = Exclusive { drain: DRAIN };
     Policy {
+        required_role: None,
         rise: 2,
         fall: 2,
         failback: Failback::Auto(Conditions {
@@ -704,7 +795,22 @@ fn policy(random: &mut Random) -> Policy {
         damping: Damping { window: Duration::from_secs(2), cap: HOLD_DOWN * 2 },
         lock: None,
         exclusive: random.pick(&[None, Some(drain)]),
+        gates: gates(random),
     }
+}
+
+/// None, or what fences and promotes.
+fn gates(random: &mut Random) -> GateRules {
+    let mut list = || {
+        let need = random.pick(&[Need::Required, Need::IfReachable, Need::BestEffort]);
+        let on_failure =
+            random.pick(&[OnFailure::Abort, OnFailure::Continue, OnFailure::NextStandby]);
+        let idempotent = random.percent(50);
+        let rule = |gate| GateRule { gate, need, on_failure, idempotent };
+        vec![rule(Gate::Fence), rule(Gate::Promote)]
+    };
+    let rules = GateRules { failover: list(), failback: list(), switchover: list() };
+    if random.percent(50) { rules } else { GateRules::default() }
 }
 
 /// SplitMix64: small, seeded, the same everywhere.

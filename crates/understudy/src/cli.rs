@@ -1,6 +1,8 @@
 //! The command line.
 
+mod init;
 mod orders;
+mod packaged;
 mod place;
 mod values;
 
@@ -11,10 +13,13 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use init::Init;
 pub(crate) use orders::{
-    Active, Change, Drill, Events, Failback, Incidents, Order, Probe, Reload, SetAdmin, Status,
-    Switchover, Wait, WaitFor,
+    Active, Change, Drill, Events, Failback, Gate, GateEnd, Incidents, JobCommand, JobList,
+    JobRunArgs, JobShow, Notify, NotifyTest, Order, Probe, Reload, SetAdmin, Status, Switchover,
+    Wait, WaitFor,
 };
+pub(crate) use packaged::{Completions, DemoBackend, Healthy, Man};
 pub(crate) use place::Place;
 pub(crate) use values::When;
 
@@ -33,6 +38,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the load balancer, from a file or from flags.
     Run(Run),
+    /// Write a config file: a recipe with your addresses, from flags or from a few answers.
+    Init(Init),
     /// Say everything that is wrong with a config file.
     Check {
         #[command(flatten)]
@@ -52,6 +59,16 @@ pub(crate) enum Command {
     Token(Token),
     #[command(flatten)]
     Order(Order),
+    /// Say by the exit code whether the running load balancer works: 0 when it does, else 1.
+    ///
+    /// For containers and scripts. It works while all that decides and forwards in it answers, however its backends are.
+    Healthy(Healthy),
+    /// Run one of the demo's backends alone, to try the load balancer with.
+    DemoBackend(DemoBackend),
+    /// Print manual pages, or write them all into a folder.
+    Man(Man),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(Completions),
 }
 
 impl Cli {
@@ -67,12 +84,17 @@ impl Cli {
             Command::Run(run) if !run.says_what() => Err(nothing_to_run()),
             Command::Explain(explain) if explain.what().is_none() => Err(nothing_to_explain()),
             Command::Run(_)
+            | Command::Init(_)
             | Command::Check { .. }
             | Command::Explain(_)
             | Command::Schema
             | Command::Demo { .. }
             | Command::Token(_)
-            | Command::Order(_) => Ok(cli),
+            | Command::Order(_)
+            | Command::Healthy(_)
+            | Command::DemoBackend(_)
+            | Command::Man(_)
+            | Command::Completions(_) => Ok(cli),
         }
     }
 }

@@ -156,6 +156,26 @@ impl Client {
         self.ask(Method::DELETE, &path, Bytes::new(), SOON).await
     }
 
+    /// A page beside the API: its status and what it says, as one line.
+    ///
+    /// # Errors
+    /// When there is no answer `within` that time.
+    pub(crate) async fn page(
+        &self,
+        path: &str,
+        within: Duration,
+    ) -> Result<(StatusCode, String), AskError> {
+        let request = self.request_at(Method::GET, path, Bytes::new())?;
+        let answered = async {
+            let exchange = self.send(request).await?;
+            Ok((exchange.status, read(exchange.body).await?))
+        };
+        let answered = timeout(within, answered).await;
+        let (status, body) = answered.unwrap_or_else(|_| Err(self.late(within)))?;
+        let text = String::from_utf8_lossy(&body);
+        Ok((status, printable(text.lines().next().unwrap_or_default())))
+    }
+
     /// Follows the events, after number `after` if it is given, and the states.
     ///
     /// # Errors
@@ -208,7 +228,17 @@ impl Client {
         })
     }
 
+    /// A request below the API.
     fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, AskError> {
+        self.request_at(method, &format!("/api/v1/{path}"), body)
+    }
+
+    fn request_at(
         &self,
         method: Method,
         path: &str,
@@ -216,7 +246,7 @@ impl Client {
     ) -> Result<Request<Full<Bytes>>, AskError> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("/api/v1/{path}"))
+            .uri(path)
             .header(HOST, self.transport.endpoint().authority())
             .header(ACCEPT, "application/json, application/problem+json");
         if !body.is_empty() {

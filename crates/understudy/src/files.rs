@@ -11,6 +11,7 @@ use config::{Loaded, Problems};
 use control::{BuildError, Certificate, TlsProblem};
 
 use crate::cli::ConfigFile;
+use crate::run::traces::{MISSING, is_missing};
 use crate::socket::default_socket;
 
 /// Why a command failed.
@@ -135,6 +136,9 @@ pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
     for warning in &checked.warnings {
         eprintln!("warning: {warning}\n");
     }
+    if is_missing(config.traces.as_ref()) {
+        eprintln!("warning: {MISSING}\n");
+    }
     let services = config.services.len();
     let backends: usize = config.services.iter().map(|service| service.backends.len()).sum();
     let (services, backends) = (counted(services, "service"), counted(backends, "backend"));
@@ -176,7 +180,7 @@ fn unbuildable(file: &str, error: &BuildError) -> Failure {
                 .map(|TlsProblem { place, why }| format!("error: {why}\n --> {file} ({place})"));
             problems.collect::<Vec<_>>().join("\n\n")
         }
-        BuildError::Bind { .. } => format!("{file}: {error}"),
+        BuildError::Bind { .. } | BuildError::Log(_) => format!("{file}: {error}"),
     })
 }
 

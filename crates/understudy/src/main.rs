@@ -8,7 +8,9 @@ mod cli;
 mod client;
 mod demo;
 mod files;
+mod init;
 mod logs;
+mod manual;
 mod operate;
 mod run;
 mod show;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Init(args) => init::init(&args),
         Command::Check { config } => files::check(&config),
         Command::Explain(explain) => match explain.what() {
             Some(Explained::File(file)) => files::explain(file),
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
         Command::Demo { play_for } => demo::run(play_for).map_err(Failure::Other),
         Command::Token(token) => operate::token(&token),
         Command::Order(order) => operate::run(&order),
+        Command::Healthy(healthy) => operate::healthy(&healthy),
+        Command::DemoBackend(backend) => demo::backend(&backend).map_err(Failure::Other),
+        Command::Man(man) => manual::man(&man),
+        Command::Completions(completions) => manual::completions(&completions),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{failure}");

@@ -4,8 +4,11 @@
 mod drill;
 mod events;
 mod explain;
+mod healthy;
 mod incidents;
+mod job;
 mod moves;
+mod notify;
 mod probe;
 mod settings;
 mod status;
@@ -17,7 +20,7 @@ use std::process::ExitCode;
 use admin::wire::{Backend, Done, Service, Status};
 use http::StatusCode;
 
-use crate::cli::{Order, Place};
+use crate::cli::{Healthy, Notify, Order, Place};
 use crate::client::{AskError, Client, segment};
 use crate::files::{Failure, print};
 use crate::show::printable;
@@ -44,10 +47,19 @@ pub(crate) fn run(order: &Order) -> Result<ExitCode, Failure> {
             Order::Events(args) => events::events(&client, args).await,
             Order::Incidents(args) => incidents::incidents(&client, args).await,
             Order::Drill(args) => drill::drill(&client, args).await,
+            Order::Gate(args) => settings::gate(&client, args).await,
             Order::Probe(args) => probe::probe(&client, args).await,
+            Order::Notify(Notify::Test(args)) => notify::test(&client, args).await,
+            Order::Job(args) => job::job(&client, &args.command).await,
             Order::Reload(args) => settings::reload(&client, args).await,
         }
     })
+}
+
+/// `healthy`.
+pub(crate) fn healthy(args: &Healthy) -> Result<ExitCode, Failure> {
+    let client = Client::find(&args.place)?;
+    block_on(healthy::healthy(&client, args))
 }
 
 /// `explain --live`.

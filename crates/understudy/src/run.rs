@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use self::doors::Doors;
 use self::inherit::Wish;
 use self::signals::{Reason, Reloads, Signals};
+use self::traces::Exporting;
 use crate::cli::Run;
 use crate::files::{Failure, Text, print};
 use crate::logs;
@@ -20,6 +21,7 @@ mod doors;
 mod inherit;
 mod service_manager;
 mod signals;
+pub(crate) mod traces;
 mod upgrade;
 
 pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
@@ -50,26 +52,34 @@ async fn serve(
     wish: Wish,
 ) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
-    let reloads = Reloads::new(file)?;
+    let reloads = Reloads::new(file, service_manager::reloading)?;
     let mut inherited = wish.inherit(&config)?;
     let mut doors = Doors::open(&config, &mut inherited)?;
+    let traces = config.traces.clone();
     let control = Control::start(config, source, inherited).await?;
+    let exporting = Exporting::start(&control, traces.as_ref())?;
     doors.take_over();
     let offer = doors.offer(&control);
     announce(&control, &doors)?;
     service_manager::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    let watchdog = tokio::spawn(service_manager::keep_watchdog(control.clone()));
 
     let reloading = tokio::spawn(reloads.run(control.clone()));
+    let summing_up = tokio::spawn(logs::sum_up());
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let admin = doors.serve(control.clone(), async { drop(admin_stopped.await) });
     let admin = tokio::spawn(admin);
 
     let reason = tokio::select! {
-        reason = signals.next() => reason,
+        reason = signals.next(&control) => reason,
         () = control.until_succeeded() => Reason::Succeeded,
     };
     reloading.abort();
+    // A manager watches nobody who ends, and after a takeover the other process.
+    watchdog.abort();
+    summing_up.abort();
+    logs::say_left_out();
     let (stop_admin, ending) = match reason {
         // The other process answers from now on.
         Reason::Succeeded => {
@@ -95,6 +105,8 @@ async fn serve(
             (Some(stop_admin), cut_off)
         }
     };
+    // The workers have ended: there is nothing more to export than what is there.
+    exporting.stop().await;
     drop(stop_admin);
     admin.await.context("the admin side panicked").map_err(Failure::Other)??;
     drop(offer);
@@ -143,7 +155,7 @@ impl From<StartError> for Failure {
             StartError::Build(error @ BuildError::Tls(_)) => {
                 Self::Config(format!("understudy: {error}"))
             }
-            StartError::Build(BuildError::Bind { .. })
+            StartError::Build(BuildError::Bind { .. } | BuildError::Log(_))
             | StartError::Workers(_)
             | StartError::Lost(_)
             | StartError::InUse(_)

@@ -444,7 +444,7 @@ fn a_second_signal_ends_it_at_once() {
         let metrics = get(running.admin, "/metrics");
         metrics
             .lines()
-            .any(|line| line.starts_with("understudy_requests_held{") && line.ends_with(" 1"))
+            .any(|line| line.starts_with("understudy_requests_waiting{") && line.ends_with(" 1"))
     };
     let deadline = Instant::now() + PATIENCE;
     while !held() {

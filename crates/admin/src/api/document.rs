@@ -74,7 +74,8 @@ fn problems(path: &str, does: Does) -> Vec<(&'static str, &'static str)> {
         ("503", "Stopping, busy, or it took too long"),
     ];
     if path.contains('{') {
-        problems.push(("404", "There is no such service, backend or incident"));
+        let nothing = "There is no such service, backend, job, incident or notifier";
+        problems.push(("404", nothing));
     }
     if does != Does::Read {
         problems.extend([

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use control::{AdminState, Command};
+use control::{AdminState, Command, Settlement};
 
 use super::Api;
 use super::extract::{self, Asked, At, Body, Why};
@@ -268,6 +268,28 @@ pub(super) async fn end_drill(
 ) -> Result<Json<Done>, Problem> {
     let why = extract::reason(why.reason)?;
     carry_out(&api, &writer, &service, Command::EndDrill, why).await
+}
+
+/// Say how the gate ended of which nobody knows
+#[utoipa::path(
+    post, path = "/api/v1/services/{service}/gate", tag = "orders",
+    params(("service" = String, Path, description = "The name of the service")),
+    request_body = request::Gate,
+    responses((status = 200, description = "Done", body = Done))
+)]
+pub(super) async fn gate(
+    State(api): State<Api>,
+    writer: Writer,
+    At(service): At<String>,
+    Body(order): Body<request::Gate>,
+) -> Result<Json<Done>, Problem> {
+    let why = extract::reason(order.reason)?;
+    let settlement = match order.ended {
+        request::GateEnd::Done => Settlement::Done,
+        request::GateEnd::Failed => Settlement::Failed,
+        request::GateEnd::Again => Settlement::Again,
+    };
+    carry_out(&api, &writer, &service, Command::SettleGate(settlement), why).await
 }
 
 /// Read the config file again, and put it in force or change nothing

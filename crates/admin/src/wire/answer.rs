@@ -65,6 +65,15 @@ pub struct ProbeShown {
     pub exchange: Vec<String>,
 }
 
+/// How the test of a notifier went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotifierTest {
+    /// Whether it was taken.
+    pub told: bool,
+    /// What was answered, or why nothing was, in words.
+    pub answer: String,
+}
+
 /// A reload that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reloaded {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    AdminState, Backend, Done, Drift, Drill, Event, Failback, Health, Incident, LastProbe, Load,
-    Moved, Operator, Preview, ProbeShown, Process, Reloaded, Scheduled, Service, Status, Switching,
-    millis, seconds,
+    AdminState, Backend, Check, Done, Drift, Drill, DualActive, Event, Failback, Gate, Health,
+    Incident, Job, LastProbe, Load, Moved, Operator, Preview, ProbeShown, Process, Readiness,
+    Reloaded, Role, Scheduled, Service, Status, Switching, Wish, millis, seconds,
 };
 
 impl Status {
@@ -41,14 +41,28 @@ impl Service {
             locked: service.locked,
             hold_down_seconds: service.hold_down.map(seconds),
             flaps: service.flaps,
+            dual_active: service.dual_active.as_ref().map(DualActive::from),
             failback_due_in_seconds: failback.as_ref().and_then(|failback| failback.due_in_seconds),
             failback,
             switching: service.switching.as_ref().map(Switching::from),
+            gates: service
+                .gates
+                .as_ref()
+                .map(|gates| gates.iter().map(|gate| (*gate).to_owned()).collect()),
+            gate: service.gate.as_ref().map(Gate::from),
             verifying_for_seconds: service.verifying.map(|until| seconds(until.left())),
             drill: service.drill.as_ref().map(Drill::from),
             scheduled: service.scheduled.as_ref().map(Scheduled::from),
             drift: service.drift.iter().map(Drift::from).collect(),
-            load: Load { in_flight: load.in_flight, held: load.held },
+            load: Load {
+                in_flight: load.in_flight,
+                held: load.held,
+                held_total: load.held_total,
+                replayed_total: load.replayed_total,
+                failed_total: load.failed_total,
+                rejected_total: load.rejected_total,
+            },
+            jobs: service.jobs.iter().map(Job::from).collect(),
             backends: backends.collect(),
         }
     }
@@ -64,11 +78,85 @@ impl Backend {
             active: backend.active,
             eligible_for_seconds: backend.eligible_since.map(|since| seconds(since.ago())),
             in_flight,
-            last_probe: backend.last_probe.as_ref().map(|probe| LastProbe {
-                outcome: probe.outcome.to_string(),
-                took_ms: millis(probe.took),
-                ago_seconds: seconds(probe.ended.ago()),
-            }),
+            role: backend.role.map(Role::from),
+            wish: backend.wish.map(Wish::from),
+            clock_ahead_seconds: backend.clock_ahead_ms.map(|ms| ms as f64 / 1e3),
+            last_probe: backend.last_probe.as_ref().map(LastProbe::from),
+            last_verdict_ago_seconds: backend.last_verdict.map(|since| seconds(since.ago())),
+            undecided: backend.undecided.as_ref().map(ToString::to_string),
+            standing: backend.standing.map(str::to_owned),
+            barred: backend.barred,
+            readiness: backend.readiness.as_ref().map(Readiness::from),
+        }
+    }
+}
+
+impl From<&control::LastProbe> for LastProbe {
+    fn from(probe: &control::LastProbe) -> Self {
+        let checks = probe.checks.iter().map(|check| Check {
+            name: check.name.to_string(),
+            level: control::level_word(check.level).to_owned(),
+            outcome: check.outcome.to_string(),
+            took_ms: millis(check.took),
+        });
+        Self {
+            outcome: probe.outcome.to_string(),
+            took_ms: millis(probe.took),
+            ago_seconds: seconds(probe.ended.ago()),
+            alive: probe.is_alive,
+            checks: checks.collect(),
+        }
+    }
+}
+
+impl From<&control::Readiness> for Readiness {
+    fn from(readiness: &control::Readiness) -> Self {
+        Self {
+            ready: readiness.is_ready,
+            reasons: readiness.reasons.to_vec(),
+            notes: readiness.notes.to_vec(),
+        }
+    }
+}
+
+impl From<&control::GateStatus> for Gate {
+    fn from(gate: &control::GateStatus) -> Self {
+        Self {
+            gate: gate.gate.to_owned(),
+            backend: gate.backend.to_string(),
+            epoch: gate.epoch,
+            in_doubt: gate.in_doubt,
+        }
+    }
+}
+
+impl From<&control::DualActive> for DualActive {
+    fn from(dual: &control::DualActive) -> Self {
+        Self {
+            backends: dual.backends.iter().map(ToString::to_string).collect(),
+            since_seconds: seconds(dual.since.ago()),
+            accepted: dual.accepted,
+        }
+    }
+}
+
+impl From<control::Role> for Role {
+    fn from(role: control::Role) -> Self {
+        match role {
+            control::Role::Active => Self::Active,
+            control::Role::Standby => Self::Standby,
+            control::Role::Promoting => Self::Promoting,
+            control::Role::Fenced => Self::Fenced,
+        }
+    }
+}
+
+impl From<control::Wish> for Wish {
+    fn from(wish: control::Wish) -> Self {
+        match wish {
+            control::Wish::Serve => Self::Serve,
+            control::Wish::Drain => Self::Drain,
+            control::Wish::Maintenance => Self::Maintenance,
         }
     }
 }
@@ -80,6 +168,8 @@ impl From<&control::ProcessStatus> for Process {
             state_problem: process.state_problem.clone(),
             drift: process.drift.clone(),
             predecessor: process.predecessor,
+            witnesses: process.witnesses,
+            cut_off_for_seconds: process.cut_off.map(|since| seconds(since.ago())),
         }
     }
 }

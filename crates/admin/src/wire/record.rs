@@ -92,6 +92,9 @@ pub struct Incident {
     /// What was done, step by step.
     #[serde(default)]
     pub timeline: Vec<Step>,
+    /// The gates that it went through, in the order in which they ended.
+    #[serde(default)]
+    pub gates: Vec<GateRecord>,
     /// How long it took.
     #[serde(default)]
     pub took: Took,
@@ -104,6 +107,29 @@ pub struct Incident {
     pub outcome: String,
     /// In one line for people.
     pub text: String,
+}
+
+/// A gate that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GateRecord {
+    /// `fence`, `demote`, `sync`, `promote` or `verify`.
+    pub gate: String,
+    /// The backend that it was about.
+    pub backend: String,
+    /// The epoch that it was told.
+    pub epoch: u64,
+    /// `done`, `unreachable`, `failed` or `unknown`.
+    pub outcome: String,
+    /// How it ended, in words.
+    pub words: String,
+    /// The beginning of what it wrote, or of the answer.
+    pub output: String,
+    /// How many tries there were.
+    pub tries: u32,
+    /// How long it took.
+    pub took_ms: f64,
+    /// How long after the first step it ended.
+    pub ended_after_ms: f64,
 }
 
 /// One step of a move.
@@ -122,7 +148,7 @@ pub struct Took {
     pub detect_ms: Option<f64>,
     /// From the decision to the last acknowledgement.
     #[serde(default)]
-    pub switch_ms: f64,
+    pub switch_ms: Option<f64>,
     /// Both together.
     pub total_ms: Option<f64>,
     /// From the decision to the first good answer of the new active.

@@ -66,6 +66,49 @@ pub struct Reason {
     pub reason: Option<String>,
 }
 
+/// How a gate ended, as an operator knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = GateRequest)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// How.
+    pub ended: GateEnd,
+    /// Why, for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    pub reason: Option<String>,
+}
+
+/// How a gate ended, or what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateEnd {
+    /// It did what it should.
+    Done,
+    /// It did not.
+    Failed,
+    /// Nobody knows: run it once more.
+    Again,
+}
+
+/// Run a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunJobRequest)]
+#[serde(deny_unknown_fields)]
+pub struct RunJob {
+    /// Whether to answer when it has ended; else as soon as it is going to run.
+    #[serde(default = "yes")]
+    pub wait: bool,
+    /// Why, for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    pub reason: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// Treat the active as failed for a time, or send tagged requests to a standby.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DrillRequest)]

@@ -66,6 +66,8 @@ async fn without_tokens_loopback_is_for_reading() {
             ("POST", PIN, None, 403, "read-only"),
             ("POST", PIN, WRONG, 403, "read-only"),
             ("POST", "/api/v1/reload", None, 403, "read-only"),
+            ("POST", "/api/v1/services/web/jobs/sync/run", None, 403, "read-only"),
+            ("GET", "/api/v1/services/web/jobs/sync", None, 404, "unknown-job"),
             ("DELETE", "/api/v1/services/web/drill", None, 403, "read-only"),
             ("POST", "/api/v1/services/none/pin", None, 403, "read-only"),
             ("PUT", PIN, None, 405, "wrong-method"),
@@ -108,6 +110,7 @@ async fn with_tokens_everything_but_being_alive_needs_one() {
             ("POST", PIN, WRITE, 200, ""),
             ("GET", "/nothing", WRITE, 404, "not-found"),
             ("POST", "/api/v1/services/none/pin", WRITE, 404, "unknown-service"),
+            ("POST", "/api/v1/services/web/jobs/sync/run", WRITE, 404, "unknown-job"),
         ],
     )
     .await;

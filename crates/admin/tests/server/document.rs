@@ -77,6 +77,10 @@ async fn each_route_is_described_and_each_description_is_a_route() {
         ("get", "/api/v1/incidents"),
         ("get", "/api/v1/incidents/{id}"),
         ("post", "/api/v1/reload"),
+        ("post", "/api/v1/notifiers/{notifier}/test"),
+        ("get", "/api/v1/services/{service}/probes"),
+        ("get", "/api/v1/config"),
+        ("get", "/api/v1/whoami"),
         ("get", "/api/v1/openapi.json"),
     ] {
         let there = operations.iter().any(|(m, p, _)| *m == method && p == path);

@@ -2,6 +2,7 @@
 //! it: a real server in front of a real balancer with real backends.
 
 mod access;
+mod dashboard;
 mod document;
 mod lab;
 mod orders;

@@ -190,6 +190,14 @@ async fn a_probe_is_shown() {
 }
 
 #[tokio::test]
+async fn a_notifier_that_there_is_not_is_named() {
+    let lab = open().await;
+    let answer = lab.post("/api/v1/notifiers/ops/test", "{}").await;
+    assert_eq!((answer.status.as_u16(), &*answer.problem()), (404, "not-found"));
+    assert!(answer.text.contains("there are none"), "{}", answer.text);
+}
+
+#[tokio::test]
 
 async fn a_move_can_be_ordered_for_later_and_forgotten() {
     let lab = open().await;

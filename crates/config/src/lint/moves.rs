@@ -89,19 +89,27 @@ pub(super) fn exclusive(service: &Service, lints: &mut Vec<Lint>) {
     }
 }
 
-/// What a restart undoes. `state_dir` is that of the config.
-pub(crate) fn memory(service: &Service, state_dir: Option<&Path>) -> Option<Lint> {
+/// What a restart undoes: of `failback`, and of `gates`. `state_dir` is that of the config.
+pub(crate) fn memory(service: &Service, state_dir: Option<&Path>) -> [Option<Lint>; 2] {
+    if state_dir.is_some() {
+        return [None, None];
+    }
     let word = match &service.policy.failback {
-        Failback::Auto(_) => return None,
-        Failback::Manual => "manual",
-        Failback::Never => "never",
+        Failback::Auto(_) => None,
+        Failback::Manual => Some("manual"),
+        Failback::Never => Some("never"),
     };
-    let standby = service.backends.len() > 1;
-    (standby && state_dir.is_none()).then(|| Lint {
+    let failback = word.filter(|_| service.backends.len() > 1).map(|word| Lint {
         keys: &["failback"],
         message: format!("`failback: {word}` does not outlive a restart: without `state_dir` the primary then serves"),
         advice: "set `state_dir`: then a restart goes on with the last active",
-    })
+    });
+    let gates = (!service.policy.gates.is_empty()).then(|| Lint {
+        keys: &["gates"],
+        message: "without `state_dir` a restart forgets which gates ran, and takes the primary for the active".to_owned(),
+        advice: "set `state_dir`: then a restart goes on where it was",
+    });
+    [failback, gates]
 }
 
 /// Keys that say nothing. The keys are below `admin`.

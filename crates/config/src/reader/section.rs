@@ -17,9 +17,15 @@ pub(crate) struct Section<'a> {
     /// Nothing was there to be read, and that has been said already.
     muted: bool,
     keys: Vec<&'static str>,
+    /// Keys that are none here, which has been said already.
+    refused: Vec<&'static str>,
     extensions: bool,
     required: Vec<&'static str>,
     exclusive: Vec<[&'static str; 2]>,
+    /// Of these, one must be given.
+    choices: Vec<&'static str>,
+    /// What stands behind these is not shown.
+    secrets: Vec<&'static str>,
     properties: Map<String, Json>,
 }
 
@@ -36,9 +42,12 @@ impl<'a> Section<'a> {
             place,
             muted,
             keys: Vec::new(),
+            refused: Vec::new(),
             extensions: false,
             required: Vec::new(),
             exclusive: Vec::new(),
+            choices: Vec::new(),
+            secrets: Vec::new(),
             properties: Map::new(),
         }
     }
@@ -52,10 +61,10 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Where the first of `keys` (with dots between levels) that is given stands; otherwise as far as
+    /// Where the first of `keys` (with dots between levels, items of lists as `key[0]`) that is given stands; otherwise as far as
     /// the first of them is given.
-    pub(crate) fn place_of(&self, keys: &[&str]) -> Place {
-        let found = |key: &&str| self.descend(key);
+    pub(crate) fn place_of(&self, keys: &[impl AsRef<str>]) -> Place {
+        let found = |key: &_| self.descend(AsRef::as_ref(key));
         let places: Vec<(Place, bool)> = keys.iter().map(found).collect();
         let given = places.iter().position(|(_, given)| *given).unwrap_or_default();
         places.into_iter().nth(given).map_or_else(|| self.place.clone(), |(place, _)| place)
@@ -64,12 +73,25 @@ impl<'a> Section<'a> {
     /// Follows `keys` as far as they are given; says whether that was to the end.
     fn descend(&self, keys: &str) -> (Place, bool) {
         let (mut place, mut entries, mut given) = (self.place.clone(), self.entries, true);
-        for key in keys.split('.') {
+        for step in keys.split('.') {
+            let (key, index) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
+                Some((key, index)) => (key, index.parse::<usize>().ok()),
+                None => (step, None),
+            };
             place.path = join(&place.path, key);
             let entry = entries.iter().find(|entry| entry.key == key);
-            given &= entry.is_some();
             place.mark = entry.map_or(place.mark, pointer);
-            entries = match entry.map(|entry| &entry.value.shape) {
+            let mut node = entry.map(|entry| &entry.value);
+            if let Some(index) = index {
+                place.path = format!("{}[{index}]", place.path);
+                node = node.and_then(|node| match &node.shape {
+                    Shape::List(items) => items.get(index),
+                    Shape::Null | Shape::Scalar(_) | Shape::Map(_) => None,
+                });
+                place.mark = node.map_or(place.mark, Node::pointer);
+            }
+            given &= node.is_some();
+            entries = match node.map(|node| &node.shape) {
                 Some(Shape::Map(entries)) => entries,
                 None | Some(Shape::Null | Shape::Scalar(_) | Shape::List(_)) => &[],
             };
@@ -184,14 +206,64 @@ impl<'a> Section<'a> {
         result
     }
 
-    /// Of two keys at most one may be given.
-    pub(crate) fn exclusive(&mut self, first: &'static str, second: &'static str) {
-        self.exclusive.push([first, second]);
-        if let (Some(_), Some(entry)) = (self.entry(first), self.entry(second)) {
-            let place = Place { path: join(&self.place.path, second), mark: entry.mark };
-            let message = format!("{} and {} cannot both be given", quoted(first), quoted(second));
-            self.report.error(&place, Complaint::new(message).advice("keep the one you mean"));
+    /// Of these keys at most one may be given.
+    pub(crate) fn at_most_one(&mut self, keys: &[&'static str]) {
+        for (index, first) in keys.iter().enumerate() {
+            self.exclusive.extend(keys[index + 1..].iter().map(|second| [*first, *second]));
         }
+        let mut given = keys.iter().filter(|key| self.has(key));
+        let Some(first) = given.next() else { return };
+        for second in given {
+            let message = format!("{} and {} cannot both be given", quoted(first), quoted(second));
+            let complaint = Complaint::new(message).advice("keep the one you mean");
+            self.report.error(&self.key_place(second), complaint);
+        }
+    }
+
+    /// Of these keys exactly one must be given. `what` completes "... is missing".
+    pub(crate) fn exactly_one(&mut self, keys: &[&'static str], what: &str) {
+        self.at_most_one(keys);
+        self.choices.extend(keys);
+        if !keys.iter().any(|key| self.has(key)) && !self.muted {
+            let names: Vec<String> = keys.iter().map(|key| quoted(key)).collect();
+            let complaint = Complaint::new(format!("{what} is missing"));
+            self.report.error(
+                &self.place,
+                complaint.advice(format!("give one of these keys: {}", names.join(", "))),
+            );
+        }
+    }
+
+    /// What stands behind `key` must not be shown in messages, nor behind a slip of the finger for it.
+    pub(crate) fn secret(&mut self, key: &'static str) {
+        self.secrets.push(key);
+        if self.has(key) {
+            self.report.conceal(&self.place(key));
+            self.report.conceal(&self.key_place(key));
+        }
+    }
+
+    /// Nothing of this section is shown in messages.
+    pub(crate) fn conceal(&self) {
+        for entry in self.entries {
+            for mark in [entry.mark, pointer(entry)] {
+                self.report.conceal(&Place { path: String::new(), mark });
+            }
+        }
+    }
+
+    /// A key that others of its kind have, and this one has not.
+    pub(crate) fn refuse(&mut self, key: &'static str, complaint: impl FnOnce() -> Complaint) {
+        if self.has(key) {
+            self.refused.push(key);
+            self.report.error(&self.key_place(key), complaint());
+        }
+    }
+
+    /// Where `key` itself stands.
+    pub(crate) fn key_place(&self, key: &str) -> Place {
+        let mark = self.entry(key).map_or(self.place.mark, |entry| entry.mark);
+        Place { path: join(&self.place.path, key), mark }
     }
 
     /// Allows any key that begins with `x-`: a place for anchors.
@@ -209,11 +281,17 @@ impl<'a> Section<'a> {
     pub(super) fn report_unknown_keys(&self) {
         for entry in self.entries {
             let extension = self.extensions && entry.key.starts_with("x-");
-            if extension || self.keys.contains(&entry.key.as_str()) {
+            let key = entry.key.as_str();
+            if extension || self.keys.contains(&key) || self.refused.contains(&key) {
                 continue;
             }
             let advice = match closest(&entry.key, self.keys.iter().copied()) {
                 Some(key) => {
+                    if self.secrets.contains(&key) {
+                        let mark = pointer(entry);
+                        self.report.conceal(&Place { path: String::new(), mark });
+                        self.report.conceal(&Place { path: String::new(), mark: entry.mark });
+                    }
                     // A slip of the finger is one mistake, not two.
                     self.report.retract(&self.place, &missing(key));
                     format!("did you mean {}?", quoted(key))
@@ -241,6 +319,10 @@ impl<'a> Section<'a> {
         }
         if self.extensions {
             schema["patternProperties"] = json!({ "^x-": {} });
+        }
+        if !self.choices.is_empty() {
+            let choices = self.choices.iter().map(|key| json!({ "required": [key] }));
+            schema["anyOf"] = choices.collect();
         }
         if !self.exclusive.is_empty() {
             let pairs: Vec<Json> =
@@ -281,6 +363,7 @@ fn plain_json(node: &Node) -> Json {
             serde_json::from_str(text).expect("a default number is plain")
         }
         Shape::Scalar(Scalar { text, kind: ScalarKind::Text }) => json!(text),
-        Shape::Null | Shape::List(_) | Shape::Map(_) => unreachable!("defaults are scalars"),
+        Shape::List(items) => items.iter().map(plain_json).collect(),
+        Shape::Null | Shape::Map(_) => unreachable!("defaults are values or lists"),
     }
 }

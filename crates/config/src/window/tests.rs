@@ -8,6 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
 
 use super::*;
+use crate::cron::{parse, time_zone, time_zones};
 
 const MADRID: &str = "Europe/Madrid";
 

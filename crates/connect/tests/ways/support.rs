@@ -16,7 +16,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) const SHORT: Duration = Duration::from_millis(400);
 
 pub(crate) fn destination(url: BackendUrl) -> Destination {
-    Destination { url, tls: None, proxy_protocol: None }
+    Destination { url, tls: None, proxy_protocol: None, names: connect::KnownNames::default() }
 }
 
 pub(crate) fn at(address: SocketAddr) -> Destination {

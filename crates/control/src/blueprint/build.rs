@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use config::model::{Backend, BackendUrl, Hsts, Listener, Scheme, Service, UpstreamTls};
-use connect::Destination;
+use config::model::{
+    Backend, BackendUrl, Hsts, Listener, ParentTrust, ProbeKind, Scheme, Service, Traces,
+    UpstreamTls,
+};
+use connect::{Destination, KnownNames};
 use health::Subject;
-use http::HeaderValue;
-use proxy::{BackendSpec, ListenerSpec, ServiceId, ServiceSpec};
+use http::{HeaderName, HeaderValue};
+use proxy::{BackendSpec, ListenerSpec, ServiceId, ServiceSpec, TraceSpec};
 use rustls::pki_types::ServerName;
 
 use super::{BackendPlan, Plan, Settings};
@@ -30,11 +33,15 @@ impl Shared<'_> {
         let plans: Vec<_> =
             service.backends.iter().map(|backend| self.backend(id, service, backend)).collect();
         let backends = plans.into_iter().collect::<Option<Vec<_>>>()?;
+        let (gates, jobs) = (self.gates(service), self.jobs(service));
         let settings = Settings {
             streams: service.streams,
             failback_window: service.failback_window.clone(),
             verify: service.verify,
             is_exclusive: service.policy.exclusive.is_some(),
+            readiness: service.readiness.clone(),
+            gates: gates?,
+            jobs: jobs?,
         };
         let (name, policy) = (service.name.clone(), service.policy.clone());
         Some(Plan { id, name, backends, policy, settings })
@@ -54,7 +61,8 @@ impl Shared<'_> {
             None => tls.clone(),
         };
         let proxy_protocol = service.proxy_protocol;
-        let to = |tls| Destination { url: backend.url.clone(), tls, proxy_protocol };
+        let (url, names) = (&backend.url, KnownNames::default());
+        let to = |tls| Destination { url: url.clone(), tls, proxy_protocol, names: names.clone() };
         let subject = Subject {
             id: number.0,
             service: service.name.clone(),
@@ -70,7 +78,7 @@ impl Shared<'_> {
     }
 
     /// The settings for one backend, none in the clear; the outer `None`: there is a problem.
-    fn tls(
+    pub(super) fn tls(
         &mut self,
         tls: &UpstreamTls,
         url: &BackendUrl,
@@ -138,8 +146,19 @@ pub(super) fn spec(service: &Service, plan: &Plan) -> ServiceSpec {
         connections: service.connections.clone(),
         protocol: service.protocol,
         stall_after: service.health.stall_after,
+        errors: service.health.errors.clone(),
+        drain_header: drain_header(service),
         epoch_header: service.epoch_header.clone(),
+        is_logged: service.access_log,
     }
+}
+
+/// The field that the first probe over HTTP looks for, if it does.
+fn drain_header(service: &Service) -> Option<HeaderName> {
+    service.health.probes.iter().find_map(|probe| match &probe.kind {
+        ProbeKind::Http(http) => http.drain.header.clone(),
+        ProbeKind::Tcp(_) | ProbeKind::Grpc(_) | ProbeKind::Exec(_) | ProbeKind::Agent(_) => None,
+    })
 }
 
 /// A few backends are all probed at once; the first probes of many are spread over one interval.
@@ -153,4 +172,13 @@ pub(super) fn spread(services: &mut [Plan]) {
         let interval = backend.subject.health.interval.min(Duration::from_secs(1));
         backend.delay = interval.mul_f64(place as f64 / count as f64);
     }
+}
+
+/// How requests take part in distributed traces.
+pub(super) fn trace(traces: &Traces) -> TraceSpec {
+    let trusts_clients = match traces.parent {
+        ParentTrust::Trust => true,
+        ParentTrust::Ignore => false,
+    };
+    TraceSpec { sample: traces.sample, trusts_clients }
 }

@@ -47,6 +47,22 @@ fn what_is_asked_of_whom_makes_a_backend_the_same_one() {
 }
 
 #[test]
+fn when_a_probe_is_asked_does_not_make_another_backend() {
+    let probe = |times: &str| {
+        let probes = format!("health: {{ probes: [ {{ name: a, http: {{ path: /ok }}{times} }} ]");
+        TWO.replace("health: { http: { path: /ok }", &probes)
+    };
+    let before = Blueprint::build(config(&probe("")), None).unwrap();
+    for times in [", interval: 5s", ", timeout: 700ms", ", interval: 9s, timeout: 2s"] {
+        let after = Blueprint::build(config(&probe(times)), Some(&before)).unwrap();
+        let ids: Vec<u32> = after.backends().map(|backend| backend.id.0).collect();
+        assert_eq!(ids, [1, 2], "{times}");
+        let alike = after.backends().zip(before.backends()).all(|(a, b)| a.probes_like(b));
+        assert!(!alike, "{times}: it has to be asked at other times");
+    }
+}
+
+#[test]
 fn what_only_the_traffic_notices_does_not_make_another_backend() {
     let of = |text: &str, after: &str| {
         let before = Blueprint::build(config(text), None).unwrap();
@@ -182,4 +198,21 @@ fn what_cannot_be_bound_leaves_nothing_bound() {
     assert!(said.starts_with(&format!("cannot listen on {taken}: ")), "{said}");
     assert!(said.contains("ss -ltnp"), "{said}");
     assert!(std::net::TcpListener::bind(free).is_ok());
+}
+
+#[test]
+fn what_hooks_will_lack_is_said_before_they_run() {
+    let text = "listeners: [{ address: \"127.0.0.1:0\" }]\nservices:\n  web:\n    backends: [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]\n    gates: { failover: { promote: { exec: { command: [/no/such/promote] }, idempotent: true } } }\n    jobs: { copy: { http: { url: /copy, headers: { X-Token: { file: /no/such/token } } } } }\nnotify: { ops: { slack: { url: { env: UNDERSTUDY_NO_SUCH_VARIABLE } } } }\n";
+    let loaded = ::config::load("test.yaml", text, std::path::Path::new("/"));
+    let config = loaded.unwrap_or_else(|problems| panic!("{problems}")).config;
+    let warnings = check(&config).expect("it can be built").warnings;
+    for expected in [
+        // The failback and the switchover have the same.
+        "services.web.gates.failover.promote and 2 more: the program /no/such/promote cannot be",
+        "services.web.jobs.copy: the file /no/such/token cannot be read",
+        "notify.ops: the environment variable UNDERSTUDY_NO_SUCH_VARIABLE is not set here",
+    ] {
+        let said = warnings.iter().filter(|said| said.starts_with(expected));
+        assert_eq!(said.count(), 1, "{expected}: {warnings:?}");
+    }
 }

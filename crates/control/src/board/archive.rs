@@ -13,17 +13,22 @@ use crate::command::Operator;
 use crate::events::{Event, Kind};
 use crate::handle::HistoryQuery;
 use crate::incident::Counts;
-use crate::state::{Entry, Opened, SavedService, StateError, Store, Write};
+use crate::logs::Logs;
+use crate::notify::PlannedNotifier;
+use crate::state::{Entry, Opened, SavedService, StateError, Store, Write, is_of_first_start};
 use crate::status::{Load, ProcessStatus, Status};
 
 /// The most incidents and events that one question is answered with.
 const MOST: usize = 1_000;
 
+/// How often it is looked whether a total stood still while the gauge beside it was read.
+const STEADY_WITHIN: usize = 4;
+
 /// How long another process may take to let go of the state.
 const REOPENED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Board {
-    fn store(&self) -> Arc<Store> {
+    pub(crate) fn store(&self) -> Arc<Store> {
         self.store.load_full()
     }
 
@@ -95,17 +100,54 @@ impl Board {
         self.metrics.counted(service).into()
     }
 
+    /// What a service had counted before the trouble that is noticed now: whoever waits already waits
+    /// because of it.
+    pub(crate) fn counts_before(&self, service: &str) -> Counts {
+        let mut counted = self.metrics.counted(service);
+        for _ in 0..STEADY_WITHIN {
+            let again = self.metrics.counted(service);
+            if again.held == counted.held {
+                break;
+            }
+            counted = again;
+        }
+        Counts { held: counted.held.saturating_sub(counted.held_now), ..counted.into() }
+    }
+
     /// Keeps an event, and tells whoever follows.
     pub(super) fn note(&self, service: Option<Arc<str>>, kind: Kind) {
         let event = {
             let mut books = self.books();
-            // Numbered where it is entered: the log is in order.
-            let number = self.store().next_event();
-            Arc::new(books.log.record(number, service, kind))
+            let store = self.store();
+            // Numbered where it is entered: both logs are in order, and whoever has seen one event
+            // has seen those before it.
+            let number = store.next_event();
+            let event = books.log.record(number, service, kind);
+            let json = event.to_json();
+            store.post(Write::Event(number, json.to_string().into()));
+            self.logs.load().tell(json, event.at);
+            Arc::new(event)
         };
-        self.store().post(Write::Event(event.number, event.to_json().to_string().into()));
         // Nobody needs to follow.
         let _ = self.events.send(event);
+    }
+
+    /// From now on events go to these logs.
+    pub(crate) fn write_to(&self, logs: Logs) {
+        self.logs.store(Arc::new(logs));
+    }
+
+    /// The files of the logs were renamed: they are opened anew.
+    pub(crate) fn reopen_logs(&self) {
+        self.logs.load().reopen();
+    }
+
+    /// Waits until the logs are written, as far as they can be.
+    pub(crate) async fn flush_logs(&self) {
+        let logs = self.logs.load_full();
+        if tokio::task::spawn_blocking(move || logs.flush()).await.is_ok_and(|flushed| !flushed) {
+            tracing::warn!("not everything could be written to the logs in time");
+        }
     }
 
     /// An operator has asked for something that concerns all services.
@@ -115,10 +157,30 @@ impl Board {
         self.note(None, Kind::Ordered { command: command.into(), by, done, outcome });
     }
 
+    /// Who is told what happens.
+    pub(crate) fn show_notifiers(&self, plans: &[PlannedNotifier]) {
+        self.notifiers.store(Arc::new(plans.to_vec()));
+    }
+
+    pub(crate) fn notifiers(&self) -> Arc<Vec<PlannedNotifier>> {
+        self.notifiers.load_full()
+    }
+
+    /// A notifier has not told some events, and will not.
+    pub(crate) fn not_told_of(&self, notifier: &Arc<str>, events: u64, why: String) {
+        tracing::error!(%notifier, events, %why, "events were not told");
+        let why = why.into();
+        self.note(None, Kind::NotToldOf { notifier: notifier.clone(), events, why });
+    }
+
     /// What an operator should know of the state, once.
     pub(crate) fn note_state(&self, notes: Vec<String>) {
         for note in notes {
-            tracing::warn!("{note}");
+            if is_of_first_start(&note) {
+                tracing::info!("{note}");
+            } else {
+                tracing::warn!("{note}");
+            }
             self.note(None, Kind::State { note: note.into() });
         }
     }
@@ -126,6 +188,7 @@ impl Board {
     /// Shows whether what is decided is kept.
     pub(crate) fn look_at_state(&self) {
         let problem = self.store().health();
+        self.metrics.state_kept(problem.is_none());
         let before = self.status.borrow().process.state_problem.clone();
         if before == problem {
             return;
@@ -141,12 +204,7 @@ impl Board {
 
     /// Changes what is said of the process as a whole.
     pub(crate) fn change_process(&self, change: impl FnOnce(&mut ProcessStatus)) {
-        self.status.send_modify(|status| {
-            let mut process = ProcessStatus::clone(&status.process);
-            change(&mut process);
-            let services = status.services.clone();
-            *status = Arc::new(Status { services, process: Arc::new(process) });
-        });
+        self.change(|status| change(Arc::make_mut(&mut status.process)));
     }
 
     pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
@@ -181,7 +239,15 @@ impl Board {
         self.status().service(service)?;
         let counted = self.metrics.counted(service);
         let backends = self.metrics.at_backends(service);
-        Some(Load { in_flight: counted.in_flight, held: counted.held_now, backends })
+        Some(Load {
+            in_flight: counted.in_flight,
+            held: counted.held_now,
+            held_total: counted.held,
+            replayed_total: counted.replayed,
+            failed_total: counted.failed,
+            rejected_total: counted.rejected,
+            backends,
+        })
     }
 
     /// The latest events, from this process only.

@@ -15,11 +15,16 @@ use crate::streams;
 
 impl Driver {
     /// Stops deciding, and says what the other process must know. `None` while a move is under way, or
-    /// an operator waits for its first good answer.
-    pub(super) fn stand_aside(&mut self) -> Option<SavedService> {
+    /// an operator waits for its first good answer. A gate in doubt does not keep it from that: it is
+    /// on record, and whoever waits for an operator may do so in the other process.
+    pub(super) async fn stand_aside(&mut self) -> Option<SavedService> {
         let status = self.failover.status();
-        let is_moving = status.switch.is_some() || self.asked.is_some();
+        let gate_runs = status.gate.is_some_and(|gate| !gate.in_doubt);
+        let is_moving = status.switch.is_some() || gate_runs || self.asked.is_some();
         if self.succession.is_some() || is_moving {
+            return None;
+        }
+        if !self.job_lets_go().await {
             return None;
         }
         self.aside = true;
@@ -42,9 +47,9 @@ impl Driver {
         let saved = last.get_or_insert(ours);
         if let Some((active, epoch)) = self.obeyed.take().filter(|(_, epoch)| *epoch > saved.epoch)
         {
-            saved.active = active.or(saved.active.take());
-            saved.epoch = epoch;
+            saved.obeyed(active, epoch);
         }
+        self.jobs.go_on(saved, &self.settings.jobs);
         let held = self.forwarders.workers().hold(self.id, None);
         let _ = acknowledged(held, &self.board).await;
         let status = self.failover.status();

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use health::Surroundings;
 use routing::failover::{BackendId, Health, Input, Policy};
 use tokio::sync::oneshot;
 
 use super::window::Window;
-use super::{Driver, Watched};
+use super::{Driver, Watched, readiness};
 use crate::blueprint::{BackendPlan, Plan};
 
 /// The longest that a new plan waits for the first verdicts on its backends.
@@ -24,9 +25,21 @@ pub(super) struct Succession {
     done: oneshot::Sender<()>,
 }
 
+impl Succession {
+    /// Whether a backend goes with it.
+    pub(super) fn drops(&self, backend: BackendId) -> bool {
+        !self.backends.contains(&backend)
+    }
+}
+
 impl Driver {
     /// Begins to follow a new plan: its backends join those that will leave.
-    pub(super) async fn follow(&mut self, plan: Plan, done: oneshot::Sender<()>) {
+    pub(super) async fn follow(
+        &mut self,
+        plan: Plan,
+        surroundings: Arc<Surroundings>,
+        done: oneshot::Sender<()>,
+    ) {
         let backends = ids(&plan.backends);
         let mut leaving: Vec<(BackendId, Arc<str>)> = self
             .backends
@@ -45,10 +58,19 @@ impl Driver {
         }
         all.extend(leaving.into_iter().map(|(id, _)| id));
 
-        self.watch(plan.backends);
+        self.watch(plan.backends, surroundings);
         let policy = plan.policy;
+        if plan.settings.readiness.last_drill.is_some()
+            && self.settings.readiness.last_drill.is_none()
+        {
+            // Nobody has asked until now. What has happened since the start is the latest.
+            let mut served = readiness::served(&self.board, &self.name);
+            served.append(&mut self.served);
+            self.served = served;
+        }
         self.window = Window::new(plan.settings.failback_window.clone());
         self.settings = plan.settings;
+        self.jobs.follow(&self.settings.jobs);
         self.end_tagged_drill_unless(&backends).await;
         self.step(Input::Reconfigure { backends: all, policy: policy.clone() }).await;
         let until = Some(Instant::now() + patience);
@@ -107,27 +129,41 @@ impl Driver {
         }
         // Those that are gone were still needed for the record of the move.
         self.backends.retain(|id, _| next.backends.contains(id));
+        self.forget_gone_backends();
         self.board.publish_decision(self.id, self.status());
         let _ = next.done.send(());
     }
 
     /// Has these backends watched. One that stays keeps everything known of it; its prober is
-    /// started again only when it has to ask differently.
-    fn watch(&mut self, backends: Vec<BackendPlan>) {
+    /// started again only when it has to ask differently, or other witnesses.
+    fn watch(&mut self, backends: Vec<BackendPlan>, surroundings: Arc<Surroundings>) {
+        let same = Arc::ptr_eq(&self.surroundings, &surroundings);
+        self.surroundings = surroundings;
         for backend in backends {
             let reports = self.reports.clone();
             match self.backends.get_mut(&backend.id) {
                 None => {
-                    self.backends.insert(backend.id, Watched::start(backend, reports));
+                    let watched = Watched::start(backend, reports, &self.surroundings);
+                    self.backends.insert(watched.plan.id, watched);
                 }
-                Some(watched) if !watched.plan.probes_like(&backend) => {
-                    let evidence = std::mem::take(&mut watched.evidence);
-                    *watched = Watched { evidence, ..Watched::start(backend, reports) };
+                Some(watched) if !same || !watched.plan.probes_like(&backend) => {
+                    let started = Watched::start(backend, reports, &self.surroundings);
+                    let Watched { evidence, verdicts, certificate_expires, .. } =
+                        std::mem::replace(watched, started);
+                    watched.evidence = evidence;
+                    watched.verdicts = verdicts;
+                    watched.certificate_expires = certificate_expires;
                     if watched.evidence.is_suspected() {
                         watched.prober.suspect();
                     }
                 }
-                Some(watched) => watched.plan = backend,
+                Some(watched) => {
+                    if !watched.plan.destination.same_as(&backend.destination) {
+                        // The way that was rehearsed is not that of the traffic any more.
+                        watched.standby = None;
+                    }
+                    watched.plan = backend;
+                }
             }
         }
     }

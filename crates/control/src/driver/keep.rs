@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use routing::failover::{AdminState, BackendId, Effect, Failover, Policy, Reason, Saved};
+use routing::failover::{AdminState, BackendId, Effect, Failover, GateRun, Policy, Reason, Saved};
 
 use super::Driver;
 use super::clock::Clock;
 use crate::command::Operator;
 use crate::state::{
-    SavedAdmin, SavedDrill, SavedFailback, SavedMark, SavedService, SavedSwitchover, Write,
-    epoch_from,
+    SavedAdmin, SavedDrill, SavedFailback, SavedGate, SavedMark, SavedService, SavedSwitchover,
+    Write, epoch_from,
 };
 
 /// What is remembered beside the decision: who wanted what, and what is to come.
@@ -38,10 +38,16 @@ pub(super) fn matters(effect: &Effect) -> bool {
         | Effect::Unlocked
         | Effect::DrillBegan { .. }
         | Effect::DrillEnded { .. }
+        | Effect::RunGate { .. }
+        | Effect::GateInDoubt { .. }
+        | Effect::Barred { .. }
         | Effect::Release { .. } => true,
         Effect::Hold { .. }
         | Effect::Verified { .. }
         | Effect::HealthChanged { .. }
+        | Effect::ClaimChanged { .. }
+        | Effect::DualActive
+        | Effect::DualActiveCleared { .. }
         | Effect::Rejected { .. } => false,
     }
 }
@@ -54,7 +60,7 @@ pub(super) fn resume(
 ) -> (Failover, Kept) {
     let clock = Clock::look();
     let id = |name: &Arc<str>| backends.iter().find(|(_, known)| known == name).map(|(id, _)| *id);
-    let admin = saved.admin.iter();
+    let (admin, standings) = (saved.admin.iter(), saved.standings.iter());
     let core = Saved {
         active: saved.active.as_ref().and_then(id),
         epoch: epoch_from(saved.epoch, clock.wall),
@@ -71,6 +77,11 @@ pub(super) fn resume(
             .drill
             .as_ref()
             .and_then(|drill| Some((id(&drill.backend)?, clock.left(drill.until_ms)))),
+        standings: standings
+            .filter_map(|(name, saved)| Some((id(name)?, (*saved).into())))
+            .collect(),
+        barred: saved.barred.iter().filter_map(id).collect(),
+        gate: saved.gate.as_ref().and_then(|gate| gate_run(gate, id)),
     };
     let kept = Kept {
         admin: admin.map(|(name, wish)| (name.clone(), wish.mark.clone())).collect(),
@@ -82,6 +93,19 @@ pub(super) fn resume(
     let ids: Vec<BackendId> = backends.iter().map(|(id, _)| *id).collect();
     let failover = Failover::resume(clock.now, &ids, policy, core);
     (failover, kept)
+}
+
+/// A gate under way; `None`: one of its backends is gone.
+fn gate_run(saved: &SavedGate, id: impl Fn(&Arc<str>) -> Option<BackendId>) -> Option<GateRun> {
+    Some(GateRun {
+        epoch: saved.epoch,
+        gate: saved.gate,
+        direction: saved.direction,
+        backend: id(&saved.backend)?,
+        from: saved.from.as_ref().and_then(&id),
+        to: id(&saved.to)?,
+        reason: saved.reason,
+    })
 }
 
 /// Who did something, at `at`.
@@ -111,6 +135,10 @@ impl Driver {
         for effect in effects {
             match *effect {
                 Effect::Locked if !is_lock => {
+                    if let Some(why) = self.failed_gate() {
+                        self.kept.lock = rules(why);
+                        continue;
+                    }
                     let rule = self.failover.policy().lock.map_or_else(String::new, |rule| {
                         format!("{} automatic moves within {:?}", rule.switches, rule.within)
                     });
@@ -125,6 +153,9 @@ impl Driver {
                     self.kept.pin = by.unwrap_or_default();
                 }
                 Effect::ActiveChanged { .. }
+                | Effect::RunGate { .. }
+                | Effect::GateInDoubt { .. }
+                | Effect::Barred { .. }
                 | Effect::AdminChanged { .. }
                 | Effect::Locked
                 | Effect::Unlocked
@@ -134,6 +165,9 @@ impl Driver {
                 | Effect::Hold { .. }
                 | Effect::Verified { .. }
                 | Effect::HealthChanged { .. }
+                | Effect::ClaimChanged { .. }
+                | Effect::DualActive
+                | Effect::DualActiveCleared { .. }
                 | Effect::Rejected { .. } => {}
             }
         }
@@ -197,6 +231,9 @@ impl Driver {
             let mark = self.kept.admin.get(&name).cloned().unwrap_or_default();
             (name, SavedAdmin { state, mark })
         };
+        let standings = core.standings.into_iter();
+        let mut jobs = SavedService::default();
+        self.jobs.save(&mut jobs);
         let wishes = core.admin.into_iter().filter(|(_, state)| *state != AdminState::Ready);
         SavedService {
             active: core.active.map(|id| self.name(id)),
@@ -217,6 +254,24 @@ impl Driver {
                 until_ms: clock.ms_in(left),
             }),
             scheduled: self.kept.scheduled.clone(),
+            standings: standings.map(|(id, at)| (self.name(id), at.into())).collect(),
+            barred: core.barred.into_iter().map(|id| self.name(id)).collect(),
+            // While we end none begins any more.
+            gate: core.gate.filter(|_| !self.is_ending).map(|run| self.saved_gate(run)),
+            jobs: jobs.jobs,
+            was_active_ms: jobs.was_active_ms,
+        }
+    }
+
+    fn saved_gate(&self, run: GateRun) -> SavedGate {
+        SavedGate {
+            epoch: run.epoch,
+            gate: run.gate,
+            direction: run.direction,
+            backend: self.name(run.backend),
+            from: run.from.map(|from| self.name(from)),
+            to: self.name(run.to),
+            reason: run.reason,
         }
     }
 

@@ -11,6 +11,7 @@ use routing::failover::{Abort, BackendId, Input, Reason};
 use super::verified::Heard;
 use super::{Driver, acknowledged};
 use crate::events::Kind;
+use crate::evidence::Evidence;
 use crate::forwarders::{Activation, Silent};
 use crate::incident::{Incident, Outcome, Step};
 use crate::status::reason_word;
@@ -52,7 +53,7 @@ pub(super) struct Move {
 
 impl Driver {
     /// Opens the record of a move that was decided at `decided`.
-    fn open_record(
+    pub(super) fn open_record(
         &mut self,
         from: Option<BackendId>,
         to: Option<BackendId>,
@@ -68,12 +69,13 @@ impl Driver {
         let evidence = left.map(|left| &left.evidence).filter(|_| reason == Reason::Failover);
         let sign = evidence.and_then(|evidence| evidence.first_sign);
         let before = evidence.and_then(|evidence| evidence.before);
-        let before = before.unwrap_or_else(|| self.board.counts(&self.name));
+        let before = before.unwrap_or_else(|| self.board.counts_before(&self.name));
         let id = self.board.next_incident();
         let wall = SystemTime::now();
         let mut incident =
             Incident::new(id, self.name.clone(), reason, sign, decided, wall, before);
         incident.evidence = evidence.map(|evidence| evidence.trail(decided)).unwrap_or_default();
+        incident.signs = evidence.into_iter().flat_map(Evidence::signs).cloned().collect();
         incident.from = from.map(|id| self.name(id));
         incident.to = to.map(|id| self.name(id));
         incident.by = match reason {
@@ -126,12 +128,15 @@ impl Driver {
         reason: Reason,
         epoch: u64,
         decided: Instant,
+        to_gate: bool,
     ) {
         // Whoever is to hold may do so a little longer; what counts is the activation.
         self.holding = None;
         if !self.latest.as_ref().is_some_and(|latest| latest.incident.is_open()) {
             self.open_record(from, to, reason, decided);
         }
+        // To nobody only until the gates have ended.
+        let is_on_its_way = to.is_none() && to_gate;
         let closed = self.board.metrics().streams_closed(&self.name);
         let leave = from.map_or(Leave::Finish, |from| self.leave(from));
         let policy = streams::policy(self.settings.streams, reason);
@@ -144,14 +149,28 @@ impl Driver {
         // A lost worker makes us not ready; the others have moved.
         let count = acknowledged(activated, &self.board).await.unwrap_or(0);
         let now = Instant::now();
+        if let Some(from) = from {
+            self.note_served(from);
+        }
         self.settlements.begin(epoch, count, closed, policy, self.since);
         self.tag_is_over(to);
-        if let Some(Move { incident, look_at, .. }) = &mut self.latest {
-            incident.reason = reason;
-            incident.to = moved_to;
+        if is_on_its_way {
+            if let Some(latest) = &mut self.latest {
+                latest.incident.mark(Step::Left, now);
+            }
+        } else if let Some(Move { incident, look_at, .. }) = &mut self.latest {
             incident.epoch = Some(epoch);
-            incident.outcome = Outcome::Moved;
             incident.mark(Step::Activated, now);
+            let was_left = incident.when(Step::Left).is_some();
+            if was_left && incident.from.is_some() && incident.from == moved_to {
+                // Its gates have led nowhere: the record says where it should have gone.
+                incident.outcome = Outcome::Returned;
+                incident.mark(Step::Returned, now);
+            } else {
+                incident.reason = reason;
+                incident.to = moved_to;
+                incident.outcome = Outcome::Moved;
+            }
             *look_at = now + LOOKED_AFTER;
         }
         if self.failover.status().verifying.is_some()
@@ -160,8 +179,9 @@ impl Driver {
             // An operator waits for the first good answer, and there may be no traffic to get one.
             watched.prober.suspect();
         }
-        self.record_move(from, to, reason, epoch, count);
+        // Whoever hears of it finds its record.
         self.store_record();
+        self.record_move(from, to, reason, epoch, count);
     }
 
     /// What becomes of requests at a backend that is left.
@@ -173,13 +193,14 @@ impl Driver {
     pub(super) async fn release(&mut self, why: Abort) {
         self.holding = None;
         let _ = acknowledged(self.forwarders.release(self.id, &self.name), &self.board).await;
-        if let Some(mut latest) = self.latest.take() {
-            latest.incident.mark(Step::CalledOff, Instant::now());
-            latest.incident.outcome = Outcome::CalledOff;
-            let (to, why) = (latest.incident.to.clone(), abort_words(why).into());
-            self.latest = Some(latest);
-            self.board.record(&self.name, Kind::CalledOff { to, why });
+        if let Some(Move { incident, .. }) = &mut self.latest {
+            incident.mark(Step::CalledOff, Instant::now());
+            incident.outcome = Outcome::CalledOff;
+            let (to, why) = (incident.to.clone(), abort_words(why).into());
+            let called_off = Kind::CalledOff { to, why, incident: Some(incident.id) };
+            // Whoever hears of it finds its record.
             self.close_record();
+            self.board.record(&self.name, called_off);
         }
     }
 
@@ -187,7 +208,8 @@ impl Driver {
     pub(super) fn look_at_latest_move(&mut self) {
         let status = self.failover.status();
         // While it is watched it may be taken back, and its record must say so.
-        let goes_on = status.switch.is_some() || status.verifying.is_some();
+        let is_under_way = status.switch.is_some() || status.gate.is_some();
+        let goes_on = is_under_way || status.verifying.is_some();
         let over = |latest: &Move| !goes_on && Instant::now() >= latest.look_at;
         if self.latest.as_ref().is_some_and(over) {
             self.close_record();

@@ -1,19 +1,19 @@
 //! What operators order: carried out, answered when it is done, and recorded with who and why.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy::Tag;
-use routing::failover::{self, AdminState, BackendId, Effect, Health, Input, Reason};
+use routing::failover::{self, Abort, AdminState, BackendId, Effect, Input, Reason, Settlement};
 use tokio::sync::oneshot;
 
 use super::Driver;
-use super::clock::{from_ms, to_ms};
-use super::keep::{LATE, mark};
+use super::gates::leads_to_gate;
+use super::keep::mark;
 use super::moves::abort_words;
 use crate::command::{Command, CommandError, Done, Moved, Operator, ProbeShown};
 use crate::events::Kind;
 use crate::evidence::{outcome_text, verdict_word};
-use crate::state::SavedSwitchover;
 use crate::status::admin_word;
 
 type Reply = oneshot::Sender<Result<Done, CommandError>>;
@@ -23,6 +23,8 @@ pub(super) struct Asked {
     /// `None`: nobody waits, as for a move that was ordered for later.
     reply: Option<Reply>,
     pub(super) by: Operator,
+    /// Who had the traffic; with gates nobody has it right before the move.
+    from: Option<BackendId>,
     to: BackendId,
     verify: Duration,
     began: Instant,
@@ -55,7 +57,7 @@ impl Driver {
         self.board.publish_decision(self.id, self.status());
     }
 
-    fn record_order(&self, command: &str, by: &Operator, done: bool, outcome: &str) {
+    pub(super) fn record_order(&self, command: &str, by: &Operator, done: bool, outcome: &str) {
         let kind = Kind::Ordered {
             command: command.into(),
             by: by.clone(),
@@ -65,7 +67,11 @@ impl Driver {
         self.board.record(&self.name, kind);
     }
 
-    async fn carry_out(&mut self, command: Command, by: &Operator) -> Result<Next, CommandError> {
+    pub(super) async fn carry_out(
+        &mut self,
+        command: Command,
+        by: &Operator,
+    ) -> Result<Next, CommandError> {
         if self.aside {
             return Err(CommandError::Impossible(
                 "another process has taken over: ask that one".to_owned(),
@@ -105,7 +111,17 @@ impl Driver {
                 let text = "locked: no automatic move, not even a failover, until unlocked";
                 self.order(failover::Command::Lock, text).await
             }
-            Command::Unlock => self.order(failover::Command::Unlock, "not locked any more").await,
+            Command::Unlock => {
+                let dual = self.failover.status().dual_active.filter(|dual| !dual.accepted);
+                let text = match dual {
+                    None => self.unlocked_text(),
+                    Some(_) => format!(
+                        "automatic moves go on, although {} claim the active role",
+                        self.dual_active().join(" and ")
+                    ),
+                };
+                self.order(failover::Command::Unlock, &text).await
+            }
             Command::SetAdmin(name, admin) => {
                 let backend = self.backend(&name)?;
                 self.kept.admin.insert(name.as_str().into(), mark(by, SystemTime::now()));
@@ -131,13 +147,31 @@ impl Driver {
                 Ok(Next::done("the drill is over"))
             }
             Command::EndDrill => self.order(failover::Command::EndDrill, "the drill is over").await,
+            Command::SettleGate(settlement) => {
+                let order = failover::Command::SettleGate(settlement);
+                self.check(&order)?;
+                let text = self.settled_text(settlement);
+                self.gate_failed = (settlement == Settlement::Failed).then(|| text.clone());
+                let answer = self.order(order, &text).await;
+                self.gate_failed = None;
+                answer
+            }
         }
     }
 
     /// Whether an order would be carried out.
     fn check(&self, command: &failover::Command) -> Result<(), CommandError> {
         let previewed = self.failover.preview(Instant::now(), command);
-        previewed.map(drop).map_err(CommandError::Refused)
+        previewed.map(drop).map_err(|why| self.refused(why))
+    }
+
+    /// Why the decision refused an order. It calls frozen for two actives what it calls locked; the
+    /// operator is told which of both it is.
+    fn refused(&self, why: failover::Refusal) -> CommandError {
+        if why == failover::Refusal::Locked && !self.failover.status().locked {
+            return CommandError::DualActive(self.dual_active().join(" and "));
+        }
+        CommandError::Refused(why)
     }
 
     /// An order that is done at once.
@@ -147,13 +181,13 @@ impl Driver {
         text: &str,
     ) -> Result<Next, CommandError> {
         match self.step(Input::Command(command)).await {
-            Some(why) => Err(CommandError::Refused(why)),
+            Some(why) => Err(self.refused(why)),
             None => Ok(self.kept_done(text)),
         }
     }
 
     /// What was kept is done, and whether a restart may forget it.
-    fn kept_done(&self, text: &str) -> Next {
+    pub(super) fn kept_done(&self, text: &str) -> Next {
         Next::done(&self.with_unkept(text.to_owned()))
     }
 
@@ -177,7 +211,8 @@ impl Driver {
             // Else it is pinned once it is there.
             self.kept.pin = mark(&by, SystemTime::now());
         }
-        self.asked = Some(Asked { reply: None, by, to, verify, began, moved: None });
+        let from = self.failover.status().active;
+        self.asked = Some(Asked { reply: None, by, from, to, verify, began, moved: None });
         if let Some(why) = self.step(Input::Command(command)).await {
             self.asked = None;
             self.kept.pin = before;
@@ -193,6 +228,7 @@ impl Driver {
 
     /// Tells the operator who waits for a move what became of it.
     pub(super) fn answer_operator(&mut self, effects: &[Effect]) {
+        let to_gate = leads_to_gate(effects);
         for effect in effects {
             let Some(asked) = &mut self.asked else { return };
             match *effect {
@@ -202,11 +238,17 @@ impl Driver {
                     let name = |id: Option<BackendId>| {
                         id.and_then(|id| self.backends.get(&id)).map(|b| b.plan.name().clone())
                     };
-                    let (from, to) = (name(from), name(to));
+                    let (from, to) = (name(from.or(asked.from)), name(to));
                     asked.moved = Some(Moved { from, to, epoch, verified_after: None });
                     if asked.verify.is_zero() {
                         self.tell_operator();
                     }
+                }
+                // Only until the gates have ended.
+                Effect::ActiveChanged { to: None, .. } if to_gate => {}
+                Effect::Barred { backend } if backend == asked.to => {
+                    let why = self.failed_gate().unwrap_or("a gate failed").to_owned();
+                    self.give_up_on_operator(|| CommandError::CalledOff(why));
                 }
                 Effect::ActiveChanged { reason, .. } => {
                     let why = match (asked.moved.is_some(), reason) {
@@ -230,7 +272,13 @@ impl Driver {
                     self.give_up_on_operator(|| CommandError::CalledOff(abort_words(why).into()));
                 }
                 Effect::Hold { .. }
+                | Effect::RunGate { .. }
+                | Effect::GateInDoubt { .. }
+                | Effect::Barred { .. }
                 | Effect::HealthChanged { .. }
+                | Effect::ClaimChanged { .. }
+                | Effect::DualActive
+                | Effect::DualActiveCleared { .. }
                 | Effect::AdminChanged { .. }
                 | Effect::Locked
                 | Effect::Unlocked
@@ -267,88 +315,14 @@ impl Driver {
         }
     }
 
-    // === Ordered for later ===
-
-    async fn schedule(
-        &mut self,
-        to: &str,
-        verify: Option<Duration>,
-        at: SystemTime,
-        by: &Operator,
-    ) -> Result<Next, CommandError> {
-        self.backend(to)?;
-        if at <= SystemTime::now() {
-            return Err(CommandError::Impossible("that time has passed".to_owned()));
+    /// An order ends with its backend, also while it waits for a job or a gate: then nothing is released.
+    pub(super) fn look_for_lost_order(&mut self) {
+        let Some(asked) = self.asked.as_ref().filter(|asked| asked.moved.is_none()) else { return };
+        if !self.failover.is_ordered() {
+            let (to, why) = (Some(self.name(asked.to)), abort_words(Abort::HeirLost));
+            self.board.record(&self.name, Kind::CalledOff { to, why: why.into(), incident: None });
+            self.give_up_on_operator(|| CommandError::CalledOff(why.to_owned()));
         }
-        let verify = verify.unwrap_or(self.settings.verify);
-        let verify_ms = u64::try_from(verify.as_millis()).unwrap_or(u64::MAX);
-        let mark = mark(by, SystemTime::now());
-        let scheduled = SavedSwitchover { to: to.into(), at_ms: to_ms(at), verify_ms, mark };
-        let instead = self.kept.scheduled.replace(scheduled).is_some();
-        self.kept.was_due = false;
-        self.keep(false).await;
-        let instead = if instead { ", instead of the one ordered before" } else { "" };
-        Ok(self.kept_done(&format!("will move to {to} then{instead}")))
-    }
-
-    async fn cancel_schedule(&mut self) -> Result<Next, CommandError> {
-        if self.kept.scheduled.take().is_none() {
-            return Err(CommandError::Impossible("no move is ordered for later".to_owned()));
-        }
-        self.keep(false).await;
-        Ok(self.kept_done("the move that was to come is cancelled"))
-    }
-
-    /// Makes a move that was ordered for now.
-    pub(super) async fn carry_out_schedule(&mut self) {
-        let now = SystemTime::now();
-        let Some(scheduled) = &self.kept.scheduled else { return };
-        let Ok(late) = now.duration_since(from_ms(scheduled.at_ms)) else { return };
-        if late <= LATE && self.is_unknown(&scheduled.to) {
-            self.kept.was_due = true;
-            return;
-        }
-        let was_due = std::mem::take(&mut self.kept.was_due);
-        let Some(scheduled) = self.kept.scheduled.take() else { return };
-        // On the disk before it is begun, unless the store says that it cannot be: it is never begun
-        // twice.
-        self.keep(false).await;
-        self.board.publish_decision(self.id, self.status());
-        let SavedSwitchover { to, verify_ms, mark, .. } = scheduled;
-        let by = Operator { who: mark.who, from: mark.from, why: mark.why };
-        let what = format!("switchover to {to}, ordered before");
-        if late > LATE {
-            let missed = if was_due {
-                format!("not made: nothing was known of {to} for {LATE:?}")
-            } else {
-                "not made: nobody was running at its time".to_owned()
-            };
-            return self.record_scheduled(&what, &by, false, &missed);
-        }
-        let verify = Some(Duration::from_millis(verify_ms));
-        let command = Command::Switchover { to: to.to_string(), verify };
-        let result = Box::pin(self.carry_out(command, &by)).await;
-        let outcome = match &result {
-            Ok(Next::Done(done)) => done.text.clone(),
-            Ok(Next::Wait) => "begun".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        self.record_scheduled(&what, &by, result.is_ok(), &outcome);
-    }
-
-    /// Nobody waits to be told that it was refused: the log has to be loud.
-    fn record_scheduled(&self, what: &str, by: &Operator, done: bool, outcome: &str) {
-        if !done {
-            tracing::warn!(service = %self.name, order = what, who = %by.who, "refused: {outcome}");
-        }
-        self.record_order(what, by, done, outcome);
-    }
-
-    /// Whether nothing is known of a backend yet, as after a start.
-    fn is_unknown(&self, name: &str) -> bool {
-        let id = self.backend(name).ok();
-        let status = self.failover.status();
-        status.backends.iter().any(|b| Some(b.id) == id && b.health == Health::Unknown)
     }
 
     // === A probe to look at ===
@@ -364,9 +338,10 @@ impl Driver {
             return;
         };
         let (subject, epoch) = (watched.plan.subject.clone(), self.failover.status().epoch);
+        let surroundings = Arc::clone(&self.surroundings);
         // It ends by its own deadline, whoever waits for it.
         tokio::spawn(async move {
-            let shown = health::show(subject, epoch).await;
+            let shown = health::show(subject, epoch, &surroundings).await;
             let _ = reply.send(Ok(ProbeShown {
                 verdict: verdict_word(&shown.outcome),
                 outcome: outcome_text(&shown.outcome),
@@ -432,8 +407,8 @@ fn words(command: &Command) -> String {
             format!("drill of a standby for {length:?} by {header}")
         }
         Command::EndDrill => "end the drill".to_owned(),
+        Command::SettleGate(Settlement::Done) => "the gate in doubt is done".to_owned(),
+        Command::SettleGate(Settlement::Failed) => "the gate in doubt has failed".to_owned(),
+        Command::SettleGate(Settlement::Again) => "run the gate in doubt again".to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use routing::failover::{self, PreviewedMove, Refusal};
+use routing::failover::{self, Claim, PreviewedMove, Refusal};
 
 use super::Driver;
 use super::operate::{STAYS, named};
 use crate::command::{CommandError, Preview, refusal};
+use crate::events::claim_words;
+use crate::status::gate_word;
 
 impl Driver {
     /// A switchover to the backend `to`, or a failback, looked at.
@@ -39,15 +41,18 @@ impl Driver {
                 )),
                 Some(moves) => {
                     preview.to = moves.to.map(|to| self.name(to));
-                    preview.steps = self.steps(moves, verify, to.is_some());
+                    preview.steps = self.steps(&moves, verify, to.is_some());
                 }
             },
         }
         preview.possible = preview.blockers.is_empty();
+        if preview.possible {
+            preview.warnings.extend(self.unready(preview.to.as_deref()));
+        }
         Ok(preview)
     }
 
-    fn steps(&self, moves: PreviewedMove, verify: Duration, pins: bool) -> Vec<String> {
+    fn steps(&self, moves: &PreviewedMove, verify: Duration, pins: bool) -> Vec<String> {
         let load = self.board.metrics().counted(&self.name);
         let (from, to) = (moves.from.map(|id| self.name(id)), moves.to.map(|id| self.name(id)));
         let (from, to) = (named(from.as_deref()), named(to.as_deref()));
@@ -62,7 +67,16 @@ impl Driver {
                  millisecond; the {running} in flight at {from} finish there"
             ),
         };
-        let mut steps = vec![hold, format!("send all traffic to {to}, under a new epoch")];
+        let gates = moves.gates.iter().map(|(gate, backend)| {
+            format!(
+                "run gate {} for {}, while requests wait",
+                gate_word(*gate),
+                self.name(*backend)
+            )
+        });
+        let mut steps = vec![hold];
+        steps.extend(gates);
+        steps.push(format!("send all traffic to {to}, under a new epoch"));
         if !verify.is_zero() {
             steps.push(format!(
                 "watch {to} for {verify:?}: without a good answer, or if it fails, go back to \
@@ -86,7 +100,12 @@ impl Driver {
             let probe = probe.map(|probe| format!(", last probe: {}", probe.outcome));
             let health = crate::status::health_word(backend.health);
             let admin = crate::status::admin_word(backend.admin);
-            Some(format!(" ({to} is {health} and {admin}{})", probe.unwrap_or_default()))
+            let claim = match backend.claim {
+                Claim { role: None, wish: None } => String::new(),
+                Claim { role, wish } => format!(", says of itself: {}", claim_words(role, wish)),
+            };
+            let probe = probe.unwrap_or_default();
+            Some(format!(" ({to} is {health} and {admin}{claim}{probe})"))
         });
         let state = state.filter(|_| why == Refusal::NotEligible).unwrap_or_default();
         format!("{}{state}", refusal(&why))
@@ -98,6 +117,10 @@ impl Driver {
         if status.locked && is_switchover {
             warnings.push("the service is locked: an order moves it all the same".to_owned());
         }
+        if status.dual_active.is_some_and(|dual| !dual.accepted) {
+            let claim = self.dual_active().join(" and ");
+            warnings.push(format!("{claim} claim the active role: an order moves it all the same"));
+        }
         if let Some(scheduled) = &self.kept.scheduled {
             warnings.push(format!("a move to {} is ordered for later", scheduled.to));
         }
@@ -105,5 +128,14 @@ impl Driver {
             warnings.push("a move is under way: this order takes its place".to_owned());
         }
         warnings
+    }
+
+    /// What speaks against a standby that may take over all the same.
+    fn unready(&self, to: Option<&str>) -> Vec<String> {
+        let backend = to.and_then(|to| self.backend(to).ok()).and_then(|id| self.backends.get(&id));
+        let standby = backend.and_then(|watched| watched.standby.as_ref());
+        let reasons = standby.map(|standby| standby.readiness.reasons.clone()).unwrap_or_default();
+        let name = to.unwrap_or_default();
+        reasons.iter().map(|reason| format!("{name} is not ready: {reason}")).collect()
     }
 }

@@ -1,17 +1,21 @@
 //! How a service stands, for whoever asks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use routing::failover::{self, AdminState, Blocker, PendingFailback};
+use routing::failover::{
+    self, AdminState, Blocker, Claim, GateRules, Health, PendingFailback, Role, Wish,
+};
 
 use super::Driver;
 use super::clock::from_ms;
 use crate::command::Operator;
 use crate::state::SavedMark;
 use crate::status::{
-    BackendStatus, Drift, DrillStatus, FailbackStatus, Scheduled, ServiceStatus, Since, Switching,
-    Until, admin_word, health_word,
+    BackendStatus, Drift, DrillStatus, DualActive, FailbackStatus, GateStatus, Scheduled,
+    ServiceStatus, Since, Switching, Until, admin_word, gate_word, health_word, role_word,
+    standing_word,
 };
 
 impl Driver {
@@ -38,17 +42,31 @@ impl Driver {
             locked: status.locked,
             hold_down: status.hold_down,
             flaps: status.flaps,
+            dual_active: status.dual_active.map(|dual| DualActive {
+                backends: self.dual_active(),
+                since: Since(dual.since),
+                accepted: dual.accepted,
+            }),
             failback: status.failback.as_ref().map(|failback| self.failback_status(failback)),
             switching,
             verifying: status.verifying.map(|verifying| Until(verifying.until)),
+            gates: gates(&self.failover.policy().gates),
+            gate: status.gate.map(|gate| GateStatus {
+                gate: gate_word(gate.run.gate),
+                backend: self.name(gate.run.backend),
+                epoch: gate.run.epoch,
+                in_doubt: gate.in_doubt,
+            }),
             drill: self.drill_status(&status),
             scheduled,
             drift: self.drift(&status),
+            jobs: self.job_statuses(&status),
             backends: self.backend_statuses(&status),
         }
     }
 
     fn backend_statuses(&self, status: &failover::Status) -> Vec<BackendStatus> {
+        let has_gates = !self.failover.policy().gates.is_empty();
         let backends = status.backends.iter().filter_map(|backend| {
             let watched = self.backends.get(&backend.id)?;
             Some(BackendStatus {
@@ -58,7 +76,16 @@ impl Driver {
                 admin: backend.admin,
                 active: status.active == Some(backend.id),
                 eligible_since: backend.eligible_since.map(Since),
+                role: backend.claim.role,
+                wish: backend.claim.wish,
+                clock_ahead_ms: watched.evidence.clock_ahead_ms(),
                 last_probe: watched.evidence.last_probe.clone(),
+                rounds: watched.evidence.rounds.clone(),
+                last_verdict: watched.evidence.concluded.map(Since),
+                undecided: watched.undecided().map(|(_, why)| why),
+                standing: has_gates.then(|| standing_word(backend.standing)),
+                barred: backend.barred,
+                readiness: watched.standby.as_ref().map(|standby| standby.readiness.clone()),
             })
         });
         backends.collect()
@@ -94,8 +121,11 @@ impl Driver {
             format!("{} s", left.as_millis().div_ceil(1_000))
         };
         match *blocker {
-            Blocker::NotEligible { health, admin } => {
-                format!("it is {} and {}", health_word(health), admin_word(admin))
+            Blocker::DualActive => {
+                format!("{} claim the active role: `unlock`", self.dual_active().join(" and "))
+            }
+            Blocker::NotEligible { health, admin, claim } => {
+                not_eligible(health, admin, claim, self.failover.policy().required_role)
             }
             Blocker::HoldDown { until } => {
                 format!("it must stay eligible for another {}", seconds(until))
@@ -122,6 +152,12 @@ impl Driver {
                 "not every worker acknowledged the last try; the next is in {}",
                 seconds(until)
             ),
+            Blocker::Barred => "a gate of the last move there failed: `unlock`".to_owned(),
+            Blocker::Stale => "what it knows is too old".to_owned(),
+            Blocker::Gate => "a gate is under way".to_owned(),
+            Blocker::Job { until } => {
+                format!("a job runs; the move begins in {} at the latest", seconds(until))
+            }
         }
     }
 
@@ -164,6 +200,77 @@ impl Driver {
     }
 }
 
+/// Which gates there are, in the order in which they run; `None`: none.
+fn gates(rules: &GateRules) -> Option<Arc<[&'static str]>> {
+    let all = [&rules.failover, &rules.failback, &rules.switchover].into_iter().flatten();
+    let gates: BTreeSet<_> = all.map(|rule| rule.gate).collect();
+    (!gates.is_empty()).then(|| gates.into_iter().map(gate_word).collect())
+}
+
+/// Why a backend is not eligible.
+pub(super) fn not_eligible(
+    health: Health,
+    admin: AdminState,
+    claim: Claim,
+    required: Option<Role>,
+) -> String {
+    let mut words = Vec::new();
+    if health != Health::Up {
+        words.push(format!("it is {}", health_word(health)));
+    }
+    if admin != AdminState::Ready {
+        words.push(format!("its admin state is {}", admin_word(admin)));
+    }
+    match (claim.role, required) {
+        // What is not up says nothing.
+        _ if health != Health::Up => {}
+        (Some(role @ (Role::Promoting | Role::Fenced)), _) => {
+            words.push(format!("it claims the role {}", role_word(role)));
+        }
+        (Some(role), Some(required)) if role != required => {
+            words.push(format!("it claims the role {}", role_word(role)));
+        }
+        (None, Some(_)) => words.push("it does not tell its role".to_owned()),
+        (Some(_), Some(_)) | (Some(_) | None, None) => {}
+    }
+    match claim.wish {
+        None | Some(Wish::Serve) => {}
+        Some(Wish::Drain) => words.push("it asks for a drain".to_owned()),
+        Some(Wish::Maintenance) => words.push("it asks for maintenance".to_owned()),
+    }
+    if words.is_empty() {
+        // It may be so for a moment only.
+        words.push("it is not eligible".to_owned());
+    }
+    words.join(", and ")
+}
+
 fn operator(mark: &SavedMark) -> Operator {
     Operator { who: mark.who.clone(), from: mark.from.clone(), why: mark.why.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_say_what_a_claim_stands_in_the_way_of() {
+        let words = |health, admin, role, wish, required| {
+            not_eligible(health, admin, Claim { role, wish }, required)
+        };
+        let (up, ready) = (Health::Up, AdminState::Ready);
+        let active = Some(Role::Active);
+        let down = words(Health::Down, ready, None, None, active);
+        assert_eq!(down, "it is down");
+        let standby = words(up, ready, Some(Role::Standby), None, active);
+        assert_eq!(standby, "it claims the role standby");
+        let promoting = words(up, ready, Some(Role::Promoting), None, None);
+        assert_eq!(promoting, "it claims the role promoting");
+        let silent = words(up, ready, None, None, active);
+        assert_eq!(silent, "it does not tell its role");
+        let drains = words(up, AdminState::Drain, Some(Role::Standby), Some(Wish::Drain), None);
+        assert_eq!(drains, "its admin state is drain, and it asks for a drain");
+        let maintained = words(up, ready, active, Some(Wish::Maintenance), active);
+        assert_eq!(maintained, "it asks for maintenance");
+    }
 }

@@ -1,5 +1,6 @@
 //! Drills of a standby by tagged requests: begun, ended in time or with what forbids them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,11 +89,15 @@ impl Driver {
         }
     }
 
-    fn record_tagged_end(&self, tagged: &Tagged) {
+    fn record_tagged_end(&mut self, tagged: &Tagged) {
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let now = self.board.metrics().counted(&self.name).drilled;
         let counts = now.iter().zip(tagged.before).map(|(now, before)| now.saturating_sub(before));
-        let answered = classes.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect();
+        let answered = classes.into_iter().zip(counts).filter(|(_, count)| *count > 0);
+        let answered: BTreeMap<&str, u64> = answered.collect();
+        if !answered.is_empty() {
+            self.note_served(tagged.backend);
+        }
         let (backend, early) = (self.name(tagged.backend), Instant::now() < tagged.until);
         let answered = Some(answered);
         self.board.record(&self.name, Kind::DrillEnded { backend, early, answered });

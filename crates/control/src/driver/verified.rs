@@ -45,7 +45,9 @@ impl Driver {
             return;
         }
         *look_at = Instant::now() + AFTERMATH;
-        incident.outcome = Outcome::Verified;
+        if incident.outcome == Outcome::Moved {
+            incident.outcome = Outcome::Verified;
+        }
         let recovery = incident.took(Step::FirstSign, Step::FirstAnswer);
         if let Some(recovery) = recovery.filter(|_| incident.reason == Reason::Failover) {
             self.board.metrics().failover(&self.name, "answer", recovery);

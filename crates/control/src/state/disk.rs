@@ -28,6 +28,8 @@ const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 const SERVICES: TableDefinition<&str, &str> = TableDefinition::new("services");
 const EVENTS: TableDefinition<u64, &str> = TableDefinition::new("events");
 const INCIDENTS: TableDefinition<u64, &str> = TableDefinition::new("incidents");
+/// Older versions have made files without it.
+const TOLD: TableDefinition<&str, u64> = TableDefinition::new("told");
 
 /// Pages kept in memory, in bytes. The ledger answers all queries, so that few are needed.
 const CACHE: usize = 8 << 20;
@@ -124,6 +126,7 @@ fn read(database: &Database) -> Result<Judged, redb::Error> {
     let mut content = Content {
         events: numbered(&reading, EVENTS)?,
         incidents: numbered(&reading, INCIDENTS)?,
+        told: told(&reading)?,
         ..Content::default()
     };
     for row in reading.open_table(SERVICES)?.iter()? {
@@ -148,6 +151,20 @@ fn numbered(
         rows.insert(number.value(), json.value().into());
     }
     Ok(rows)
+}
+
+fn told(reading: &ReadTransaction) -> Result<BTreeMap<Arc<str>, u64>, redb::Error> {
+    let table = match reading.open_table(TOLD) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut told = BTreeMap::new();
+    for row in table.iter()? {
+        let (name, number) = row?;
+        told.insert(name.value().into(), number.value());
+    }
+    Ok(told)
 }
 
 impl Disk {
@@ -202,6 +219,7 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
     writing.open_table(SERVICES)?;
     writing.open_table(EVENTS)?;
     writing.open_table(INCIDENTS)?;
+    writing.open_table(TOLD)?;
     Ok(writing.commit()?)
 }
 
@@ -212,6 +230,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
         writing.delete_table(SERVICES)?;
         writing.delete_table(EVENTS)?;
         writing.delete_table(INCIDENTS)?;
+        writing.delete_table(TOLD)?;
     }
     {
         let mut services = writing.open_table(SERVICES)?;
@@ -223,6 +242,15 @@ fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
                     services.insert(&**name, json.as_str())?;
                 }
                 None => drop(services.remove(&**name)?),
+            }
+        }
+    }
+    {
+        let mut told = writing.open_table(TOLD)?;
+        for (name, number) in &batch.told {
+            match number {
+                Some(number) => drop(told.insert(&**name, number)?),
+                None => drop(told.remove(&**name)?),
             }
         }
     }

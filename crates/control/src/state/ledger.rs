@@ -30,6 +30,7 @@ pub(super) struct Content {
     pub(super) services: BTreeMap<Arc<str>, SavedService>,
     pub(super) events: BTreeMap<u64, Arc<str>>,
     pub(super) incidents: BTreeMap<u64, Arc<str>>,
+    pub(super) told: BTreeMap<Arc<str>, u64>,
 }
 
 /// What goes to the disk in one transaction.
@@ -41,6 +42,8 @@ pub(super) struct Batch {
     pub(super) services: Vec<(Arc<str>, Option<SavedService>)>,
     pub(super) events: Vec<(u64, Arc<str>)>,
     pub(super) incidents: Vec<(u64, Arc<str>)>,
+    /// `None`: forgotten.
+    pub(super) told: Vec<(Arc<str>, Option<u64>)>,
     marks: Vec<(Key, u64)>,
 }
 
@@ -50,6 +53,8 @@ pub(super) struct Ledger {
     services: BTreeMap<Arc<str>, SavedService>,
     events: BTreeMap<u64, Event>,
     incidents: BTreeMap<u64, Arc<str>>,
+    /// By notifier.
+    told: BTreeMap<Arc<str>, u64>,
     /// What the disk does not have yet.
     unsaved: BTreeMap<Key, Mark>,
     /// Numbers the changes, to tell a newer one from the one that was just saved.
@@ -67,6 +72,7 @@ enum Key {
     Service(Arc<str>),
     Event(u64),
     Incident(u64),
+    Told(Arc<str>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +91,7 @@ impl Ledger {
             services: content.services,
             events: events.collect(),
             incidents: content.incidents,
+            told: content.told,
             unsaved: BTreeMap::new(),
             changes: 0,
         };
@@ -94,6 +101,10 @@ impl Ledger {
 
     pub(super) fn services(&self) -> BTreeMap<String, SavedService> {
         self.services.iter().map(|(name, saved)| (name.to_string(), saved.clone())).collect()
+    }
+
+    pub(super) fn told(&self) -> &BTreeMap<Arc<str>, u64> {
+        &self.told
     }
 
     /// The greatest numbers of an event and of an incident; 0: none.
@@ -120,6 +131,14 @@ impl Ledger {
                 Write::Incident(id, json) => {
                     let new = self.incidents.insert(id, json).is_none();
                     (Key::Incident(id), new)
+                }
+                Write::Told(name, Some(number)) => {
+                    let new = self.told.insert(name.clone(), number).is_none();
+                    (Key::Told(name), new)
+                }
+                Write::Told(name, None) => {
+                    self.told.remove(&name);
+                    (Key::Told(name), false)
                 }
             };
             self.mark(key, new);
@@ -157,7 +176,9 @@ impl Ledger {
             let services = self.services.keys().cloned().map(Key::Service);
             let events = self.events.keys().copied().map(Key::Event);
             let incidents = self.incidents.keys().copied().map(Key::Incident);
-            for key in services.chain(events).chain(incidents).collect::<Vec<_>>() {
+            let told = self.told.keys().cloned().map(Key::Told);
+            let all = services.chain(events).chain(incidents).chain(told);
+            for key in all.collect::<Vec<_>>() {
                 self.mark(key, false);
             }
         }
@@ -166,6 +187,7 @@ impl Ledger {
             services: Vec::new(),
             events: Vec::new(),
             incidents: Vec::new(),
+            told: Vec::new(),
             marks: Vec::with_capacity(self.unsaved.len()),
         };
         for (key, mark) in &self.unsaved {
@@ -181,6 +203,9 @@ impl Ledger {
                 Key::Incident(id) => {
                     let json = self.incidents.get(id);
                     batch.incidents.extend(json.map(|json| (*id, json.clone())));
+                }
+                Key::Told(name) => {
+                    batch.told.push((name.clone(), self.told.get(name).copied()));
                 }
             }
         }

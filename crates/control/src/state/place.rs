@@ -9,6 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use super::disk::{Disk, Fault, Judged, judge, sync_folder};
 use super::ledger::Content;
 
@@ -57,11 +59,38 @@ pub(super) struct Entered {
 #[derive(Debug)]
 pub(super) struct InUse;
 
+/// How the notes of a first start end.
+const NEW_FOLDER: &str = "the folder is new";
+const NEW_FILE: &str = "nothing is remembered yet";
+
+/// Whether a note only says that this is a first start: nobody has to do anything about it.
+pub(super) fn is_of_first_start(note: &str) -> bool {
+    note.ends_with(NEW_FOLDER) || note.ends_with(NEW_FILE)
+}
+
+/// Whether `folder` could be used by this user; touches nothing.
+///
+/// # Errors
+/// Why not, in words.
+pub(super) fn could_enter(folder: &Path) -> Result<(), String> {
+    let may = |path: &Path| access(path, Access::WRITE_OK | Access::EXEC_OK);
+    match fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => Err("it is not a folder".to_owned()),
+        Ok(_) => may(folder).map_err(|error| format!("it cannot be written to: {error}")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = folder.parent().unwrap_or(folder);
+            let why = |error| format!("it cannot be made in {}: {error}", parent.display());
+            may(parent).map_err(why)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Goes into `folder`, which is made if its parent is there.
 pub(super) fn enter(folder: &Path) -> Result<Entered, InUse> {
     let mut notes = Vec::new();
     match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => notes.push(format!("state_dir {}: the folder is new", folder.display())),
+        Ok(()) => notes.push(format!("state_dir {}: {NEW_FOLDER}", folder.display())),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Ok(Entered::in_memory(folder, None, &error.to_string(), notes)),
     }
@@ -206,8 +235,7 @@ impl Place {
         let path = self.folder.join(FILE);
         match look(&path) {
             Looked::Absent => {
-                let note =
-                    format!("state_dir {}: nothing is remembered yet", self.folder.display());
+                let note = format!("state_dir {}: {NEW_FILE}", self.folder.display());
                 self.begin(vec![note])
             }
             Looked::Empty => {

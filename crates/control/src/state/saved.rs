@@ -11,6 +11,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use routing::failover::AdminState;
 use serde::{Deserialize, Serialize};
 
+mod gates;
+
+pub(crate) use self::jobs::SavedJob;
+pub(crate) use gates::{SavedGate, SavedStanding};
+
+mod jobs;
+
 /// What a service must not forget across a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -39,6 +46,37 @@ pub(crate) struct SavedService {
     pub(crate) drill: Option<SavedDrill>,
     /// A switchover that an operator ordered for later.
     pub(crate) scheduled: Option<SavedSwitchover>,
+    /// Who holds the active role in the applications, by backend; empty: nobody has said.
+    pub(crate) standings: BTreeMap<Arc<str>, SavedStanding>,
+    /// Which backends may not become active, because a gate failed.
+    pub(crate) barred: Vec<Arc<str>>,
+    /// The gate under way.
+    pub(crate) gate: Option<SavedGate>,
+    /// Its jobs, by name.
+    pub(crate) jobs: BTreeMap<Arc<str>, SavedJob>,
+    /// When each backend was last active, as far as jobs want to know.
+    pub(crate) was_active_ms: BTreeMap<Arc<str>, u64>,
+}
+
+impl SavedService {
+    /// Another process has sent the traffic to `active` since, under `epoch`, and what it wrote of that
+    /// is lost. Whoever serves holds the role; of a gate before that nobody knows any more.
+    pub(crate) fn obeyed(&mut self, active: Option<Arc<str>>, epoch: u64) {
+        self.epoch = epoch;
+        let Some(active) = active else { return };
+        if let Some(gate) = self.gate.take_if(|gate| gate.to != active) {
+            self.standings.insert(gate.backend, SavedStanding::Unsure);
+        }
+        // Where nobody is named the active holds it.
+        if !self.standings.is_empty() {
+            let holders = self.standings.values_mut();
+            holders
+                .filter(|standing| **standing == SavedStanding::Holds)
+                .for_each(|standing| *standing = SavedStanding::Standby);
+            self.standings.insert(active.clone(), SavedStanding::Holds);
+        }
+        self.active = Some(active);
+    }
 }
 
 /// Who did something, where from, why, and when.
@@ -147,11 +185,26 @@ mod admin_state {
 mod tests {
     use std::time::Duration;
 
+    use routing::failover::{Direction, Gate, Reason};
+
     use super::*;
 
     fn mark() -> SavedMark {
         let why = "patch day".into();
         SavedMark { who: "ops".into(), from: "10.0.0.9".into(), why, at_ms: 7 }
+    }
+
+    fn saved_job() -> SavedJob {
+        SavedJob {
+            since_ms: 17,
+            began_ms: Some(17),
+            under_way: true,
+            succeeded_ms: [("b".into(), 12)].into(),
+            failures: 2,
+            outcome: "failed".into(),
+            words: "exit code 1".into(),
+            took_ms: Some(800),
+        }
     }
 
     #[test]
@@ -181,10 +234,61 @@ mod tests {
                 verify_ms: 10_000,
                 mark: mark(),
             }),
+            standings: [("a".into(), SavedStanding::Unsure)].into(),
+            barred: vec!["a".into()],
+            gate: Some(SavedGate {
+                epoch: 1_795_746_000_124,
+                gate: Gate::Promote,
+                direction: Direction::Failover,
+                backend: "b".into(),
+                from: Some("a".into()),
+                to: "b".into(),
+                reason: Reason::Failover,
+            }),
+            jobs: [("sync".into(), saved_job())].into(),
+            was_active_ms: [("a".into(), 13)].into(),
         };
         let json = serde_json::to_string(&saved).unwrap();
         assert_eq!(serde_json::from_str::<SavedService>(&json).unwrap(), saved);
         assert!(json.contains(r#""state":"maintenance""#), "{json}");
+    }
+
+    #[test]
+    fn where_the_traffic_was_sent_since_holds_the_role() {
+        use SavedStanding::{Holds, Standby, Unsure};
+        let standings = |a, b| BTreeMap::from([("a".into(), a), ("b".into(), b)]);
+        let before = || SavedService {
+            active: Some("a".into()),
+            epoch: 7,
+            standings: standings(Holds, Standby),
+            ..SavedService::default()
+        };
+        let mut saved = before();
+        saved.obeyed(Some("b".into()), 8);
+        let after = SavedService { active: Some("b".into()), epoch: 8, ..before() };
+        assert_eq!(saved, SavedService { standings: standings(Standby, Holds), ..after.clone() });
+
+        let gate = |backend: &str, to: &str| SavedGate {
+            epoch: 7,
+            gate: Gate::Fence,
+            direction: Direction::Failover,
+            backend: backend.into(),
+            from: None,
+            to: to.into(),
+            reason: Reason::Failover,
+        };
+        let mut saved = SavedService { gate: Some(gate("a", "c")), ..before() };
+        saved.obeyed(Some("b".into()), 8);
+        let unsure = SavedService { standings: standings(Unsure, Holds), ..after };
+        assert_eq!(saved, unsure, "it has ended, for b serves");
+
+        let mut saved = SavedService { gate: Some(gate("a", "b")), ..before() };
+        saved.obeyed(Some("b".into()), 8);
+        assert_eq!(saved.gate, Some(gate("a", "b")), "it may be made up for while b serves");
+
+        let mut saved = SavedService { standings: BTreeMap::new(), ..before() };
+        saved.obeyed(None, 8);
+        assert_eq!((saved.active, saved.epoch), (Some("a".into()), 8), "nobody serves");
     }
 
     #[test]

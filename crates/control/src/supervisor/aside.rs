@@ -76,6 +76,7 @@ impl Supervisor {
             }
         };
         self.aside = true;
+        self.notifiers.stop().await;
         self.board.close_state().await;
         Ok(Aside { listeners, services })
     }
@@ -85,6 +86,7 @@ impl Supervisor {
         let mut saved = BTreeMap::new();
         if std::mem::take(&mut self.aside) {
             saved = self.board.reopen_state(self.running.config.state_dir.clone()).await;
+            self.notify().await;
         }
         for driver in self.drivers.load_full().values() {
             let saved = saved.remove(&*driver.name).map(Box::new);

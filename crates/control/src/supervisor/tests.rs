@@ -6,7 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::command::{Command, Operator};
-use crate::state::Store;
+use crate::state::{SavedService, Store};
+use crate::takeover::Scope;
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,9 +37,13 @@ fn config(backends: &str) -> String {
 }
 
 async fn start(text: &str) -> Supervisor {
+    start_from(text, BTreeMap::new()).await
+}
+
+async fn start_from(text: &str, saved: BTreeMap<String, SavedService>) -> Supervisor {
     let config = config::load("test.yaml", text, "".as_ref()).unwrap().config;
     let board = Arc::new(Board::new(Metrics::new(), Store::in_memory()));
-    let (saved, inherited) = (BTreeMap::new(), Inherited::default());
+    let inherited = Inherited::default();
     let started = Supervisor::start(config, Source::default(), board, saved, inherited);
     let mut supervisor = started.await.unwrap();
     // Longer than a driver that does what it is told takes, with all its probes.
@@ -119,4 +124,25 @@ async fn a_driver_that_does_not_end_lets_go_of_the_workers_all_the_same() {
     timeout(PATIENCE, obedient).await.unwrap().unwrap();
     supervisor.retire(vec![id]).await;
     assert_eq!(Arc::strong_count(&supervisor.forwarders), 1);
+}
+
+#[tokio::test]
+async fn a_gate_in_doubt_is_handed_over() {
+    let text = config(&(backend("a").await + &backend("b").await));
+    let text =
+        format!("{text}    gates: {{ failover: {{ promote: {{ http: {{ url: / }} }} }} }}\n");
+    let saved: SavedService = serde_json::from_value(serde_json::json!({
+        "active": "a", "epoch": 7, "standings": { "a": "standby", "b": "standby" },
+        "gate": {
+            "epoch": 7, "gate": "promote", "direction": "failover", "backend": "b", "from": "a",
+            "to": "b", "reason": "failover",
+        },
+    }))
+    .unwrap();
+    let mut supervisor = start_from(&text, [("web".to_owned(), saved.clone())].into()).await;
+    let scope = Scope::of(&supervisor.running.config);
+    let aside = timeout(PATIENCE, supervisor.stand_aside(&scope)).await.unwrap();
+    let handed_over = aside.unwrap_or_else(|why| panic!("{why}")).services.remove("web").unwrap();
+    assert!(saved.gate.is_some());
+    assert_eq!(handed_over.gate, saved.gate);
 }

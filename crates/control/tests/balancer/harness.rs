@@ -197,6 +197,22 @@ pub(crate) fn moves(control: &Control) -> Vec<String> {
         | Kind::AdminChanged { .. }
         | Kind::Locked { .. }
         | Kind::Unlocked
+        | Kind::ClaimChanged { .. }
+        | Kind::DualActive { .. }
+        | Kind::DualActiveCleared { .. }
+        | Kind::StandbyReady { .. }
+        | Kind::StandbyNotReady { .. }
+        | Kind::NoVerdict { .. }
+        | Kind::VerdictsAgain { .. }
+        | Kind::GateEnded { .. }
+        | Kind::GateInDoubt { .. }
+        | Kind::Barred { .. }
+        | Kind::JobEnded { .. }
+        | Kind::Stale { .. }
+        | Kind::Fresh { .. }
+        | Kind::NotToldOf { .. }
+        | Kind::CutOff { .. }
+        | Kind::Reconnected { .. }
         | Kind::Reloaded { .. }
         | Kind::FilesLoaded { .. }
         | Kind::FileRefused { .. }

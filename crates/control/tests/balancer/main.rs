@@ -2,9 +2,13 @@
 
 mod certificates;
 mod file;
+mod gates;
 mod harness;
+mod jobs;
 mod moves;
+mod notify;
 mod operator;
+mod readiness;
 mod reload;
 mod streams;
 mod tls;

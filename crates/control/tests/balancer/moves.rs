@@ -147,7 +147,11 @@ async fn a_request_that_waits_for_a_failover_is_saved_though_we_are_stopping() {
     let asking = control.clone();
     let request = tokio::spawn(async move { get(&asking).await });
     let held = async {
-        while !control.metrics().encode().contains(r#"understudy_requests_held{service="web"} 1"#) {
+        while !control
+            .metrics()
+            .encode()
+            .contains(r#"understudy_requests_waiting{service="web"} 1"#)
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -201,3 +201,37 @@ async fn a_move_that_answered_and_was_taken_back_is_on_record_as_taken_back() {
     };
     assert!(tokio::time::timeout(PATIENCE, on_record).await.is_ok(), "it is not on record");
 }
+
+/// Whoever hears that a move was called off finds its record, and not that of another.
+#[tokio::test]
+async fn a_move_that_is_called_off_is_on_record_when_it_is_told() {
+    let more = "exclusive: { drain: 20s }\n    hold: { timeout: 25s }\n    \
+                health: { http: { path: / }, interval: 50ms, timeout: 1s, fall: 100 }";
+    let (a, _b, control) = two(more).await;
+    // The move has to wait for a request that is never answered.
+    a.hang();
+    let asking = control.clone();
+    let request = tokio::spawn(async move { get(&asking).await });
+    let sent = r#"understudy_requests_in_flight{service="web"} 1"#;
+    until("it is not sent", || control.metrics().encode().contains(sent)).await;
+    let mut events = control.follow();
+    let asking = control.clone();
+    let asked = tokio::spawn(async move { order(&asking, switchover("b")).await });
+    wait_for(&control, "nothing is under way", |status| web(status).switching.is_some()).await;
+    let away = Command::SetAdmin("b".to_owned(), AdminState::Maintenance);
+    order(&control, away).await.expect("it is done");
+    let told = async {
+        loop {
+            if let Kind::CalledOff { incident, .. } = events.recv().await.expect("events").kind {
+                return incident;
+            }
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, told).await.expect("it is called off");
+    let record = control.incident(told.expect("its number")).await.expect("its record");
+    assert_eq!(record["outcome"], "called_off", "{record}");
+    assert_eq!(record["to"], "b", "{record}");
+    let asked = asked.await.expect("no panic");
+    assert!(matches!(asked, Err(CommandError::CalledOff(_))), "{asked:?}");
+    request.abort();
+}

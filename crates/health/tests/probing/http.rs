@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::model::{BackendAddress, BackendUrl, Probe, Scheme};
+use config::model::{BackendAddress, BackendUrl, Scheme};
 use health::{Cause, Outcome};
 use http::header::{HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::{
-    DEADLINE, OK, UNAVAILABLE, answering, backend, outcome, read_request, start, subject,
-    until_closed, with_probe,
+    DEADLINE, OK, UNAVAILABLE, answering, backend, of_kind, outcome, read_request, start, subject,
+    tcp, until_closed, with_probe,
 };
 
 const TIMEOUT: Outcome = Outcome::Fail(Cause::Timeout);
@@ -148,10 +148,9 @@ async fn a_closed_port_refuses() {
     // Bound but not listening: nobody else gets the port meanwhile.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let mut subject = subject(socket.local_addr().unwrap());
-    for probe in [subject.health.probe.clone(), Probe::Tcp] {
-        subject.health.probe = probe;
-        let outcome = outcome(subject.clone()).await;
+    let subject = subject(socket.local_addr().unwrap());
+    for subject in [subject.clone(), of_kind(subject, tcp())] {
+        let outcome = outcome(subject).await;
         assert!(matches!(outcome, Outcome::Fail(Cause::Refused(_))), "{outcome:?}");
     }
 }
@@ -193,8 +192,7 @@ async fn an_endless_body_is_judged_by_its_head() {
 #[tokio::test]
 async fn tcp_asks_for_a_connection_only() {
     let address = backend(|_, mut stream| async move { until_closed(&mut stream).await }).await;
-    let mut subject = subject(address);
-    subject.health.probe = Probe::Tcp;
+    let mut subject = of_kind(subject(address), tcp());
     assert_eq!(outcome(subject.clone()).await, Outcome::Pass);
     subject.destination.url.scheme = Scheme::Https;
     assert_eq!(outcome(subject).await, Outcome::Pass, "whatever is spoken there");

@@ -46,7 +46,7 @@ fn answer(status: u16, body: &'static str) -> impl Fn(SendResponse<Bytes>) + Clo
 }
 
 /// A backend that speaks HTTP/2 in the clear and nothing else.
-async fn in_the_clear(
+pub(crate) async fn in_the_clear(
     answer: impl Fn(SendResponse<Bytes>) + Clone + Send + Sync + 'static,
 ) -> (Subject, mpsc::Receiver<Request<()>>) {
     let (sender, seen) = mpsc::channel(64);
@@ -231,7 +231,7 @@ async fn silence_is_a_timeout_and_leaves_nothing_behind() {
     loop {
         match next(&mut reports).await.outcome {
             Outcome::Fail(Cause::Timeout) => break,
-            Outcome::Inconclusive => prober.suspect(),
+            Outcome::Inconclusive(_) => prober.suspect(),
             other => panic!("{other:?}"),
         }
     }

@@ -1,12 +1,16 @@
 //! What a backend is told of the epoch, and what an operator is shown of a probe.
 
+use config::model::{AgentProbe, Level, Probe, ProbeKind};
 use health::{Cause, Outcome, Subject};
 use http::HeaderName;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::support::{DEADLINE, OK, UNAVAILABLE, answering, backend, read_request, start, subject};
+use crate::support::{
+    DEADLINE, NEVER, OK, UNAVAILABLE, alone, answering, backend, named, read_request, start,
+    subject, tcp, with_probe,
+};
 
 const EPOCH: HeaderName = HeaderName::from_static("x-understudy-epoch");
 
@@ -56,7 +60,7 @@ async fn an_operator_sees_the_whole_exchange() {
     let (mut subject, _requests) = asked().await;
     subject.epoch_header = Some(EPOCH);
     let address = subject.destination.url.authority();
-    let shown = health::show(subject, 7).await;
+    let shown = health::show(subject, 7, &alone()).await;
     assert_eq!(shown.outcome, Outcome::Pass, "{shown:?}");
     for line in [
         &*format!("* connecting to http://{address}"),
@@ -72,7 +76,32 @@ async fn an_operator_sees_the_whole_exchange() {
 
 #[tokio::test]
 async fn what_fails_is_shown_as_far_as_it_came() {
-    let shown = health::show(subject(answering(UNAVAILABLE).await), 7).await;
+    let shown = health::show(subject(answering(UNAVAILABLE).await), 7, &alone()).await;
     assert_eq!(shown.outcome, Outcome::Fail(Cause::Status(503)));
     assert!(shown.exchange.contains(&"< HTTP/1.1 503 Service Unavailable".to_owned()), "{shown:?}");
+}
+
+#[tokio::test]
+async fn each_probe_of_a_round_is_shown_with_what_it_says() {
+    let answer = "HTTP/1.1 200 OK\r\nunderstudy-drain: 1\r\ncontent-length: 0\r\n\r\n";
+    let mut subject = with_probe(subject(answering(answer).await), |probe| {
+        probe.drain.header = Some(HeaderName::from_static("understudy-drain"));
+    });
+    let closed = AgentProbe { host: None, port: 1, send: "".into() };
+    let agent =
+        Probe { interval: Some(NEVER), ..named("agent", Level::Ready, ProbeKind::Agent(closed)) };
+    subject.health.probes.extend([named("port", Level::Alive, tcp()), agent]);
+    let shown = health::show(subject, 7, &alone()).await;
+    assert_eq!(shown.outcome, Outcome::Pass, "{shown:?}");
+    let line = |begin: &str, end: &str| {
+        shown.exchange.iter().any(|line| line.starts_with(begin) && line.ends_with(end))
+    };
+    for (begin, end) in [
+        ("* probe http (ready) after ", " ms: pass, wishes a drain"),
+        ("* probe port (alive) after ", " ms: pass"),
+        ("* the agent cannot be asked: cannot connect: ", ""),
+        ("* probe agent (ready) after ", " ms: inconclusive: nobody said anything"),
+    ] {
+        assert!(line(begin, end), "{begin}: {shown:#?}");
+    }
 }

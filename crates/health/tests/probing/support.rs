@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{BackendUrl, Health, HttpProbe, Probe, Scheme, StatusSet, UpstreamProtocol};
+use config::model::{
+    BackendUrl, DrainRule, Expect, Health, HttpProbe, Level, Probe, ProbeKind, Scheme, StatusSet,
+    TcpProbe, UpstreamProtocol,
+};
 use connect::Destination;
-use health::{Outcome, Prober, Report, Subject};
+use health::{Outcome, Prober, Report, Subject, Surroundings, Witnesses};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -85,7 +88,13 @@ pub(crate) fn subject(address: SocketAddr) -> Subject {
         path: PathAndQuery::from_static("/"),
         host: None,
         headers: HeaderMap::new(),
+        body: "".into(),
         status: StatusSet(vec![200..=299]),
+        expect: Expect::default(),
+        body_bytes: 64 * 1024,
+        redirects: 0,
+        role: None,
+        drain: DrainRule { header: None, status: StatusSet::default() },
     };
     Subject {
         id: 7,
@@ -95,33 +104,57 @@ pub(crate) fn subject(address: SocketAddr) -> Subject {
             url: BackendUrl::tcp(Scheme::Http, &address.ip().to_string(), address.port()),
             tls: None,
             proxy_protocol: None,
+            names: connect::KnownNames::default(),
         },
         protocol: UpstreamProtocol::Auto,
         health: Health {
-            probe: Probe::Http(probe),
+            probes: vec![named("http", Level::Ready, ProbeKind::Http(probe))],
+            quorum: None,
             tls: None,
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(400),
             confirm_interval: Duration::from_millis(20),
             stall_after: NEVER,
+            errors: None,
         },
         epoch_header: None,
     }
 }
 
+/// A probe that is asked in every round.
+pub(crate) fn named(name: &str, level: Level, kind: ProbeKind) -> Probe {
+    Probe { name: name.into(), level, kind, interval: None, timeout: None }
+}
+
+/// A connection will do.
+pub(crate) fn tcp() -> ProbeKind {
+    ProbeKind::Tcp(TcpProbe::default())
+}
+
+/// Another kind of probe in place of the one of a subject.
+pub(crate) fn of_kind(mut subject: Subject, kind: ProbeKind) -> Subject {
+    subject.health.probes[0].kind = kind;
+    subject
+}
+
 /// Changes the probe of a subject.
 pub(crate) fn with_probe(mut subject: Subject, change: impl FnOnce(&mut HttpProbe)) -> Subject {
-    match &mut subject.health.probe {
-        Probe::Http(probe) => change(probe),
-        Probe::Tcp => unreachable!("it begins as HTTP"),
+    match &mut subject.health.probes[0].kind {
+        ProbeKind::Http(probe) => change(probe),
+        other => unreachable!("it begins as HTTP: {other:?}"),
     }
     subject
+}
+
+/// Without witnesses.
+pub(crate) fn alone() -> Surroundings {
+    Surroundings::new(Witnesses::start(&[]))
 }
 
 /// Starts at once, with room for some reports.
 pub(crate) fn start(subject: Subject) -> (Prober, mpsc::Receiver<Report>) {
     let (sender, reports) = mpsc::channel(64);
-    (Prober::start(subject, Duration::ZERO, sender), reports)
+    (Prober::start(subject, Duration::ZERO, sender, alone()), reports)
 }
 
 pub(crate) async fn next(reports: &mut mpsc::Receiver<Report>) -> Report {
@@ -135,7 +168,7 @@ pub(crate) async fn conclusion(subject: Subject) -> Report {
     loop {
         let report = next(&mut reports).await;
         assert_eq!(report.id, 7);
-        if report.outcome != Outcome::Inconclusive {
+        if !matches!(report.outcome, Outcome::Inconclusive(_)) {
             return report;
         }
     }

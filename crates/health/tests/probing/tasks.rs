@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use health::{Cause, Outcome, Prober};
+use health::{Cause, Doubt, Outcome, Prober};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use crate::support::{
-    DEADLINE, NEVER, OK, UNAVAILABLE, answering, at_least, backend, next, read_request, start,
-    subject, until_closed,
+    DEADLINE, NEVER, OK, UNAVAILABLE, alone, answering, at_least, backend, next, read_request,
+    start, subject, until_closed,
 };
 
 /// A backend that never answers; counts the connections that are open.
@@ -50,7 +50,7 @@ async fn the_first_probe_waits_for_the_delay() {
     let (sender, mut reports) = mpsc::channel(1);
     let before = std::time::Instant::now();
     let delay = Duration::from_millis(60);
-    let _prober = Prober::start(subject(answering(OK).await), delay, sender);
+    let _prober = Prober::start(subject(answering(OK).await), delay, sender, alone());
     assert!(next(&mut reports).await.started - before >= delay);
 }
 
@@ -196,7 +196,7 @@ async fn a_full_channel_delays_and_loses_nothing() {
     ignored.health.timeout = DEADLINE;
     ignored.health.confirm_interval = DEADLINE;
     let (sender, mut reports) = mpsc::channel(1);
-    let _prober = Prober::start(ignored, Duration::ZERO, sender);
+    let _prober = Prober::start(ignored, Duration::ZERO, sender, alone());
     at_least(&served, 2).await;
 
     // Meanwhile another prober, which is listened to, goes on and on.
@@ -258,7 +258,7 @@ async fn a_timeout_while_we_were_late_is_inconclusive() {
     timeout(DEADLINE, connected.recv()).await.unwrap().unwrap();
     thread::sleep(timeout_of_probe / 3);
     let report = next(&mut reports).await;
-    assert_eq!(report.outcome, Outcome::Inconclusive);
+    assert_eq!(report.outcome, Outcome::Inconclusive(Doubt::Late));
     assert!(report.took >= timeout_of_probe);
 }
 
@@ -283,7 +283,7 @@ async fn a_backend_that_closed_on_us_while_we_were_late_proves_nothing() {
     // From here on until it has slept this thread, which the prober shares, sees nothing.
     close.send(()).unwrap();
     thread::sleep(timeout_of_probe / 3);
-    assert_eq!(next(&mut reports).await.outcome, Outcome::Inconclusive);
+    assert_eq!(next(&mut reports).await.outcome, Outcome::Inconclusive(Doubt::Late));
 }
 
 #[tokio::test]
@@ -295,7 +295,12 @@ async fn many_probers_share_one_thread() {
     let probers: Vec<_> = (0..200)
         .map(|id| {
             let subject = health::Subject { id, ..template.clone() };
-            Prober::start(subject, Duration::from_micros(u64::from(id) * 500), sender.clone())
+            Prober::start(
+                subject,
+                Duration::from_micros(u64::from(id) * 500),
+                sender.clone(),
+                alone(),
+            )
         })
         .collect();
     let mut seen = vec![false; probers.len()];

@@ -1,13 +1,15 @@
 //! Probes go the way that the traffic goes: Unix sockets and PROXY headers.
 
-use config::model::{BackendAddress, Probe, ProxyVersion};
+use config::model::{BackendAddress, ProbeKind, ProxyVersion};
 use health::{Cause, Outcome, Subject};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, UnixListener};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::support::{DEADLINE, OK, backend, outcome, read_request, start, subject, until_closed};
+use crate::support::{
+    DEADLINE, OK, backend, of_kind, outcome, read_request, start, subject, tcp, until_closed,
+};
 
 /// Whose backend listens at no address.
 fn at_path(path: &std::path::Path) -> Subject {
@@ -30,11 +32,11 @@ async fn a_unix_socket_is_probed() {
             let _ = sender.try_send(request);
         }
     });
-    let mut subject = at_path(&path);
+    let subject = at_path(&path);
     assert_eq!(outcome(subject.clone()).await, Outcome::Pass);
     let request = requests.recv().await.unwrap().to_ascii_lowercase();
     assert!(request.contains("\r\nhost: localhost\r\n"), "{request}");
-    subject.health.probe = Probe::Tcp;
+    let subject = of_kind(subject, tcp());
     assert_eq!(outcome(subject).await, Outcome::Pass, "a connection will do");
 }
 
@@ -64,7 +66,7 @@ async fn what_refused_begins_with_the_address() {
 }
 
 /// What a backend gets of a probe up to the end of its request, or of its connection.
-async fn received(probe: Option<Probe>, version: ProxyVersion) -> Vec<u8> {
+async fn received(probe: Option<ProbeKind>, version: ProxyVersion) -> Vec<u8> {
     let (sender, mut receiver) = mpsc::channel(8);
     let is_tcp = probe.is_some();
     let address = backend(move |_, mut stream| {
@@ -87,7 +89,7 @@ async fn received(probe: Option<Probe>, version: ProxyVersion) -> Vec<u8> {
     let mut subject = subject(address);
     subject.destination.proxy_protocol = Some(version);
     if let Some(probe) = probe {
-        subject.health.probe = probe;
+        subject.health.probes[0].kind = probe;
     }
     let (_prober, _reports) = start(subject);
     timeout(DEADLINE, receiver.recv()).await.expect("in time").unwrap()
@@ -102,6 +104,6 @@ async fn a_probe_speaks_for_nobody() {
         let (first, request) = bytes.split_at(header.len());
         assert_eq!(first, header);
         assert!(request.starts_with(b"GET / HTTP/1.1\r\n"), "{request:?}");
-        assert_eq!(received(Some(Probe::Tcp), version).await, header);
+        assert_eq!(received(Some(tcp()), version).await, header);
     }
 }

@@ -73,10 +73,20 @@ impl Identity {
         }
     }
 
+    /// Whether it is a trusted proxy.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
     /// The other end's address, or `unknown`. Behind a trusted proxy that is the proxy; who is
     /// behind it, [`Claims::client`] says.
     pub(crate) fn address(&self) -> &str {
         self.address.to_str().unwrap_or(UNKNOWN)
+    }
+
+    /// Whether the client came over TLS to us.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.scheme == Scheme::Https
     }
 
     /// What a trusted proxy says about a request with these fields, to be asked for once per

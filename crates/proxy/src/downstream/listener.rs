@@ -100,6 +100,8 @@ impl Listening {
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) address: ListenAddress,
+    /// Its address as text, for records.
+    pub(crate) name: Arc<str>,
     pub(crate) cells: Arc<ListenerCells>,
     spec: RefCell<Rc<ListenerSpec>>,
     share: Share,
@@ -126,6 +128,7 @@ impl Listener {
     pub(crate) fn new(spec: ListenerSpec, cells: Arc<ListenerCells>, share: Share) -> Rc<Self> {
         Rc::new(Self {
             address: spec.address.clone(),
+            name: spec.address.to_string().into(),
             cells,
             spec: RefCell::new(Rc::new(spec)),
             share,

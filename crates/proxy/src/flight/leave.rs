@@ -7,6 +7,7 @@ use config::model::StreamPolicy;
 
 use super::{Entry, Flights, Phase, Signal, Turn};
 use crate::downstream::client::Protocol;
+use crate::recorder::Recording;
 use crate::service::Service;
 use crate::upstream::backend::Backend;
 
@@ -120,7 +121,10 @@ impl Flights {
                 continue;
             }
             match entry.client.protocol() {
-                Protocol::Http1 => entry.client.cut(),
+                Protocol::Http1 => {
+                    entry.note(Recording::cut);
+                    entry.client.cut();
+                }
                 Protocol::Http2 => entry.leave_signal(Signal::Close),
             }
         }
@@ -145,6 +149,7 @@ impl Entry {
             }
             (Phase::Relaying, Turn::Downstream) if self.client.protocol() == Protocol::Http1 => {
                 self.service.cells.streams_closed.inc();
+                self.note(Recording::cut);
                 self.client.cut();
             }
             (Phase::Relaying | Phase::Tunnel, _) => self.leave_signal(Signal::Close),

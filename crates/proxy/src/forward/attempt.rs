@@ -87,7 +87,7 @@ impl Job {
         if !backend.with_url(|url| exchange.begin(&self.head, client, url, source, stamp)) {
             return Err(Lost::Failed(Failure::NotImplemented));
         }
-        let outcome = poll_fn(|context| {
+        let mut outcome = poll_fn(|context| {
             // Until the first byte has left, the traffic may move elsewhere, or the epoch change: opening
             // a connection takes time, and so may a full socket.
             if exchange.has_sent_nothing() && !self.may_send(backend, epoch) {
@@ -124,12 +124,15 @@ impl Job {
                 }
             }
         }
-        if let Ok(response) = &outcome {
+        if let Ok(response) = &mut outcome {
             self.service.answered(backend, epoch, response.status);
+            if let Some(name) = &self.spec.drain_header {
+                let now = self.flight.now();
+                self.service.heed_drain(backend, epoch, &mut response.headers, name, now);
+            }
         }
         if matches!(outcome, Err(Lost::Unsent | Lost::Broken)) {
-            // The other idle connections are likely to go the same way, one attempt each.
-            backend.purge();
+            backend.distrust();
             self.service.suspect(backend, Symptom::Reset);
         }
         outcome

@@ -341,3 +341,31 @@ fn the_idempotency_key_reaches_the_backend() {
     let has_key = written(parts, Framing::None).contains("idempotency-key: 7\r\n");
     assert_eq!(repeatable, has_key, "repeatable without the key that makes it so");
 }
+
+#[test]
+fn a_trace_is_told_once_in_both_protocols() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let fields = [("host", "h"), ("traceparent", parent), ("tracestate", "a=1")];
+    let parts = parts("GET", "/", Version::HTTP_11, &fields);
+    let spec = crate::spec::TraceSpec { sample: 0.0, trusts_clients: true };
+    let trace = Trace::begin(spec, &parts.headers, true);
+    let mut head = admitted(parts).expect("admitted");
+    let mut before = Vec::new();
+    head.write(&mut before, Framing::None, &client(), &own_url(), None);
+    let before = String::from_utf8(before).expect("text");
+    assert!(before.contains(&format!("traceparent: {parent}\r\n")), "{before}");
+    head.trace = Some(trace);
+    let mut out = Vec::new();
+    head.write(&mut out, Framing::None, &client(), &own_url(), None);
+    let out = String::from_utf8(out).expect("text");
+    let lines: Vec<&str> = out.lines().filter(|line| line.starts_with("traceparent: ")).collect();
+    let [line] = lines[..] else { panic!("{out}") };
+    let (ours, theirs) = (&line["traceparent: ".len()..], parent);
+    assert_eq!(ours[..36], theirs[..36], "the same trace");
+    assert_ne!(ours, theirs, "another span");
+    assert!(out.contains("\r\ntracestate: a=1\r\n"), "{out}");
+    let request = head.request(&client(), &own_url(), Framing::None, None).expect("a request");
+    let told: Vec<_> = request.headers().get_all("traceparent").iter().collect();
+    assert_eq!(told, [ours]);
+    assert_eq!(request.headers()["tracestate"], "a=1");
+}

@@ -12,7 +12,9 @@ use metrics::cells::BackendCells;
 use routing::failover::BackendId;
 use tokio::sync::Notify;
 
-use crate::spec::{BackendSpec, Symptom};
+use crate::latency::Latency;
+use crate::signs::{Signs, is_due};
+use crate::spec::BackendSpec;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::{h1, http2, shared};
 
@@ -24,15 +26,12 @@ pub(crate) struct Backend {
     pub(crate) cells: Arc<BackendCells>,
     /// It was left because it does not answer: what waits for it should not.
     pub(crate) abandoned: Cell<bool>,
-    /// A suspicion is on its way and has not been settled.
-    pub(crate) suspected: Cell<bool>,
-    /// What live traffic last met, and when control was last told.
-    pub(crate) symptom: Cell<Option<Symptom>>,
-    pub(crate) told_at: Cell<Option<Instant>>,
+    pub(crate) signs: Signs,
+    pub(crate) latency: Latency,
     /// When the operator was last told of an answer that cannot be passed on.
     pub(crate) complained_at: Cell<Option<Instant>>,
-    /// When a stall was last reported.
-    pub(crate) stall_suspected_at: Cell<Option<Instant>>,
+    /// When all idle connections were last dropped because one broke.
+    distrusted_at: Cell<Option<Instant>>,
     connector: RefCell<Rc<Connector>>,
     /// Counts the ways there have been: connections made in an old one are not kept.
     way: Cell<u64>,
@@ -68,11 +67,10 @@ impl Backend {
             spec: RefCell::new(Rc::new(spec)),
             cells,
             abandoned: Cell::new(false),
-            suspected: Cell::new(false),
-            symptom: Cell::new(None),
-            told_at: Cell::new(None),
+            signs: Signs::default(),
+            latency: Latency::new(),
             complained_at: Cell::new(None),
-            stall_suspected_at: Cell::new(None),
+            distrusted_at: Cell::new(None),
             idle: RefCell::new(VecDeque::new()),
             shared: RefCell::default(),
             opening: Opening::default(),
@@ -229,6 +227,15 @@ impl Backend {
         }
     }
 
+    /// A connection broke, and the others are likely to go the same way, one attempt each: drops them.
+    /// Once a second at most, because a client may know how to make the backend close connections, and
+    /// everybody else would have to open new ones.
+    pub(crate) fn distrust(&self) {
+        if is_due(&self.distrusted_at, Instant::now(), DISTRUST_AGAIN_AFTER) {
+            self.purge();
+        }
+    }
+
     /// The traffic has left: a request that still waits for a full socket must not leave any more.
     pub(crate) fn abandon_waiting(&self) {
         self.shared.borrow().iter().for_each(|connection| connection.abandon_waiting());
@@ -239,8 +246,9 @@ impl Backend {
         self.shared.borrow().iter().for_each(|connection| connection.abandon_unsent());
     }
 
-    /// Drops idle connections that are too old.
+    /// Drops idle connections that are too old, and forgets latencies that are.
     pub(crate) fn sweep(&self, now: Instant, idle_timeout: Duration) {
+        self.latency.sweep(now);
         let is_kept = |connection: &Rc<shared::Connection>| {
             let is_old = |since| now.saturating_duration_since(since) > idle_timeout;
             !connection.is_over() && !connection.idle_since().is_some_and(is_old)
@@ -256,6 +264,8 @@ impl Backend {
         }
     }
 }
+
+const DISTRUST_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Drop for Backend {
     fn drop(&mut self) {

@@ -28,7 +28,7 @@ fn the_time_a_request_was_held_is_not_the_backends() {
     let mut rig = Rig::start(plan, &[a.address]);
     let mut client = rig.client();
     client.send_get("/");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     // Longer than the backend may take, and than it may seem to hang.
     sleep(Duration::from_millis(1300));
     rig.activate(1, Leave::Finish);
@@ -50,11 +50,11 @@ fn the_time_a_backend_took_is_not_spent_in_the_hold() {
     let mut rig = Rig::start(plan, &[a.address, b.address]);
     let mut client = rig.client();
     client.send_get("/");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(1, Leave::Finish);
     a.journal.await_requests(1);
     // It breaks only after the hold limit, counted from the first wait.
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     sleep(Duration::from_millis(250));
     rig.activate(2, Leave::Abandon);
     assert_eq!(served(&client.answer()), "b");
@@ -114,7 +114,7 @@ fn a_request_held_when_we_are_drained_is_still_served() {
     let mut rig = Rig::start(Plan::default(), &[a.address]);
     let mut client = rig.client();
     client.send_get("/");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     let draining = rig.drain(Duration::from_secs(10));
     until("the listener to close", || std::net::TcpStream::connect(rig.address).is_err());
     rig.activate(1, Leave::Finish);

@@ -187,7 +187,7 @@ fn a_drain_takes_as_long_as_the_last_request() {
         let holding = rig.start_hold(drain(FAR, Leave::Finish));
         let mut held = rig.client();
         held.send_get("/held");
-        rig.await_metric("requests_held", 1.0);
+        rig.await_metric("requests_waiting", 1.0);
         assert!(!holding.is_finished());
         let opened = Instant::now();
         gate.open();
@@ -234,7 +234,7 @@ fn the_deadline_cuts() {
     until("the connections to be closed", || a.journal.closed() == 3);
     assert_eq!(clients[1].answer().status, 504);
     assert!(clients[2].is_closed());
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(2, Leave::Finish);
     assert_eq!(served(&clients[0].answer()), "b");
     assert_eq!(b.journal.requests(), ["GET /whole HTTP/1.1"]);
@@ -277,7 +277,7 @@ fn abandoned_requests_turn_away_at_once() {
     clients[1].send_body("POST", "", b"once");
     a.journal.await_requests(2);
     let holding = rig.start_hold(drain(Duration::from_millis(400), Leave::Abandon));
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     assert!(!holding.is_finished(), "the other may be carried out there even now");
     assert_eq!(holding.join().unwrap(), Held { cut: 1 });
     assert_eq!(clients[1].answer().status, 504);
@@ -295,7 +295,7 @@ fn whoever_is_still_connecting_is_held() {
     client.send_body("POST", "", b"once");
     rig.await_metric("requests_in_flight", 1.0);
     assert_eq!(rig.hold(drain(FAR, Leave::Finish)), Held { cut: 0 });
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(2, Leave::Finish);
     assert_eq!(served(&client.answer()), "b");
     rig.at_rest();
@@ -423,7 +423,7 @@ fn release_brings_the_same_active_back() {
     for client in &mut clients {
         client.send_get("/held");
     }
-    rig.await_metric("requests_held", 8.0);
+    rig.await_metric("requests_waiting", 8.0);
     assert_eq!(a.journal.count(), 2);
     // A drain that is under way when it comes is answered with what is known.
     let draining = rig.start_hold(drain(FAR, Leave::Finish));
@@ -452,7 +452,7 @@ fn activate_ends_a_drain_and_the_hold() {
     let draining = rig.start_hold(drain(FAR, Leave::Finish));
     let mut held = rig.client();
     held.send_get("/");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(2, Leave::Finish);
     assert_eq!(draining.join().unwrap(), Held { cut: 0 });
     assert_eq!(served(&held.answer()), "b");
@@ -494,14 +494,14 @@ fn a_new_config_keeps_the_hold() {
     rig.hold(None);
     let mut client = rig.client();
     client.send_get("/");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     let mut service = (*rig.snapshot.services[0]).clone();
     service.stall_after = 2 * FAR;
     rig.snapshot.services[0] = Arc::new(service);
     rig.configure(Vec::new());
     let mut later = rig.client();
     later.send_get("/");
-    rig.await_metric("requests_held", 2.0);
+    rig.await_metric("requests_waiting", 2.0);
     assert_eq!(a.journal.count(), 0);
     rig.release();
     assert_eq!(served(&client.answer()), "a");
@@ -521,7 +521,7 @@ fn a_hold_without_a_drain_has_room_for_all() {
     for client in &mut clients {
         client.send_get("/");
     }
-    rig.await_metric("requests_held", 5.0);
+    rig.await_metric("requests_waiting", 5.0);
     rig.release();
     for client in &mut clients {
         assert_eq!(served(&client.answer()), "a");

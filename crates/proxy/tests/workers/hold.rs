@@ -14,7 +14,7 @@ fn nothing_is_sent_before_somebody_is_active() {
     let mut clients = [rig.client(), rig.client()];
     clients[0].send_get("/");
     clients[1].send_body("POST", "", b"hello");
-    rig.await_metric("requests_held", 2.0);
+    rig.await_metric("requests_waiting", 2.0);
     assert_eq!(a.journal.accepted(), 0);
 
     rig.activate(1, Leave::Finish);
@@ -36,7 +36,7 @@ fn held_requests_go_to_the_next_active() {
 
     rig.deactivate(Leave::Finish);
     client.send_get("/2");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(2, Leave::Finish);
     assert_eq!(served(&client.answer()), "b");
     assert_eq!(a.journal.requests(), ["GET /1 HTTP/1.1"]);
@@ -60,7 +60,7 @@ fn one_more_than_may_wait_is_told_at_once() {
     for client in &mut waiting {
         client.send_get("/");
     }
-    rig.await_metric("requests_held", 2.0);
+    rig.await_metric("requests_waiting", 2.0);
     unavailable(&rig.client().get("/"));
     assert_eq!(rig.metric("requests_rejected_total overflow"), 1.0);
     assert_eq!(rig.metric("requests_failed_total internal"), 1.0);
@@ -89,7 +89,7 @@ fn kept_bodies_count_while_they_wait() {
     second.send_body("PUT", "", &[b'y'; 6000]);
     unavailable(&second.answer());
     assert_eq!(rig.metric("requests_rejected_total overflow"), 1.0);
-    assert_eq!(rig.metric("requests_held"), 1.0);
+    assert_eq!(rig.metric("requests_waiting"), 1.0);
 
     assert_eq!(rig.suspicion().symptom, Symptom::Reset);
     rig.clear(1);
@@ -121,13 +121,13 @@ fn gone_while_waiting(request: &str) {
     let mut rig = Rig::start(plan, &[a.address]);
     let mut leaving = rig.client();
     leaving.send(request);
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     drop(leaving);
-    rig.await_metric("requests_held", 0.0);
+    rig.await_metric("requests_waiting", 0.0);
 
     let mut staying = rig.client();
     staying.send_get("/2");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(1, Leave::Finish);
     assert_eq!(served(&staying.answer()), "a");
     assert_eq!(a.journal.requests(), ["GET /2 HTTP/1.1"]);
@@ -164,7 +164,7 @@ fn a_client_that_has_said_everything_may_still_wait() {
     let mut client = rig.client();
     client.send_get("/");
     client.half_close();
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(1, Leave::Finish);
     assert_eq!(served(&client.answer()), "a");
     rig.at_rest();
@@ -177,7 +177,7 @@ fn a_refused_connection_waits_for_a_verdict() {
     let mut clients = [rig.client(), rig.client()];
     clients[0].send_get("/");
     clients[1].send_body("POST", "", b"once");
-    rig.await_metric("requests_held", 2.0);
+    rig.await_metric("requests_waiting", 2.0);
     let suspicion = rig.suspicion();
     assert_eq!((suspicion.backend.0, suspicion.symptom), (1, Symptom::Refused));
 
@@ -212,7 +212,7 @@ fn suspicions_arrive_together() {
     let mut heard = 0;
     for round in 1..=ROUNDS {
         rig.await_metric("upstream_connections_failed_total", (round * REQUESTS) as f64);
-        rig.await_metric("requests_held", REQUESTS as f64);
+        rig.await_metric("requests_waiting", REQUESTS as f64);
         rig.suspicion();
         heard += 1;
         if round < ROUNDS {

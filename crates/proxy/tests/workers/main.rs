@@ -22,6 +22,8 @@ mod streams_ended;
 mod streams_fenced;
 mod streams_lost;
 mod streams_many;
+mod suspicion;
 mod switch;
 mod takeover;
+mod traces;
 mod translated;

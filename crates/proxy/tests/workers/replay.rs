@@ -54,7 +54,7 @@ fn a_get_is_sent_again_as_often_as_allowed() {
         client.send_get("/");
         for round in 1..=allowed {
             a.journal.await_requests(round as usize);
-            rig.await_metric("requests_held", 1.0);
+            rig.await_metric("requests_waiting", 1.0);
             assert_eq!(rig.suspicion().symptom, Symptom::Reset);
             assert_eq!(a.journal.count(), round as usize, "not before the verdict");
             rig.clear(1);
@@ -76,7 +76,7 @@ fn a_replay_goes_to_the_new_active() {
     let mut rig = Rig::active(attempts(1), &[a.address, b.address]);
     let mut client = rig.client();
     client.send_get("/");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(2, Leave::Abandon);
     assert_eq!(served(&client.answer()), "b");
     assert_eq!((a.journal.count(), b.journal.count()), (1, 1));
@@ -120,7 +120,7 @@ fn a_replay_goes_on_where_the_client_is() {
     client.send("PUT / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n");
     a.journal.await_requests(1);
     client.send("5\r\nfirst\r\n");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     assert_eq!(rig.suspicion().symptom, Symptom::Reset);
     rig.clear(1);
     a.journal.await_requests(2);

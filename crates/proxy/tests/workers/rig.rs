@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::model::{
-    BackendUrl, DownstreamLimits, Hold, Replay, Scheme, StreamPolicy, UpstreamConnections,
-    UpstreamProtocol, UpstreamTimeouts,
+    BackendUrl, DownstreamLimits, ErrorRule, Hold, Replay, Scheme, StreamPolicy,
+    UpstreamConnections, UpstreamProtocol, UpstreamTimeouts,
 };
 use connect::Destination;
 use http::{HeaderName, HeaderValue};
@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) replay: Replay,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) stall_after: Duration,
+    pub(crate) errors: Option<ErrorRule>,
+    pub(crate) drain_header: Option<HeaderName>,
     pub(crate) limits: DownstreamLimits,
     pub(crate) protocol: UpstreamProtocol,
     pub(crate) streams: StreamPolicy,
@@ -52,6 +54,7 @@ pub(crate) struct Plan {
     pub(crate) epoch_header: Option<HeaderName>,
     /// How many notices wait for control.
     pub(crate) notices: usize,
+    pub(crate) log: Option<Arc<access::Log>>,
 }
 
 impl Default for Plan {
@@ -69,6 +72,8 @@ impl Default for Plan {
                 request: None,
             },
             stall_after: far,
+            errors: None,
+            drain_header: None,
             limits: DownstreamLimits {
                 connections: 1000,
                 header_timeout: far,
@@ -91,6 +96,7 @@ impl Default for Plan {
             connections: UpstreamConnections { idle: 100, idle_timeout: far, streams: 100 },
             epoch_header: None,
             notices: 1024,
+            log: None,
         }
     }
 }
@@ -105,7 +111,7 @@ impl Plan {
 /// A backend at `address`, in the clear.
 pub(crate) fn destination(address: SocketAddr) -> Destination {
     let url = BackendUrl::tcp(Scheme::Http, &address.ip().to_string(), address.port());
-    Destination { url, tls: None, proxy_protocol: None }
+    Destination { url, tls: None, proxy_protocol: None, names: connect::KnownNames::default() }
 }
 
 const SERVICE: ServiceId = ServiceId(7);
@@ -155,7 +161,10 @@ impl Rig {
             connections: plan.connections,
             protocol: plan.protocol,
             stall_after: plan.stall_after,
+            errors: plan.errors,
+            drain_header: plan.drain_header,
             epoch_header: plan.epoch_header,
+            is_logged: true,
         };
         let snapshot = Snapshot {
             table: Table::new([], Some(0)),
@@ -170,6 +179,9 @@ impl Rig {
                 proxy_protocol: [].into(),
                 limits: plan.limits,
             }],
+            log: plan.log,
+            tracer: None,
+            trace: None,
         };
         let workers = Some(Arc::new(workers));
         let rig = Self {
@@ -338,7 +350,7 @@ impl Rig {
         })
     }
 
-    /// A metric of the service or the listener, without its prefix: `requests_held`, or
+    /// A metric of the service or the listener, without its prefix: `requests_waiting`, or
     /// `requests_failed_total upstream` for one with a label more. Sums what differs otherwise.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> f64 {
@@ -368,7 +380,7 @@ impl Rig {
     /// Nothing is counted as going on any more.
     #[track_caller]
     pub(crate) fn at_rest(&self) {
-        for name in ["requests_in_flight", "requests_held", "requests_held_bytes"] {
+        for name in ["requests_in_flight", "requests_waiting", "requests_held_bytes"] {
             self.await_metric(name, 0.0);
         }
     }

@@ -67,7 +67,10 @@ fn a_backend_at_a_unix_socket() {
     });
     let address = BackendAddress::Unix(place.0.as_path().into());
     let url = BackendUrl { scheme: Scheme::Http, address };
-    let rig = active_at(Plan::default(), Destination { url, tls: None, proxy_protocol: None });
+    let rig = active_at(
+        Plan::default(),
+        Destination { url, tls: None, proxy_protocol: None, names: connect::KnownNames::default() },
+    );
     let mut client = rig.client();
     assert_eq!(served(&client.get("/1")), "u");
     assert_eq!(served(&client.get("/2")), "u");

@@ -63,9 +63,9 @@ fn a_held_stream_that_is_given_up_waits_no_longer() {
     let mut rig = Rig::start(Plan::http2(), &[a.address]);
     let mut client = Http2Client::connect(rig.address);
     let (gone, stays) = (client.send_body("POST", b"gone"), client.send_body("POST", b"stays"));
-    rig.await_metric("requests_held", 2.0);
+    rig.await_metric("requests_waiting", 2.0);
     gone.cancel();
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(1, Leave::Finish);
     assert_eq!(stays.whole().served(), "a");
     assert_eq!(a.journal.count(), 1);

@@ -172,7 +172,7 @@ fn a_hammered_service_moves_at_once() {
             rig.hold(None);
         }
         // Everything that was sent before the answer has been answered when all of them wait.
-        rig.await_metric("requests_held", hammers.len() as f64);
+        rig.await_metric("requests_waiting", hammers.len() as f64);
         fenced[at].store(true, SeqCst);
         assert_eq!(leaks.load(SeqCst), 0, "round {round}");
     }

@@ -47,7 +47,7 @@ fn held_streams_go_to_the_next_active() {
     let mut client = Http2Client::connect(rig.address);
     let get = client.send_get("/1");
     let post = client.send_body("POST", b"hello");
-    rig.await_metric("requests_held", 2.0);
+    rig.await_metric("requests_waiting", 2.0);
     assert_eq!((a.journal.accepted(), b.journal.accepted()), (0, 0));
     rig.activate(2, Leave::Finish);
     assert_eq!(get.whole().served(), "b");
@@ -55,7 +55,7 @@ fn held_streams_go_to_the_next_active() {
     assert_eq!(b.journal.count(), 2);
     rig.deactivate(Leave::Finish);
     let get = client.send_get("/2");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     rig.activate(1, Leave::Finish);
     assert_eq!(get.whole().served(), "a");
     assert_eq!(a.journal.requests(), ["GET /2"]);
@@ -74,7 +74,7 @@ fn a_lost_get_is_sent_again_as_often_as_allowed() {
             let sent = client.send_get("/");
             for round in 1..=allowed {
                 a.journal.await_requests(round as usize);
-                rig.await_metric("requests_held", 1.0);
+                rig.await_metric("requests_waiting", 1.0);
                 assert_eq!(rig.suspicion().symptom, Symptom::Reset, "{how}");
                 assert_eq!(a.journal.count(), round as usize, "{how}: not before the verdict");
                 rig.clear(1);
@@ -145,7 +145,7 @@ fn what_is_always_refused_goes_to_the_new_active_once() {
         let mut rig = Rig::active(attempts(0), &[a.address, b.address]);
         let mut client = Http2Client::connect(rig.address);
         let sent = client.send_body("POST", b"once");
-        rig.await_metric("requests_held", 1.0);
+        rig.await_metric("requests_waiting", 1.0);
         let tried = a.journal.count();
         assert!((2..=100).contains(&tried), "{how}: {tried} times");
         assert_eq!(rig.metric("suspicions_total"), 1.0, "{how}");

@@ -99,7 +99,7 @@ fn one_failed_opening_fails_all_who_waited() {
     let mut rig = Rig::active(plan, &[a.address]);
     let (_client, sent) = hundred(&rig);
     // All at once, not one after the other.
-    rig.await_metric("requests_held", 100.0);
+    rig.await_metric("requests_waiting", 100.0);
     let b = Http2Backend::named("b");
     let mut service = (*rig.snapshot.services[0]).clone();
     service.backends[0].destination = crate::rig::destination(b.address);

@@ -194,7 +194,7 @@ fn a_full_hold_is_no_reason_not_to_move() {
     let mut rig = Rig::active(plan, &[a.address, b.address]);
     let (mut waiting, mut hanging) = (rig.client(), rig.client());
     waiting.send_get("/break");
-    rig.await_metric("requests_held", 1.0);
+    rig.await_metric("requests_waiting", 1.0);
     hanging.send_get("/hang");
     a.journal.await_requests(2);
     rig.activate(2, Leave::Abandon);

@@ -1,8 +1,9 @@
 //! A drill: the active is treated as failed for a while, then the service returns to it.
 //!
 //! It returns at once, whatever the failback policy says, unless the operator pinned or locked the
-//! service meanwhile. What the operator orders ends the drill, without a return. Verdicts on the drilled backend count as always; so it is found out when it
-//! really fails, and nothing has to be restored.
+//! service meanwhile, or two claim the active role. What the operator orders ends the drill, without
+//! a return. Verdicts on the drilled backend count as always; so it is found out when it really
+//! fails, and nothing has to be restored.
 
 use std::time::{Duration, Instant};
 
@@ -35,16 +36,17 @@ impl Failover {
     ) -> Result<(), Refusal> {
         let backend = self.active.ok_or(Refusal::NothingActive)?;
         let refusals = [
+            (self.gate_in_doubt(), Refusal::InDoubt),
             (self.drill.is_some(), Refusal::Drilling),
-            (self.switching.under_way.is_some(), Refusal::Switching),
+            (self.switching.under_way.is_some() || self.order.is_some(), Refusal::Switching),
             (self.verifying.is_some(), Refusal::Verifying),
-            (self.locked, Refusal::Locked),
+            (self.frozen(), Refusal::Locked),
             (self.pinned, Refusal::Pinned),
         ];
         if let Some((_, why)) = refusals.into_iter().find(|(applies, _)| *applies) {
             return Err(why);
         }
-        let mut others = self.backends.iter().filter(|b| b.id != backend && b.is_eligible());
+        let mut others = self.backends.iter().filter(|b| b.id != backend && self.may_serve(b.id));
         let to = others.next().ok_or(Refusal::NoStandby)?.id;
         let until = after(self.now, length);
         self.drill = Some(Drill { backend, until });
@@ -73,7 +75,7 @@ impl Failover {
             }
         }
         let returns = |id: &BackendId| {
-            let free = !self.pinned && !self.locked && self.last != Some(*id);
+            let free = !self.pinned && !self.frozen() && self.last != Some(*id);
             free && (self.may_serve(*id) || self.is_awaited(*id))
         };
         self.drilled = self.drilled.filter(returns);
@@ -87,7 +89,7 @@ impl Failover {
         }
     }
 
-    /// Rule 3: where the service goes back to now.
+    /// Rule 4: where the service goes back to now.
     pub(super) fn returns_from_drill(&self) -> Option<BackendId> {
         let serves = self.active.is_some_and(|id| self.may_serve(id));
         let paused = serves && self.switching.paused_until.is_some();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::backend::Backend;
-use super::{AdminState, BackendId, Failback, Failover, Health, Reason, Refusal, after};
+use super::{AdminState, BackendId, Claim, Failback, Failover, Health, Reason, Refusal, after};
 
 /// The failback to the first backend of a service that another one serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Blocker {
         health: Health,
         /// What the operator wishes.
         admin: AdminState,
+        /// What the backend says of itself.
+        claim: Claim,
     },
     /// It has not been eligible for long enough.
     HoldDown {
@@ -49,6 +51,8 @@ pub enum Blocker {
     Pinned,
     /// The service is locked.
     Locked,
+    /// Two backends or more claim the active role, and the operator has not accepted it.
+    DualActive,
     /// The service fails back when the operator says so.
     Manual,
     /// The service never fails back.
@@ -70,6 +74,17 @@ pub enum Blocker {
         /// When the next one may be tried.
         until: Instant,
     },
+    /// A gate of a move to this backend failed.
+    Barred,
+    /// What the backend knows is too old.
+    Stale,
+    /// A gate is under way, or nobody knows how one ended.
+    Gate,
+    /// A job runs that must not meet a move.
+    Job {
+        /// When the move begins all the same.
+        until: Instant,
+    },
 }
 
 impl Blocker {
@@ -79,16 +94,21 @@ impl Blocker {
             Self::HoldDown { until }
             | Self::Verifying { until }
             | Self::Drill { until }
-            | Self::CalledOff { until } => Some(until),
+            | Self::CalledOff { until }
+            | Self::Job { until } => Some(until),
             Self::NotEligible { .. }
             | Self::Passes { .. }
             | Self::InFlight { .. }
             | Self::WindowClosed
             | Self::Pinned
             | Self::Locked
+            | Self::DualActive
             | Self::Manual
             | Self::Never
-            | Self::Switching => None,
+            | Self::Switching
+            | Self::Barred
+            | Self::Stale
+            | Self::Gate => None,
         }
     }
 }
@@ -102,7 +122,7 @@ impl Failover {
         self.switching.under_way.is_none() && self.higher().any(only_that)
     }
 
-    /// Rule 4: whom to fail back to now. Of several the highest priority wins.
+    /// Rule 5: whom to fail back to now. Of several the highest priority wins.
     pub(super) fn ripe(&self) -> Option<BackendId> {
         self.higher().find(|b| self.blockers(b).is_empty()).map(|b| b.id)
     }
@@ -113,7 +133,7 @@ impl Failover {
             return Err(Refusal::NeverFailsBack);
         }
         // Not `first_free`: an order may leave the backend of a lock.
-        let first = self.backends.iter().find(|b| b.is_eligible());
+        let first = self.backends.iter().find(|b| self.may_be_ordered(b.id).is_ok());
         first.map(|b| b.id).ok_or(Refusal::NotEligible)
     }
 
@@ -122,6 +142,12 @@ impl Failover {
         let mut blockers = self.blockers(first);
         if self.switching.under_way.is_some() {
             blockers.push(Blocker::Switching);
+        }
+        if self.gates.under_way.is_some() {
+            blockers.push(Blocker::Gate);
+        }
+        if let Some(until) = self.switching.waits_for_job_until() {
+            blockers.push(Blocker::Job { until });
         }
         let due = blockers.iter().map(Blocker::until).collect::<Option<Vec<_>>>();
         let due = due.and_then(|times| times.into_iter().max());
@@ -140,7 +166,13 @@ impl Failover {
         let mut blockers = self.general_blockers();
         let Backend { health, admin, .. } = *backend;
         if backend.eligible_since().is_none() {
-            blockers.push(Blocker::NotEligible { health, admin });
+            blockers.push(Blocker::NotEligible { health, admin, claim: backend.claim() });
+        }
+        if backend.barred {
+            blockers.push(Blocker::Barred);
+        }
+        if self.is_too_old(backend.id) {
+            blockers.push(Blocker::Stale);
         }
         if let Some(drill) = self.drill.filter(|drill| drill.backend == backend.id) {
             blockers.push(Blocker::Drill { until: drill.until });
@@ -158,6 +190,9 @@ impl Failover {
         }
         if self.locked {
             blockers.push(Blocker::Locked);
+        }
+        if self.is_dual() {
+            blockers.push(Blocker::DualActive);
         }
         if let Some(verifying) = &self.verifying {
             blockers.push(Blocker::Verifying { until: verifying.until });
@@ -196,12 +231,13 @@ impl Failover {
         }
     }
 
-    /// Whether a failback of the rules is under way: it met every condition when it began, and no
-    /// request has started since.
+    /// Whether a failback of the rules is under way, or waits to begin: it met every condition when it
+    /// was wanted first.
     fn fails_back(&self) -> bool {
         let by_rule = |reason| matches!(reason, Reason::Failback | Reason::Reload);
         let switch = self.switching.under_way.as_ref();
-        self.order.is_none() && switch.is_some_and(|s| s.planned && by_rule(s.reason))
+        let waits = self.switching.waiting.is_some_and(|w| by_rule(w.reason));
+        self.order.is_none() && (waits || switch.is_some_and(|s| s.planned && by_rule(s.reason)))
     }
 
     /// The backends of higher priority than the active; none if there is no active.

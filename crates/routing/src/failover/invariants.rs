@@ -1,9 +1,12 @@
 //! What must hold after every step. Debug and test builds only; changes nothing.
 
-use super::{AllDown, Backend, BackendId, Effect, Failback, Failover, Health, Reason};
+use super::{
+    AllDown, Backend, BackendId, Claim, Effect, Failback, Failover, Gate, GateRun, Health, Reason,
+    Role, Standing, Wish,
+};
 
 impl Failover {
-    /// Panics unless I1 to I17 hold. `before` is the state before the step, `effects` what it
+    /// Panics unless I1 to I24 hold. `before` is the state before the step, `effects` what it
     /// returned.
     pub(super) fn check_invariants(&self, before: &Self, effects: &[Effect]) {
         self.check_the_active();
@@ -12,10 +15,16 @@ impl Failover {
         self.check_the_moves(before, effects);
         self.check_the_switch();
         self.check_what_is_watched();
+        self.check_the_claims();
+        self.check_the_freeze(before, effects);
+        self.check_the_standings();
+        self.check_the_gates(before, effects);
     }
 
     fn check_the_active(&self) {
         let under_way = self.switching.under_way.is_some();
+        // In a drill it serves on until the move begins.
+        let being_left = under_way || self.switching.waiting.is_some();
         let active = self.active.and_then(|id| self.backend(id));
         let last = self.last.and_then(|id| self.backend(id));
 
@@ -27,22 +36,29 @@ impl Failover {
             AllDown::KeepLast => self.may_serve(b.id) || self.may_be_kept(b.id),
         };
         assert!(
-            under_way || active.is_none_or(may_be_used),
+            being_left || active.is_none_or(may_be_used),
             "I2: only keep_last uses a backend that is not eligible, unless it is being left"
         );
 
-        // While locked, `first_free` knows the last active only.
+        // While frozen, `first_free` knows the last active only.
         let awaits = self.resuming.is_some();
         if self.first_free().is_some_and(|first| !awaits && !self.awaits_better(first)) {
             let serves = self.active.is_some_and(|id| self.may_serve(id));
-            assert!(serves || under_way, "I3: whoever may serve is used");
+            let waits = being_left || self.gates.under_way.is_some();
+            assert!(serves || waits, "I3: whoever may serve is used");
         }
 
         assert!(!self.pinned || self.active_is_eligible(), "I4: a pin needs an eligible active");
 
         let (to, reason) = self.heir(false);
         match &self.switching.under_way {
-            None => assert_eq!(to, self.active, "I5: asking twice changes nothing"),
+            None => {
+                let waiting = self.switching.waiting.map(|w| (Some(w.to), w.reason));
+                // What else the rules want has to wait for the gate.
+                let held_up = self.active.is_none() && to.is_some_and(|to| self.is_held_up(to));
+                let settled = to == self.active || waiting == Some((to, reason)) || held_up;
+                assert!(settled, "I5: asking twice changes nothing");
+            }
             Some(s) => {
                 assert_eq!((to, reason), (Some(s.to), s.reason), "I5: nor for a move under way");
             }
@@ -58,9 +74,10 @@ impl Failover {
     fn check_the_backends(&self) {
         for (at, b) in self.backends.iter().enumerate() {
             let since = b.eligible_since();
-            assert_eq!(since.is_some(), b.is_eligible(), "I7: eligible, so since when");
+            assert_eq!(since.is_some(), b.meets(&self.policy), "I7: eligible, so since when");
             assert!(since.is_none_or(|at| at <= self.now), "I7: not since a time to come");
-            assert!(b.health != Health::Unknown || b.streak == 0, "I7: unknown, so no verdict");
+            let undecided = b.health == Health::Unknown && !b.has_served;
+            assert!(!undecided || b.streak == 0, "I7: unknown, so no verdict");
             assert!(b.is_eligible() || b.passes == 0, "I7: passes count while eligible");
             assert!(b.streak == 0 || b.passes == 0, "I7: a doubt ends the passes");
             assert!(self.backends[..at].iter().all(|x| x.id != b.id), "I7: ids are unique");
@@ -94,6 +111,7 @@ impl Failover {
                     assert_eq!((from, to), (before.active, self.active), "I10: the move is told");
                     assert_ne!(from, to, "I10: a move goes somewhere else");
                     assert_eq!(epoch, self.epoch, "I10: the epoch told is the one in force");
+                    assert!(epoch > before.epoch, "I10: which never repeats");
                     let held = before.switching.under_way.is_some();
                     let needs_it = from.is_some() && to.is_some();
                     assert!(held || !needs_it, "I12: no move to somebody without a hold");
@@ -113,8 +131,14 @@ impl Failover {
                     assert!(self.switching.under_way.is_none(), "I13: and is not any more");
                 }
                 Effect::Verified { .. }
+                | Effect::RunGate { .. }
+                | Effect::GateInDoubt { .. }
+                | Effect::Barred { .. }
                 | Effect::HealthChanged { .. }
                 | Effect::AdminChanged { .. }
+                | Effect::ClaimChanged { .. }
+                | Effect::DualActive
+                | Effect::DualActiveCleared { .. }
                 | Effect::Locked
                 | Effect::Unlocked
                 | Effect::DrillBegan { .. }
@@ -124,7 +148,8 @@ impl Failover {
         }
         assert!(turns <= 1 + moves, "I10: one move, hold or release a step, or a hold after it");
         assert!(moves <= 1, "I10: one move a step");
-        assert_eq!(self.epoch, before.epoch + moves, "I10: the epoch counts the moves");
+        assert_eq!(self.epoch > before.epoch, moves > 0, "I10: the epoch changes with the active");
+        assert!(self.gates.number >= self.epoch, "I10: what is told was reserved");
         let changed = before.active != self.active;
         assert_eq!(changed, moves > 0, "I10: no move goes untold");
     }
@@ -145,8 +170,11 @@ impl Failover {
             );
         }
         if let Some(order) = self.order {
-            let to = self.switching.under_way.map(|switch| switch.to);
-            assert_eq!(to, Some(order.to), "I13: an order is under way, or gone");
+            let goes = self.switching.under_way.map(|switch| switch.to);
+            let waits = self.switching.waiting.map(|waiting| waiting.to);
+            let gate = self.gates.under_way.is_some();
+            let to = goes.or(waits).or(Some(order.to).filter(|_| gate));
+            assert_eq!(to, Some(order.to), "I13: an order is under way, or waits, or is gone");
         }
         assert!(self.in_flight.is_none(), "I14: figures are not kept");
         assert!(!self.wants_in_flight() || self.switching.under_way.is_none(), "I14: nor wanted");
@@ -157,28 +185,146 @@ impl Failover {
             assert_eq!(verifying.epoch, self.epoch, "I15: the last move is what is watched");
             assert_ne!(verifying.origin, self.active, "I15: from elsewhere");
             let overdue = self.now >= verifying.until;
-            let returns =
-                self.switching.under_way.is_some() || self.switching.paused_until.is_some();
+            let waits = self.switching.waiting.is_some() || self.switching.paused_until.is_some();
+            let returns = self.switching.under_way.is_some() || waits;
             assert!(!overdue || returns, "I15: no longer than asked for, but for the return");
         }
         if let Some(drill) = &self.drill {
             assert!(self.backend(drill.backend).is_some(), "I16: a backend is drilled");
             assert!(drill.until > self.now, "I16: no longer than asked for");
-            let leaving = self.switching.under_way.is_some();
+            let waits = self.switching.waiting.is_some();
+            let leaving = self.switching.under_way.is_some() || waits;
             assert!(leaving || !self.is_active(drill.backend), "I16: and does not serve");
             assert!(self.drilled.is_none(), "I16: the next drill ends the last");
             assert!(self.verifying.is_none(), "I16: no drill while a move is watched");
         }
         if let Some(drilled) = self.drilled {
-            assert!(!self.pinned && !self.locked, "I16: the operator's word ends the return");
+            assert!(!self.pinned && !self.frozen(), "I16: a pin or a freeze ends the return");
             let switch = self.switching.under_way;
             let returns = switch.is_some_and(|s| s.to == drilled && s.reason == Reason::Drill);
-            let waits = self.switching.paused_until.is_some() || self.is_awaited(drilled);
+            let gate = self.gates.under_way.is_some() || self.switching.waiting.is_some();
+            let pause = self.switching.paused_until.is_some();
+            let waits = gate || pause || self.is_awaited(drilled);
             assert!(returns || waits, "I16: a return is under way, or cannot be yet");
         }
         if self.resuming.is_some() {
             assert!(!self.served, "I17: whoever served has resumed");
-            assert!(self.last.is_some_and(|id| self.is_awaited(id)), "I17: somebody is waited for");
+            // It may have come while an order leads elsewhere.
+            let moves = self.switching.under_way.is_some() || self.gates.under_way.is_some();
+            let came = |id| moves && self.may_serve(id);
+            let waits = self.last.is_some_and(|id| self.is_awaited(id) || came(id));
+            assert!(waits, "I17: somebody is waited for");
+        }
+    }
+
+    fn check_the_claims(&self) {
+        for b in &self.backends {
+            let claims_nothing = b.claim().role.is_none() && b.claim().wish.is_none();
+            let known = b.health == Health::Up;
+            assert!(known || claims_nothing, "I18: only of one that is up is a claim known");
+            assert!(known || b.claim_streak() == 0, "I18: or changing");
+        }
+        let Some(active) = self.active.and_then(|id| self.backend(id)) else { return };
+        if self.switching.under_way.is_none() {
+            // Also of one that went down since.
+            let Claim { role, wish } = active.last_word();
+            let willing = !matches!(wish, Some(Wish::Drain | Wish::Maintenance));
+            assert!(willing, "I19: who asks for a drain does not serve, not even by keep_last");
+            let unfit = matches!(role, Some(Role::Promoting | Role::Fenced));
+            assert!(!unfit, "I19: nor who is promoting or fenced");
+            let required = self.policy.required_role;
+            let wrong = required.is_some() && role.is_some() && role != required;
+            assert!(!wrong, "I19: nor who claims another role than the required one");
+        }
+    }
+
+    /// While frozen, nothing but an order, with the return that belongs to it, leads elsewhere.
+    fn check_the_freeze(&self, before: &Self, effects: &[Effect]) {
+        let actives = || self.backends.iter().filter(|b| b.claims_to_be_active());
+        assert!(self.dual.is_none() || actives().count() >= 2, "I20: two are two");
+        let unheard = actives().any(|b| self.needs_word(b));
+        assert_eq!(unheard, self.suspects_two_actives(), "I20: else they are noticed, or asked");
+        // A lock may be the consequence of the move, even right after an unlock.
+        let locked = before.locked && self.locked && !effects.contains(&Effect::Unlocked);
+        if !self.is_dual() && !locked {
+            return;
+        }
+        let home = |to: Option<BackendId>| to.is_none() || to == before.last;
+        for effect in effects {
+            if let Effect::ActiveChanged { from, to, reason, .. } = *effect {
+                // From nobody an order is done in the step that brings it.
+                let at_once = from.is_none() && reason == Reason::Failback;
+                let ordered = before.order.is_some_and(|order| Some(order.to) == to) || at_once;
+                let begun = before.gates.attempt.as_ref().is_some_and(|a| Some(a.to) == to);
+                let by_hand =
+                    begun || ordered || matches!(reason, Reason::Switchover | Reason::Return);
+                let allowed = by_hand || home(to);
+                assert!(allowed, "I20: while frozen no move by itself to somebody else");
+            }
+        }
+        if let Some(switch) = self.switching.under_way {
+            let ordered = self.order.is_some() || switch.reason == Reason::Return;
+            let allowed = ordered || Some(switch.to) == self.last;
+            assert!(allowed, "I20: nor is one prepared");
+        }
+    }
+
+    fn check_the_standings(&self) {
+        let holds = |b: &&Backend| b.standing == Standing::Holds;
+        assert!(self.backends.iter().filter(holds).count() <= 1, "I21: one holds the role");
+        if let Some(active) = self.active.and_then(|id| self.backend(id)) {
+            assert_eq!(active.standing, Standing::Holds, "I21: and the active does");
+            assert!(!active.barred, "I21: nobody who is barred is active");
+        }
+    }
+
+    fn check_the_gates(&self, before: &Self, effects: &[Effect]) {
+        let mut runs = effects.iter().filter_map(|effect| match *effect {
+            Effect::RunGate { run, again } => Some((run, again)),
+            _ => None,
+        });
+        if let Some((run, again)) = runs.next() {
+            self.check_a_run(before, run, again);
+        }
+        assert!(runs.next().is_none(), "I22: one gate at a time");
+        if let Some(attempt) = &self.gates.attempt {
+            assert!(self.active.is_none(), "I23: nobody is active while gates run");
+            assert!(self.gates.under_way.is_some(), "I23: a gate runs, or all have passed");
+            assert!(attempt.epoch > self.epoch, "I23: the heir serves under another number");
+            assert!(!self.is_kept_out(attempt.to), "I23: the heir may become active");
+        }
+        let arrives = before.active.is_none() && self.active.is_some();
+        if let Some(attempt) = before.gates.attempt.as_ref().filter(|_| arrives)
+            && self.epoch == attempt.epoch
+        {
+            assert!(attempt.steps.len() <= 1, "I23: nobody becomes active before its gates passed");
+        }
+        if let Some(active) = self.active.filter(|_| self.active != before.active) {
+            assert!(!self.is_held_up(active), "I23: nor while another gate is under way");
+        }
+        if self.gate_in_doubt() {
+            assert!(self.gates.attempt.is_none(), "I24: nothing is attempted while in doubt");
+            assert!(self.order.is_none(), "I24: nor ordered");
+        }
+    }
+
+    fn check_a_run(&self, before: &Self, run: GateRun, again: bool) {
+        let GateRun { epoch, gate, backend, to, .. } = run;
+        let under_way = self.gates.under_way.map(|u| u.run);
+        assert_eq!(under_way, Some(run), "I22: a gate that was begun is waited for");
+        let was_under_way = before.gates.under_way.map(|u| u.run);
+        assert!(self.backend(to).is_some(), "I22: it leads to a backend");
+        assert!(self.backend(backend).is_some(), "I22: it is about a backend");
+        let of_the_heir = matches!(gate, Gate::Sync | Gate::Promote | Gate::Verify);
+        assert_eq!(of_the_heir, backend == to, "I22: a heir is not fenced, others not promoted");
+        if was_under_way == Some(run) {
+            return assert!(again, "I22: it has been begun before");
+        }
+        if self.active.is_some() {
+            assert_eq!((epoch, Some(to)), (self.epoch, self.active), "I22: what is owed");
+        } else {
+            assert_eq!(epoch, self.gates.number, "I22: under the number reserved last");
+            assert!(!again, "I22: of a move each gate runs once");
         }
     }
 

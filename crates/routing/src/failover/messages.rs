@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AdminState, BackendId, Health, Policy, Verdict};
+use super::{
+    AdminState, BackendId, Claim, GateResult, GateRun, Health, Policy, Settlement, Verdict,
+};
 
 /// Something that happened.
+#[allow(clippy::large_enum_variant)] // Reloads are rare, and no input is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A probe ended. One of a backend that is no longer here is ignored.
@@ -13,6 +16,9 @@ pub enum Input {
         backend: BackendId,
         /// How.
         verdict: Verdict,
+        /// What the backend said of itself. Matters with a pass only, and what is new counts once it
+        /// was said in enough passes in a row.
+        claim: Claim,
     },
     /// The operator asks for something.
     Command(Command),
@@ -44,6 +50,25 @@ pub enum Input {
         /// The epoch of the move.
         epoch: u64,
     },
+    /// A gate that [`Effect::RunGate`] began has ended. Another than the one under way is ignored.
+    GateFinished {
+        /// Which.
+        run: GateRun,
+        /// How.
+        result: GateResult,
+    },
+    /// A job of the service runs that must not meet a move: the rules and operators begin no planned
+    /// move until it is over, or until it has kept one waiting for this long. `None`: none runs any
+    /// more. What still runs when the move begins has to be stopped by the caller.
+    Busy(Option<Duration>),
+    /// Whether what this backend knows is too old for it to become active. While it is active that
+    /// does not matter.
+    Stale {
+        /// Which.
+        backend: BackendId,
+        /// Whether it is.
+        stale: bool,
+    },
     /// Time passed.
     Tick,
 }
@@ -70,7 +95,8 @@ pub enum Command {
     Unpin,
     /// No automatic move until unlocked, not even a failover.
     Lock,
-    /// Allow automatic moves again, and forget flaps and earlier moves.
+    /// Allow automatic moves again, and forget flaps and earlier moves. If two claim the active role,
+    /// accept that until it is over.
     Unlock,
     /// Set what is wished for a backend.
     SetAdmin(BackendId, AdminState),
@@ -81,6 +107,8 @@ pub enum Command {
     },
     /// End the drill now.
     EndDrill,
+    /// Say how the gate ended of which nobody knows.
+    SettleGate(Settlement),
 }
 
 /// What the caller has to carry out or record.
@@ -94,11 +122,11 @@ pub enum Effect {
         to: Option<BackendId>,
         /// Why.
         reason: Reason,
-        /// The number of this change; one more than the last.
+        /// The number of this change; greater than any before. After gates, theirs.
         epoch: u64,
     },
-    /// A move is coming, in rare cases right after another in the same step: have every worker start no more requests, then say [`Input::Held`]. A later
-    /// one takes the place of an earlier one.
+    /// A move is coming, in rare cases right after another in the same step: have every worker start
+    /// no more requests, then say [`Input::Held`]. A later one takes the place of an earlier one.
     Hold {
         /// The number to answer with.
         switch: u64,
@@ -114,6 +142,26 @@ pub enum Effect {
         switch: u64,
         /// Why.
         why: Abort,
+    },
+    /// Run this gate, and say [`Input::GateFinished`] when it has ended, which it must within bounds.
+    /// That it begins must be on record before it does. At most one runs at a time.
+    RunGate {
+        /// Which.
+        run: GateRun,
+        /// Whether it has been begun before: it is idempotent, never got through, or an operator said
+        /// so.
+        again: bool,
+    },
+    /// Nobody knows how this gate ended: the service waits for an operator to say. Told once.
+    GateInDoubt {
+        /// Which.
+        run: GateRun,
+    },
+    /// A backend may not become active, because a gate of a move to it failed, until an operator
+    /// unlocks the service or moves it there.
+    Barred {
+        /// Which.
+        backend: BackendId,
     },
     /// The first good answer after an ordered move.
     Verified {
@@ -133,6 +181,22 @@ pub enum Effect {
         backend: BackendId,
         /// Its admin state now.
         admin: AdminState,
+    },
+    /// A backend says another thing of itself than before. That it wants to serve is taken for
+    /// granted. Not told when that is forgotten because it went down.
+    ClaimChanged {
+        /// Which.
+        backend: BackendId,
+        /// What it says now.
+        claim: Claim,
+    },
+    /// Two backends or more claim the active role: automatic moves are frozen until that is over or
+    /// the operator unlocks.
+    DualActive,
+    /// That is over: fewer than two claim it, or the operator unlocked. Told once.
+    DualActiveCleared {
+        /// Whether the operator did.
+        by_operator: bool,
     },
     /// Automatic moves are off until the operator unlocks.
     Locked,
@@ -209,7 +273,7 @@ pub enum Refusal {
     NoStandby,
     /// The service is pinned.
     Pinned,
-    /// The service is locked.
+    /// The service is locked, or two claim the active role; to unlock helps in both cases.
     Locked,
     /// An ordered move is still being watched.
     Verifying,
@@ -217,4 +281,8 @@ pub enum Refusal {
     Drilling,
     /// No drill runs.
     NoDrill,
+    /// There is no gate in doubt.
+    NoDoubt,
+    /// A gate is in doubt.
+    InDoubt,
 }

@@ -2,19 +2,26 @@
 
 use std::time::Duration;
 
+use super::{GateRules, Role};
+
 /// When the active changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Consecutive passes that bring a backend up (at least 1; 0 is taken as 1).
+    /// Consecutive passes that bring a backend up, or make a changed claim count (at least 1; 0 is
+    /// taken as 1).
     pub rise: u32,
     /// Consecutive failures that take it down (at least 1; 0 is taken as 1).
     pub fall: u32,
+    /// The role that a backend must claim to be eligible; `None`: any but [`Role::Promoting`] and
+    /// [`Role::Fenced`], or none.
+    pub required_role: Option<Role>,
     /// How a recovered higher-priority backend gets the service back.
     pub failback: Failback,
     /// What to do when nobody is eligible.
     pub all_down: AllDown,
     /// How long, from the start, a lower-priority backend waits for the first verdict on a
-    /// higher-priority one, and everybody for that on the last active of the time before a restart.
+    /// higher-priority one, and everybody until it is known how the last active of the time before a
+    /// restart is, or whether two are active.
     pub startup_grace: Duration,
     /// What repeated failovers do to the hold-down.
     pub damping: Damping,
@@ -22,6 +29,8 @@ pub struct Policy {
     pub lock: Option<LockRule>,
     /// Strict moves; `None`: moves are overlap-free for new requests only.
     pub exclusive: Option<Exclusive>,
+    /// What must happen in the applications before the traffic moves.
+    pub gates: GateRules,
 }
 
 /// How a recovered higher-priority backend gets the service back.
@@ -54,7 +63,8 @@ pub struct Conditions {
 pub enum AllDown {
     /// No active: requests are held, then answered 503.
     Reject,
-    /// Keep sending to the last active, unless the operator wants it drained or in maintenance.
+    /// Keep sending to the last active, unless the operator, or what it said of itself last, forbids
+    /// it.
     KeepLast,
 }
 

@@ -1,15 +1,20 @@
 //! What outlives a restart, and how the decision goes on from it.
 //!
 //! The last active stays the candidate: a restart is not a failback. It serves again as soon as it is
-//! eligible, with its pin; until then, within the start-up grace, everybody waits for its first
-//! verdict. When that is bad, or the grace is over, or the operator does not want it, the rules go on
-//! without it: the pin is gone, and somebody else's turn is a failover if it is down, a start
-//! otherwise. Nobody is used unchecked.
+//! eligible, with its pin; until then, within the start-up grace, everybody waits until it is known.
+//! One lost probe does not tell: it takes as many failures as later, too. When it is down, or claims
+//! what makes it of no use, or the grace is over, or the operator does not want it, the rules go on
+//! without it: the pin is gone, and somebody else's turn is a failover if its probes were against it,
+//! a start otherwise. Nobody is used unchecked.
+//!
+//! Where gates had already given the role to another, that one is the candidate. Of a move that had
+//! begun only the gate under way is gone on with (`gates.rs`); then it is planned anew, under another
+//! number. What is too old, and whether a job runs, is not kept: the caller says so again.
 
 use std::time::{Duration, Instant};
 
 use super::drill::Drill;
-use super::{AdminState, BackendId, Failover, Policy, after};
+use super::{AdminState, BackendId, Failover, GateRun, Policy, Standing, after};
 
 /// What outlives a restart. Ages and remaining times are as of the moment of
 /// [`Failover::resume`]: the caller adds the time in between.
@@ -17,7 +22,7 @@ use super::{AdminState, BackendId, Failover, Policy, after};
 pub struct Saved {
     /// The active, or the one before there was none.
     pub active: Option<BackendId>,
-    /// The number of the last change; the next one is one more.
+    /// The greatest number of a change that was told, or reserved for one; the next one is greater.
     pub epoch: u64,
     /// Whether the operator asked to stay on the active.
     pub pinned: bool,
@@ -33,6 +38,13 @@ pub struct Saved {
     pub admin: Vec<(BackendId, AdminState)>,
     /// Whose failure is drilled, and for how long still. Zero: over, but not returned from yet.
     pub drill: Option<(BackendId, Duration)>,
+    /// Who holds the active role in the applications. If nobody is named `active` does, or else the
+    /// first backend; otherwise none of those not named.
+    pub standings: Vec<(BackendId, Standing)>,
+    /// Who is barred.
+    pub barred: Vec<BackendId>,
+    /// The gate that has begun and not ended, as far as was recorded.
+    pub gate: Option<GateRun>,
 }
 
 /// The last active of the time before the restart is waited for.
@@ -56,21 +68,33 @@ impl Failover {
         let mut resumed = Self::new(now, backends, policy);
         let known = |id: &BackendId| backends.contains(id);
         let ago = |age: Duration| now.checked_sub(age);
-        resumed.last = saved.active.filter(known);
+        let active = saved.active.filter(known);
         // A process that another took over from may still have requests there.
-        if let Some(last) = resumed.last {
-            resumed.switching.note_straggler(last);
+        if let Some(active) = active {
+            resumed.switching.note_straggler(active);
         }
-        resumed.resuming = resumed.last.map(|_| Resuming { pinned: saved.pinned });
-        resumed.epoch = saved.epoch;
+        resumed.restore_standings(active, saved.standings);
+        resumed.last = active.map(|active| resumed.holder_instead_of(active));
+        let pinned = saved.pinned && resumed.last == active;
+        resumed.resuming = resumed.last.map(|_| Resuming { pinned });
+        (resumed.epoch, resumed.gates.number) = (saved.epoch, saved.epoch);
+        for backend in &mut resumed.backends {
+            backend.barred = saved.barred.contains(&backend.id);
+        }
+        if let Some(run) = saved.gate {
+            resumed.resume_gate(run, active);
+        }
         resumed.locked = saved.locked;
         resumed.flaps = if resumed.policy.damping.window.is_zero() { 0 } else { saved.flaps };
         resumed.failed_back = saved.failed_back.and_then(|(id, age)| Some((id, ago(age)?)));
         resumed.recent = saved.switches.into_iter().filter_map(ago).collect();
         for (id, admin) in saved.admin {
             if let Some(backend) = resumed.backends.iter_mut().find(|b| b.id == id) {
-                backend.set_admin(now, admin);
+                backend.set_admin(now, admin, &resumed.policy);
             }
+        }
+        if let Some(last) = resumed.backends.iter_mut().find(|b| Some(b.id) == resumed.last) {
+            last.has_served = true;
         }
         let drill = saved.drill.filter(|(id, _)| known(id));
         resumed.drill = drill.map(|(backend, rest)| Drill { backend, until: after(now, rest) });
@@ -85,7 +109,7 @@ impl Failover {
         let running = self.drill.map(|d| (d.backend, d.until.saturating_duration_since(now)));
         Saved {
             active: self.last,
-            epoch: self.epoch,
+            epoch: self.gates.number,
             pinned: self.pinned || self.resuming.is_some_and(|resuming| resuming.pinned),
             locked: self.locked,
             flaps: self.flaps,
@@ -93,6 +117,29 @@ impl Failover {
             switches: self.recent.iter().map(|&at| age(at)).collect(),
             admin: self.backends.iter().map(|b| (b.id, b.admin)).collect(),
             drill: running.or(self.drilled.map(|id| (id, Duration::ZERO))),
+            standings: self.backends.iter().map(|b| (b.id, b.standing)).collect(),
+            barred: self.backends.iter().filter(|b| b.barred).map(|b| b.id).collect(),
+            gate: self.gates.under_way.map(|under_way| under_way.run),
+        }
+    }
+
+    fn restore_standings(&mut self, active: Option<BackendId>, saved: Vec<(BackendId, Standing)>) {
+        if saved.is_empty() {
+            active.into_iter().for_each(|active| self.takes_the_role(active));
+            return;
+        }
+        for backend in &mut self.backends {
+            let known = saved.iter().find(|(id, _)| *id == backend.id);
+            backend.standing = known.map(|&(_, standing)| standing).unwrap_or_default();
+        }
+    }
+
+    /// The one that holds the role, if this one does not: it took it, but was not announced any more.
+    fn holder_instead_of(&self, active: BackendId) -> BackendId {
+        let mut holders = self.backends.iter().filter(|b| b.standing == Standing::Holds);
+        match (holders.next(), holders.next()) {
+            (Some(only), None) => only.id,
+            (None | Some(_), _) => active,
         }
     }
 

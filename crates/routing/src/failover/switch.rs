@@ -8,6 +8,10 @@
 //! While it lasts everything is decided anew at each step: a hold is good for every heir. A
 //! *planned* move, one away from an eligible active, needs every acknowledgement; any other goes on
 //! without, for the old one is of no use.
+//!
+//! A planned move does not begin while a gate is under way, nor, for a while, while a job runs that
+//! must not meet it. Where gates come first the hold ends with `ActiveChanged` to nobody; when they
+//! have passed (`gates.rs`), another brings the heir. No more is held for that: nobody is active.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +41,10 @@ pub struct SwitchStatus {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Switching {
     pub(super) under_way: Option<Switch>,
+    /// A planned move that has not begun.
+    pub(super) waiting: Option<Waiting>,
+    /// How long a job that runs may keep one waiting.
+    pub(super) busy: Option<Duration>,
     /// The number of the last hold.
     holds: u64,
     /// Until when the rules try no planned move, because the last was not acknowledged.
@@ -58,10 +66,35 @@ pub(super) struct Switch {
     pub(super) until: Instant,
 }
 
+/// A planned move that must not begin yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) to: BackendId,
+    pub(super) reason: Reason,
+    /// When a planned move was wanted first.
+    since: Instant,
+    /// How long it waits for a job; `None`: it waits for a gate.
+    for_job: Option<Duration>,
+}
+
+impl Waiting {
+    fn until(&self) -> Option<Instant> {
+        self.for_job.map(|limit| after(self.since, limit))
+    }
+}
+
 impl Switching {
-    /// Whether a move is under way because of a reload, and nothing has given it another cause.
+    /// Whether a move is under way, or waits, because of a reload, and nothing has given it another
+    /// cause.
     pub(super) fn is_by_reload(&self, planned: bool) -> bool {
-        self.under_way.is_some_and(|s| s.reason == Reason::Reload && s.planned == planned)
+        let waits = self.waiting.is_some_and(|w| w.reason == Reason::Reload && planned);
+        let goes = |s: Switch| s.reason == Reason::Reload && s.planned == planned;
+        waits || self.under_way.is_some_and(goes)
+    }
+
+    /// Until when a move waits for a job, if one does.
+    pub(super) fn waits_for_job_until(&self) -> Option<Instant> {
+        self.waiting.as_ref().and_then(Waiting::until)
     }
 
     pub(super) fn let_go(&mut self, now: Instant) {
@@ -74,7 +107,9 @@ impl Switching {
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.under_way.map(|s| s.until).into_iter().chain(self.paused_until).min()
+        let answer = self.under_way.map(|s| s.until);
+        let waits = self.waits_for_job_until();
+        answer.into_iter().chain(self.paused_until).chain(waits).min()
     }
 
     pub(super) fn note_straggler(&mut self, id: BackendId) {
@@ -98,17 +133,28 @@ impl Failover {
         acknowledged: Option<bool>,
         out: &mut Vec<Effect>,
     ) {
+        let waited = self.switching.waiting.take();
+        self.gates.attempt.take_if(|attempt| Some(attempt.to) != to);
         if to == self.active {
             let lost = self.switching.under_way.is_some_and(|s| !self.may_serve(s.to));
             let why = if lost { Abort::HeirLost } else { Abort::Overruled };
             return self.call_off(why, out);
         }
-        let drain = to.and_then(|to| self.drain_before(to));
+        let begins = self.switching.under_way.is_none();
+        if begins && self.active.is_none() && to.is_some_and(|to| self.is_held_up(to)) {
+            return;
+        }
+        // What its gates needed is over when they begin.
+        let held = self.gates.attempt.is_some();
+        let drain = to.filter(|_| !held).and_then(|to| self.drain_before(to));
         let Some(to) = to.filter(|_| self.active.is_some() || drain.is_some()) else {
             return self.arrive(to, reason, false, out);
         };
         let planned = self.active_is_eligible();
         let Some(switch) = &mut self.switching.under_way else {
+            if planned && self.has_to_wait(to, reason, waited) {
+                return;
+            }
             return self.begin(to, reason, planned, drain, out);
         };
         if drain.is_some() && switch.drain.is_none() {
@@ -135,8 +181,21 @@ impl Failover {
         Some(SwitchStatus { from: self.active, to, reason, planned, since })
     }
 
+    /// Whether a planned move must not begin yet. What it has waited for already counts.
+    fn has_to_wait(&mut self, to: BackendId, reason: Reason, waited: Option<Waiting>) -> bool {
+        let since = waited.map_or(self.now, |waited| waited.since);
+        let for_job = self.switching.busy;
+        let gate = self.gates.under_way.is_some();
+        let job = for_job.is_some_and(|limit| self.now < after(since, limit));
+        if gate || job {
+            let for_job = for_job.filter(|_| !gate);
+            self.switching.waiting = Some(Waiting { to, reason, since, for_job });
+        }
+        gate || job
+    }
+
     /// How long to drain before this one may be active; `None`: no need to.
-    fn drain_before(&self, to: BackendId) -> Option<Duration> {
+    pub(super) fn drain_before(&self, to: BackendId) -> Option<Duration> {
         let left_elsewhere = self.switching.stragglers.iter().any(|&id| id != to);
         let exclusive = self.policy.exclusive?;
         (self.active.is_some() || left_elsewhere).then_some(exclusive.drain)
@@ -178,6 +237,8 @@ impl Failover {
         } else if let Some(from) = self.active {
             self.switching.note_straggler(from);
         }
-        self.activate(to, reason, out);
+        if to.is_none_or(|to| self.passes_gates(to, reason, out)) {
+            self.activate(to, reason, out);
+        }
     }
 }

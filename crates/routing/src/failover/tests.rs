@@ -3,6 +3,8 @@
 //! Uses nothing but `std` and names the module under test by relative path only, because
 //! `tests/mutations.rs` compiles this folder again for every deliberate break of a rule.
 
+mod claim_scenarios;
+mod gate_scenarios;
 mod scenarios;
 mod script;
 mod second_opinion;

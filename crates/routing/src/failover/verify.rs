@@ -48,7 +48,7 @@ impl Failover {
         }
     }
 
-    /// Rule 2: where the service goes back to now.
+    /// Rule 3: where the service goes back to now.
     pub(super) fn returns_to(&self) -> Option<BackendId> {
         let Verifying { origin, until, .. } = self.verifying?;
         let serves = self.active.is_some_and(|id| self.may_serve(id));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::place::Place;
 use super::values::{At, BackendName, TagField, drill_length, duration};
@@ -44,8 +44,17 @@ pub(crate) enum Order {
     Incidents(Incidents),
     /// Treat the active as failed for a while, return by itself, and report the measured times.
     Drill(Drill),
+    /// Say how the gate ended of which nobody knows, so that the service moves on.
+    ///
+    /// A gate is in doubt when this process ended in the middle of it, and running it twice could do harm. Look at the application first.
+    Gate(Gate),
     /// Show the last probe of a backend, or probe it now. Exit code 0 when it passed.
     Probe(Probe),
+    /// Try who is told what happened.
+    #[command(subcommand)]
+    Notify(Notify),
+    /// Run a job of a service now, or show how jobs stand.
+    Job(Job),
     /// Read the config file again; like a SIGHUP, but the answer says how it went.
     Reload(Reload),
 }
@@ -66,7 +75,10 @@ impl Order {
             Self::Events(args) => &args.place,
             Self::Incidents(args) => &args.place,
             Self::Drill(args) => &args.place,
+            Self::Gate(args) => &args.place,
             Self::Probe(args) => &args.place,
+            Self::Notify(Notify::Test(args)) => &args.place,
+            Self::Job(args) => args.command.place(),
             Self::Reload(args) => &args.place,
         }
     }
@@ -281,6 +293,31 @@ pub(crate) struct Drill {
     pub(crate) place: Place,
 }
 
+/// `gate`.
+#[derive(Debug, Args)]
+pub(crate) struct Gate {
+    /// It did what it should, it did not, or run it once more.
+    #[arg(value_enum)]
+    pub(crate) ended: GateEnd,
+    /// The service; may be left out while there is only one.
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// How a gate ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GateEnd {
+    /// It did what it should.
+    Done,
+    /// It did not.
+    Failed,
+    /// Run it once more.
+    Again,
+}
+
 /// `probe`.
 #[derive(Debug, Args)]
 pub(crate) struct Probe {
@@ -297,6 +334,87 @@ pub(crate) struct Probe {
     pub(crate) place: Place,
 }
 
+/// `notify`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Notify {
+    /// Have a notifier tell something that has not happened, and show the answer. Exit code 0 when it
+    /// was taken.
+    Test(NotifyTest),
+}
+
+/// `notify test`.
+#[derive(Debug, Args)]
+pub(crate) struct NotifyTest {
+    /// The notifier, by its name in the config.
+    pub(crate) notifier: String,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `job`.
+#[derive(Debug, Args)]
+pub(crate) struct Job {
+    #[command(subcommand)]
+    pub(crate) command: JobCommand,
+}
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// Run a job now, as soon as no other runs. Exit code 0 when it succeeded.
+    Run(JobRunArgs),
+    /// List the jobs: when they run, when they last succeeded for whom.
+    List(JobList),
+    /// Show a job and its latest runs, with what they wrote.
+    Show(JobShow),
+}
+
+impl JobCommand {
+    fn place(&self) -> &Place {
+        match self {
+            Self::Run(args) => &args.place,
+            Self::List(args) => &args.place,
+            Self::Show(args) => &args.place,
+        }
+    }
+}
+
+/// `job run`.
+#[derive(Debug, Args)]
+pub(crate) struct JobRunArgs {
+    /// The job; its service may be left out while there is only one.
+    #[arg(value_name = "[SERVICE/]JOB")]
+    pub(crate) job: BackendName,
+    /// Do not wait until it has ended.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) why: Why,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `job list`.
+#[derive(Debug, Args)]
+pub(crate) struct JobList {
+    /// The service [default: all of them].
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `job show`.
+#[derive(Debug, Args)]
+pub(crate) struct JobShow {
+    /// The job; its service may be left out while there is only one.
+    #[arg(value_name = "[SERVICE/]JOB")]
+    pub(crate) job: BackendName,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
 /// `reload`.
 #[derive(Debug, Args)]
 pub(crate) struct Reload {
@@ -307,126 +425,4 @@ pub(crate) struct Reload {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::{Cli, Command};
-
-    fn parse(args: &str) -> Result<Order, String> {
-        let args = ["understudy"].into_iter().chain(args.split_whitespace());
-        match Cli::read(args).map_err(|error| error.to_string())?.command {
-            Command::Order(order) => Ok(order),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn every_command_takes_the_same_place() {
-        for command in [
-            "switchover --to b",
-            "failback",
-            "pin",
-            "unpin",
-            "lock",
-            "unlock",
-            "drain a",
-            "maintenance a",
-            "ready a",
-            "wait --active a",
-            "status",
-            "active",
-            "events",
-            "incidents",
-            "drill --for 10s",
-            "probe a",
-            "reload",
-        ] {
-            let order = parse(command).expect(command);
-            assert!(order.place().is_default(), "{command}");
-            let order = parse(&format!("{command} --socket /s")).expect(command);
-            assert_eq!(
-                order.place().socket.as_deref(),
-                Some(std::path::Path::new("/s")),
-                "{command}"
-            );
-            for both in
-                ["--socket /s --url http://a", "-c a.yaml --socket /s", "-c a --url http://a"]
-            {
-                assert!(parse(&format!("{command} {both}")).is_err(), "{command} {both}");
-            }
-            let error = parse(&format!("{command} --token x")).expect_err("it would show in ps");
-            assert!(error.contains("--token"), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_changes_something_takes_a_reason_and_what_asks_does_not() {
-        for command in [
-            "switchover --to b",
-            "switchover --cancel",
-            "failback",
-            "pin",
-            "unpin",
-            "lock",
-            "unlock",
-            "drain a",
-            "maintenance a",
-            "ready a",
-            "drill --for 10s",
-            "drill --stop",
-            "reload",
-        ] {
-            assert!(parse(&format!("{command} --reason because")).is_ok(), "{command}");
-        }
-        for command in ["wait --active a", "status", "active", "events", "incidents", "probe a"] {
-            assert!(parse(&format!("{command} --reason because")).is_err(), "{command}");
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for wrong in [
-            "switchover",
-            "switchover --to b --cancel",
-            "switchover --cancel --dry-run",
-            "switchover --to b --at soon",
-            "switchover --to b --verify 10",
-            "drain",
-            "drain a/b/c",
-            "wait",
-            "wait --active a --healthy b",
-            "wait --active",
-            "wait --active a --timeout 5",
-            "events --limit 0",
-            "events --limit 1001",
-            "events --after x",
-            "incidents x",
-            "incidents 1 --service web",
-            "drill",
-            "drill --for 10s --stop",
-            "drill --for 0s",
-            "drill --for 25h",
-            "drill --for 10s --to b",
-            "drill --for 10s --tagged :",
-            "probe",
-            "probe a -v",
-        ] {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_wait_is_for_one_thing() {
-        let what = |args: &str| match parse(&format!("wait {args}")) {
-            Ok(Order::Wait(wait)) => (wait.service.clone(), wait.what(), wait.timeout.as_secs()),
-            other => panic!("{args}: {other:?}"),
-        };
-        let name = |name: &str| name.to_owned();
-        let web = Some(name("web"));
-        assert_eq!(what("web --active a"), (web.clone(), WaitFor::Active(name("a")), 60));
-        let healthy = (None, WaitFor::Healthy(name("a")), 5);
-        assert_eq!(what("--healthy a --timeout 5s"), healthy);
-        let drained = (web.clone(), WaitFor::Drained(Some(name("a"))), 60);
-        assert_eq!(what("web --drained a"), drained);
-        assert_eq!(what("web --drained"), (web, WaitFor::Drained(None), 60));
-    }
-}
+mod tests;

@@ -154,8 +154,12 @@ pub(super) fn is_loopback(host: &str) -> bool {
 }
 
 /// Refuses a socket in a folder of somebody else: in /tmp anybody can make one with our name, and
-/// answer there whatever they like.
+/// answer there whatever they like. Below /run only root can: that folder is of whomever root has
+/// given it to, for example of the user of a service.
 fn trusted(socket: PathBuf, ours: u32) -> Result<PathBuf, Failure> {
+    if socket.ancestors().nth(2).is_some_and(is_of_root_alone) {
+        return Ok(socket);
+    }
     let owner = socket.parent().and_then(|folder| folder.symlink_metadata().ok());
     match owner.map(|owner| owner.uid()) {
         Some(owner) if owner != ours && owner != 0 => Err(usage(&format!(
@@ -165,6 +169,14 @@ fn trusted(socket: PathBuf, ours: u32) -> Result<PathBuf, Failure> {
         ))),
         Some(_) | None => Ok(socket),
     }
+}
+
+/// Whether nobody but root can make anything in a folder.
+fn is_of_root_alone(folder: &Path) -> bool {
+    let others_may_write = |mode: u32| mode & 0o022 != 0;
+    folder.symlink_metadata().is_ok_and(|folder| {
+        folder.is_dir() && folder.uid() == 0 && !others_may_write(folder.mode())
+    })
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
@@ -196,6 +208,8 @@ fn usage(words: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn place(url: &str) -> Place {
@@ -232,7 +246,11 @@ mod tests {
 
     #[test]
     fn a_folder_of_somebody_else_is_not_asked() {
-        let folder = tempfile::tempdir().expect("a folder");
+        // In one that anybody may write to.
+        let shared = tempfile::tempdir().expect("a folder");
+        let mode = std::fs::Permissions::from_mode(0o1777);
+        std::fs::set_permissions(shared.path(), mode).expect("set");
+        let folder = tempfile::tempdir_in(&shared).expect("a folder");
         let owner = folder.path().metadata().expect("it is there").uid();
         // What is root's is trusted by all; root can give it away.
         let owner = if owner == 0 { 12_345 } else { owner };
@@ -242,6 +260,26 @@ mod tests {
         let refused = trusted(socket, owner + 1).expect_err("another user's").to_string();
         assert!(refused.contains(&format!("(uid {owner})")), "{refused}");
         assert!(trusted("/nowhere/at/all/admin.sock".into(), owner).is_ok(), "that is said later");
+    }
+
+    #[test]
+    fn what_only_root_can_make_is_asked_whomever_it_was_given_to() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give folders away");
+            return;
+        }
+        let run = tempfile::tempdir().expect("a folder");
+        let folder = run.path().join("understudy");
+        std::fs::create_dir(&folder).expect("a folder");
+        std::os::unix::fs::chown(&folder, Some(12_345), None).expect("it is given");
+        let socket = folder.join("admin.sock");
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(run.path(), mode(0o755)).expect("set");
+        assert!(trusted(socket.clone(), 0).is_ok());
+        for open in [0o1777, 0o775] {
+            std::fs::set_permissions(run.path(), mode(open)).expect("set");
+            assert!(trusted(socket.clone(), 0).is_err(), "{open:o}");
+        }
     }
 
     #[test]

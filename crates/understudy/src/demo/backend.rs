@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -86,13 +86,28 @@ impl Backend {
         ledger: Arc<Ledger>,
         journal: Arc<Journal>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            name,
-            ledger,
-            served: AtomicU64::new(0),
-            condition: Mutex::new(Condition::Well),
-        });
-        let (address, life) = Life::start_somewhere(&shared)?;
+        let shared = Shared::new(name, ledger);
+        let started = Life::start_somewhere(&shared)?;
+        Self::go_on(shared, started, journal)
+    }
+
+    /// The same at an address that somebody chose.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn start_at(address: SocketAddr, name: &'static str) -> io::Result<Self> {
+        let shared = Shared::new(name, Arc::new(Ledger::new()));
+        let life = Life::start(address, Arc::clone(&shared))?;
+        let address = life.listener.local_addr()?;
+        Self::go_on(shared, (address, life), Arc::new(Journal::new(Instant::now())))
+    }
+
+    fn go_on(
+        shared: Arc<Shared>,
+        (address, life): (SocketAddr, Life),
+        journal: Arc<Journal>,
+    ) -> io::Result<Self> {
+        let name = shared.name;
         let (orders, inbox) = mpsc::channel(MAX_ORDERS);
         let thread = std::thread::Builder::new().name(format!("backend-{name}")).spawn({
             let shared = Arc::clone(&shared);
@@ -122,6 +137,15 @@ impl Backend {
 }
 
 impl Shared {
+    fn new(name: &'static str, ledger: Arc<Ledger>) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            ledger,
+            served: AtomicU64::new(0),
+            condition: Mutex::new(Condition::Well),
+        })
+    }
+
     fn condition(&self) -> Condition {
         *self.condition.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,7 +239,7 @@ impl Life {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _guard = runtime.enter();
-            let socket = TcpSocket::new_v4()?;
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             // The connections of the last life linger in TIME_WAIT and must not keep the port.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;

@@ -5,6 +5,7 @@
 //! terminal a person breaks and revives the backends by key; without one, or for a given time, a
 //! script does, and the exit code says whether every request was answered.
 
+mod alone;
 mod backend;
 mod balancer;
 mod journal;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub(crate) use alone::backend;
 use script::Plan;
 use stage::Stage;
 use text::count;
@@ -91,7 +93,7 @@ fn play(plan: &Plan) -> anyhow::Result<ExitCode> {
     let look = stage.look();
     writeln!(out, "Understudy: two backends, one active, {} requests a second\n", load::RATE)?;
     writeln!(out, "  try    curl -i {}", look.service)?;
-    writeln!(out, "  watch  {0}/status  {0}/metrics\n", look.admin)?;
+    writeln!(out, "  watch  {0}/  {0}/metrics\n", look.admin)?;
     let record = script::play(stage, plan, &interrupted, &mut out)?;
     writeln!(out, "\n{}", record.to_text())?;
     let problems = record.problems();

@@ -145,6 +145,22 @@ fn note(record: &mut Record, at: Duration, event: &Event) {
         | Kind::Ordered { .. }
         | Kind::State { .. }
         | Kind::StreamsSettled { .. }
+        | Kind::ClaimChanged { .. }
+        | Kind::DualActive { .. }
+        | Kind::DualActiveCleared { .. }
+        | Kind::StandbyReady { .. }
+        | Kind::StandbyNotReady { .. }
+        | Kind::NoVerdict { .. }
+        | Kind::VerdictsAgain { .. }
+        | Kind::GateEnded { .. }
+        | Kind::GateInDoubt { .. }
+        | Kind::Barred { .. }
+        | Kind::JobEnded { .. }
+        | Kind::Stale { .. }
+        | Kind::Fresh { .. }
+        | Kind::NotToldOf { .. }
+        | Kind::CutOff { .. }
+        | Kind::Reconnected { .. }
         | Kind::AdminChanged { .. }
         | Kind::Locked { .. }
         | Kind::Unlocked

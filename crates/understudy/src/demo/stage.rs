@@ -242,6 +242,22 @@ fn describe(event: &Event) -> (Tone, String) {
         | Kind::DrillEnded { .. }
         | Kind::Ordered { .. }
         | Kind::State { .. }
+        | Kind::ClaimChanged { .. }
+        | Kind::DualActive { .. }
+        | Kind::DualActiveCleared { .. }
+        | Kind::StandbyReady { .. }
+        | Kind::StandbyNotReady { .. }
+        | Kind::NoVerdict { .. }
+        | Kind::VerdictsAgain { .. }
+        | Kind::GateEnded { .. }
+        | Kind::GateInDoubt { .. }
+        | Kind::Barred { .. }
+        | Kind::JobEnded { .. }
+        | Kind::Stale { .. }
+        | Kind::Fresh { .. }
+        | Kind::NotToldOf { .. }
+        | Kind::CutOff { .. }
+        | Kind::Reconnected { .. }
         | Kind::AdminChanged { .. }
         | Kind::Locked { .. }
         | Kind::Unlocked

@@ -74,7 +74,7 @@ fn draw_head(frame: &mut Frame, area: Rect, snapshot: &Snapshot) {
         ]),
         Line::from(vec![
             Span::styled("  watch   ", QUIET),
-            format!("{0}/status   {0}/metrics", snapshot.look.admin).into(),
+            format!("{0}/   {0}/metrics", snapshot.look.admin).into(),
         ]),
     ];
     frame.render_widget(Paragraph::new(left), area);

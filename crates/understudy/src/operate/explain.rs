@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use admin::wire::{Service, Status};
+use admin::wire::{Gate, Service, Status};
 use jiff::tz::TimeZone;
 
 use super::service_in;
@@ -32,10 +32,26 @@ fn explained(service: &Service, view: &View) -> String {
     // Said wherever somebody might count on a move.
     let locked = if service.locked {
         "  locked: no failover and no failback until `unlock`; an ordered `switchover` still moves\n"
+    } else if service.dual_active.as_ref().is_some_and(|dual| !dual.accepted) {
+        "  two backends claim the active role: no automatic move until that is over, or `unlock`\n"
     } else {
         ""
     };
     let Some(active) = &service.active else {
+        if let Some(gate) = &service.gate {
+            let Gate { gate, backend, epoch, in_doubt } = gate;
+            let then = match in_doubt {
+                false => "runs; the traffic moves when the last one has ended",
+                true => {
+                    "is in doubt: nothing moves until you say how it ended, with `gate done`, `gate \
+                     failed` or `gate again`"
+                }
+            };
+            return format!(
+                "{name}: nobody has been active for {since}. Gate {gate} of {backend} (epoch {epoch}) \
+                 {then}.\n"
+            );
+        }
         if service.locked {
             return format!(
                 "{name}: nobody has been active for {since}. The service is locked: nobody takes over \
@@ -108,6 +124,11 @@ mod tests {
         assert_eq!(says(&standby), expected);
         let nobody = Service { active: None, on_primary: false, ..service() };
         assert!(says(&nobody).contains("nobody has been active for 1 h 2 min"));
+        let gate =
+            Gate { gate: "fence".to_owned(), backend: "a".to_owned(), epoch: 7, in_doubt: true };
+        let said = says(&Service { gate: Some(gate), ..nobody.clone() });
+        assert!(said.contains("Gate fence of a (epoch 7) is in doubt"), "{said}");
+        assert!(!said.contains("at once"), "{said}");
         let locked = Service { locked: true, ..nobody };
         let said = says(&locked);
         assert!(said.contains("nobody takes over by itself. `unlock`"), "{said}");

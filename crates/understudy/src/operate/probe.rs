@@ -52,6 +52,13 @@ fn last(service: &Service, backend: &str) -> Result<(bool, String), Failure> {
     };
     let (outcome, ago) = (printable(&probe.outcome), span(probe.ago_seconds));
     let (took, health) = (millis(probe.took_ms), probed.health.word());
-    let text = format!("{service}/{backend}: {outcome} in {took}, {ago} ago; it is {health}");
+    let mut text = String::new();
+    if probe.checks.len() > 1 {
+        for check in &probe.checks {
+            let (name, level, took) = (&check.name, &check.level, millis(check.took_ms));
+            text += &format!("  {name} ({level}): {} in {took}\n", printable(&check.outcome));
+        }
+    }
+    text += &format!("{service}/{backend}: {outcome} in {took}, {ago} ago; it is {health}");
     Ok((probe.outcome == "pass", text))
 }

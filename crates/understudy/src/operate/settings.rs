@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::wire::request::Reason;
+use admin::wire::request::{self, Reason};
 use admin::wire::{Done, Reloaded, Service, Status};
 use tokio::time::Instant;
 
 use super::{done, known, service_named, service_path};
-use crate::cli::{Change, Reload, SetAdmin};
+use crate::cli::{Change, Gate, GateEnd, Reload, SetAdmin};
 use crate::client::{Client, MOVE_WITHIN, SOON, segment};
 use crate::files::{Failure, print};
 use crate::show::printable;
@@ -74,11 +74,34 @@ async fn led_to(client: &Client, service: &str, undo: &str) -> Result<ExitCode, 
 fn stands(service: &Service, undo: &str) -> String {
     match (&service.switching, &service.active) {
         (Some(switching), _) => format!("traffic is moving to {} now", switching.to),
+        (None, Some(active)) if service.locked && !is_eligible(service, active) => format!(
+            "traffic still goes to {active}, which should have none; nobody takes over while the \
+             service is locked: `{undo}` undoes it"
+        ),
         (None, Some(active)) => format!("traffic goes to {active} now"),
         (None, None) => {
             format!("NOBODY IS ACTIVE NOW: requests wait, then get 503; `{undo}` undoes it")
         }
     }
+}
+
+fn is_eligible(service: &Service, name: &str) -> bool {
+    let mut backends = service.backends.iter();
+    backends.any(|backend| backend.name == name && backend.eligible_for_seconds.is_some())
+}
+
+/// Says how the gate ended of which nobody knows.
+pub(super) async fn gate(client: &Client, args: &Gate) -> Result<ExitCode, Failure> {
+    let service = service_named(client, args.service.as_deref()).await?;
+    let ended = match args.ended {
+        GateEnd::Done => request::GateEnd::Done,
+        GateEnd::Failed => request::GateEnd::Failed,
+        GateEnd::Again => request::GateEnd::Again,
+    };
+    let order = request::Gate { ended, reason: args.why.reason.clone() };
+    let answer = client.post(&service_path(&service, "gate"), &order, SOON).await;
+    let answer: Done = known(client, &service, None, answer).await?;
+    done(&service, &answer)
 }
 
 /// Has the config file read again.
@@ -102,6 +125,11 @@ mod tests {
     #[test]
     fn it_says_what_an_order_led_to() {
         assert_eq!(stands(&service(), "ready a"), "traffic goes to a now");
+        let mut stuck = Service { locked: true, ..service() };
+        assert_eq!(stands(&stuck, "unlock"), "traffic goes to a now");
+        stuck.backends[0].eligible_for_seconds = None;
+        let said = stands(&stuck, "unlock");
+        assert!(said.starts_with("traffic still goes to a, which should have none"), "{said}");
         let nobody = Service { active: None, ..service() };
         let said = stands(&nobody, "ready a");
         assert!(said.starts_with("NOBODY IS ACTIVE NOW") && said.contains("`ready a`"), "{said}");

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 
-use control::Control;
+use control::{Control, Reloading};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::upgrade::Upgrade;
@@ -21,6 +21,8 @@ pub(super) enum Reason {
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// The files of the logs were renamed.
+    reopen: Signal,
     upgrade: Signal,
     upgrades: Upgrade,
 }
@@ -30,18 +32,20 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            reopen: signal(SignalKind::user_defined1())?,
             upgrade: signal(SignalKind::user_defined2())?,
             upgrades: Upgrade::new()?,
         })
     }
 
     /// Waits for the next one that ends us; carries out those that do not.
-    pub(super) async fn next(&mut self) -> Reason {
+    pub(super) async fn next(&mut self, control: &Control) -> Reason {
         loop {
             tokio::select! {
                 Some(()) = self.terminate.recv() => return Reason::Signal("SIGTERM"),
                 Some(()) = self.interrupt.recv() => return Reason::Signal("SIGINT"),
                 Some(()) = self.upgrade.recv() => self.upgrades.begin(),
+                Some(()) = self.reopen.recv() => control.reopen_logs(),
                 () = self.upgrades.failed() => {}
                 else => pending().await,
             }
@@ -73,22 +77,28 @@ impl Signals {
 pub(super) enum Reloads {
     File(Box<control::Follow>),
     /// The config is in no file: SIGHUP has nothing to read, but must not end us either.
-    Never(Signal),
+    Never(Signal, fn(Reloading)),
 }
 
 impl Reloads {
-    pub(super) fn new(file: Option<(PathBuf, String)>) -> io::Result<Self> {
+    /// `tell` hears of every reload.
+    pub(super) fn new(file: Option<(PathBuf, String)>, tell: fn(Reloading)) -> io::Result<Self> {
         Ok(match file {
-            Some((file, loaded)) => Self::File(Box::new(control::follow(&file, loaded)?)),
-            None => Self::Never(signal(SignalKind::hangup())?),
+            Some((file, loaded)) => {
+                Self::File(Box::new(control::follow(&file, loaded)?.telling(tell)))
+            }
+            None => Self::Never(signal(SignalKind::hangup())?, tell),
         })
     }
 
     pub(super) async fn run(self, control: Control) {
         match self {
             Self::File(follow) => follow.run(control).await,
-            Self::Never(mut hangups) => {
+            Self::Never(mut hangups, tell) => {
                 while hangups.recv().await.is_some() {
+                    // A manager that has asked for it waits for both.
+                    tell(Reloading::Begins);
+                    tell(Reloading::Ended);
                     tracing::warn!("SIGHUP: the config is in no file, nothing to reload");
                 }
             }

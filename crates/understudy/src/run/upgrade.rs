@@ -34,8 +34,9 @@ impl Upgrade {
             return;
         }
         let mut command = Command::new(&self.program);
-        // It gets its sockets from us, not from whoever started us.
-        for variable in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+        // It gets its sockets from us, not from whoever started us; and the watchdog, which names us, is
+        // for it from then on.
+        for variable in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
             command.env_remove(variable);
         }
         match command.args(&self.arguments).spawn() {

@@ -1,6 +1,6 @@
 //! Moves of the traffic, for people: a list, and one in full. Pure.
 
-use admin::wire::{Incident, IncidentSummary};
+use admin::wire::{GateRecord, Incident, IncidentSummary};
 use jiff::tz::TimeZone;
 
 use super::{Cell, Colour, Tone, millis, moment, printable, table};
@@ -47,6 +47,12 @@ pub(crate) fn full(incident: &Incident, colour: Colour, zone: &TimeZone) -> Stri
     for (index, evidence) in incident.evidence.iter().enumerate() {
         line(if index == 0 { "evidence" } else { "" }, printable(evidence));
     }
+    for (index, gate) in incident.gates.iter().enumerate() {
+        line(if index == 0 { "gates" } else { "" }, gate_words(gate));
+        for output in gate.output.lines().take(MOST_OUTPUT) {
+            line("", format!("  | {}", printable(output)));
+        }
+    }
     let steps = incident.timeline.iter();
     let steps: Vec<(String, String)> =
         steps.map(|step| (format!("+{}", millis(step.after_ms)), printable(&step.what))).collect();
@@ -57,6 +63,17 @@ pub(crate) fn full(incident: &Incident, colour: Colour, zone: &TimeZone) -> Stri
     text
 }
 
+/// How many lines of what a gate wrote are shown; the rest is in the JSON.
+const MOST_OUTPUT: usize = 10;
+
+/// A gate in a line.
+fn gate_words(gate: &GateRecord) -> String {
+    let tries = if gate.tries > 1 { format!(", {} tries", gate.tries) } else { String::new() };
+    let (name, backend, outcome) = (&gate.gate, &gate.backend, &gate.outcome);
+    let (took, words) = (millis(gate.took_ms), printable(&gate.words));
+    format!("{name} of {backend}: {outcome} after {took}{tries}: {words}")
+}
+
 /// How long each part of it took.
 pub(crate) fn times(incident: &Incident) -> String {
     let took = &incident.took;
@@ -64,14 +81,16 @@ pub(crate) fn times(incident: &Incident) -> String {
     if let Some(ms) = took.detect_ms {
         parts.push(format!("{} to detect", millis(ms)));
     }
-    parts.push(format!("{} to switch", millis(took.switch_ms)));
+    if let Some(ms) = took.switch_ms {
+        parts.push(format!("{} to switch", millis(ms)));
+    }
     if let Some(ms) = took.first_answer_ms {
         parts.push(format!("first good answer after {}", millis(ms)));
     }
     if let Some(ms) = took.total_ms {
         parts.push(format!("{} in all", millis(ms)));
     }
-    parts.join(", ")
+    if parts.is_empty() { "not known".to_owned() } else { parts.join(", ") }
 }
 
 /// What became of requests and streams; only what there was.

@@ -1,6 +1,8 @@
 //! How services stand, for people: what matters first, one screen for several. Pure.
 
-use admin::wire::{AdminState, Backend, Drift, Health, Operator, Process, Service};
+use admin::wire::{
+    AdminState, Backend, Drift, Health, Job, Operator, Process, Readiness, Service, Wish,
+};
 use jiff::tz::TimeZone;
 
 use super::{Cell, Colour, Tone, left, millis, printable, span, table};
@@ -26,8 +28,9 @@ pub(crate) fn render(services: &[&Service], process: &Process, view: &View) -> S
         for (tone, note) in notes(service, view) {
             text += &format!("  {}\n", view.colour.paint(tone, &note));
         }
+        let claims = service.backends.iter().any(|backend| claim(backend).is_some());
         let rows: Vec<Vec<Cell>> =
-            service.backends.iter().map(|backend| row(backend, view)).collect();
+            service.backends.iter().map(|backend| row(backend, claims, view)).collect();
         text += &table(&rows, "  ", view.colour);
     }
     let about = process_notes(process);
@@ -70,6 +73,29 @@ fn notes(service: &Service, view: &View) -> Vec<(Tone, String)> {
         let since = span(switching.since_seconds + view.age);
         note(Tone::Odd, format!("moving to {} ({}) for {since}", switching.to, switching.reason));
     }
+    if let Some(gate) = &service.gate {
+        let which = format!("gate {} of {} (epoch {})", gate.gate, gate.backend, gate.epoch);
+        note(
+            if gate.in_doubt { Tone::Bad } else { Tone::Odd },
+            match gate.in_doubt {
+                false => format!("{which} runs: requests wait"),
+                true => format!(
+                    "{which} is in doubt, nothing moves: look at the application, then \
+                     `understudy gate done`, `failed` or `again`"
+                ),
+            },
+        );
+    }
+    for backend in service.backends.iter().filter(|backend| backend.barred) {
+        let name = &backend.name;
+        note(Tone::Bad, format!("a gate failed: {name} may not become active until `unlock`"));
+    }
+    for backend in &service.backends {
+        if backend.standing.as_deref() == Some("unsure") {
+            let name = &backend.name;
+            note(Tone::Odd, format!("{name} may still hold the active role: a gate is owed"));
+        }
+    }
     if let Some(seconds) = service.verifying_for_seconds {
         let seconds = left(seconds - view.age);
         note(Tone::Odd, format!("watched for {seconds} more; taken back if it does not work out"));
@@ -86,6 +112,15 @@ fn notes(service: &Service, view: &View) -> Vec<(Tone, String)> {
                 }
             },
         );
+    }
+    if let Some(dual) = &service.dual_active {
+        let (names, since) = (dual.backends.join(" and "), span(dual.since_seconds + view.age));
+        let (tone, then) = if dual.accepted {
+            (Tone::Odd, "automatic moves go on by order")
+        } else {
+            (Tone::Bad, "no automatic moves until that is over, or `unlock`")
+        };
+        note(tone, format!("{names} claim the active role, for {since}: {then}"));
     }
     if service.locked {
         let (tone, words) = match service.active {
@@ -118,7 +153,80 @@ fn notes(service: &Service, view: &View) -> Vec<(Tone, String)> {
     for drift in &service.drift {
         note(Tone::Odd, drifted(drift, view));
     }
+    for job in &service.jobs {
+        if let Some((tone, words)) = job_note(job, view) {
+            note(tone, words);
+        }
+    }
+    for backend in &service.backends {
+        let failed = backend.last_probe.iter().flat_map(|probe| &probe.checks);
+        // One probe alone is in the row of its backend.
+        let is_alone = backend.last_probe.as_ref().is_some_and(|probe| probe.checks.len() < 2);
+        for check in failed.filter(|check| !is_alone && check.outcome != "pass") {
+            let (name, outcome) = (&backend.name, printable(&check.outcome));
+            note(Tone::Bad, format!("{name}: probe {} ({}): {outcome}", check.name, check.level));
+        }
+        if let Some(why) = &backend.undecided {
+            let (name, since) = (&backend.name, backend.last_verdict_ago_seconds);
+            let since = since
+                .map_or_else(|| "yet".to_owned(), |ago| format!("for {}", span(ago + view.age)));
+            note(Tone::Bad, format!("{name}: no verdict {since}: {}", printable(why)));
+        }
+        if let Some(readiness) = backend.readiness.as_ref().filter(|readiness| !readiness.ready) {
+            note(Tone::Odd, format!("{} is not ready: {}", backend.name, unready(readiness)));
+        }
+    }
     notes
+}
+
+/// What is to be known of a job without asking for it: that it runs, or fails.
+fn job_note(job: &Job, view: &View) -> Option<(Tone, String)> {
+    if let Some(seconds) = job.running_for_seconds {
+        let to = job.running_to.as_ref().map_or_else(String::new, |to| format!(" for {to}"));
+        return Some((
+            Tone::Plain,
+            format!("job {} runs{to}, {}", job.name, span(seconds + view.age)),
+        ));
+    }
+    let times = job.failures;
+    (times > 0).then(|| {
+        let words = printable(&job.words);
+        let often = if times == 1 { String::new() } else { format!(" {times} times in a row") };
+        (Tone::Bad, format!("job {} failed{often}: {words}; `job show {0}`", job.name))
+    })
+}
+
+/// What speaks against a standby.
+fn unready(readiness: &Readiness) -> String {
+    let reasons: Vec<String> = readiness.reasons.iter().map(|why| printable(why)).collect();
+    reasons.join("; ")
+}
+
+/// The role that a backend claims and what it asks for, if it says anything.
+fn claim(backend: &Backend) -> Option<Cell> {
+    let wish = match backend.wish {
+        None | Some(Wish::Serve) => None,
+        Some(Wish::Drain) => Some("asks for a drain"),
+        Some(Wish::Maintenance) => Some("asks for maintenance"),
+    };
+    let words: Vec<&str> =
+        backend.role.map(admin::wire::Role::word).into_iter().chain(wish).collect();
+    let tone = if wish.is_some() { Tone::Odd } else { Tone::Plain };
+    (!words.is_empty()).then(|| Cell::new(tone, words.join(", ")))
+}
+
+/// Whether a standby is ready.
+fn readiness(backend: &Backend) -> Option<Cell> {
+    backend.readiness.as_ref().map(|readiness| {
+        let promotes = !readiness.notes.is_empty();
+        match (readiness.ready, promotes) {
+            (true, false) => Cell::new(Tone::Good, "ready to take over"),
+            (true, true) => {
+                Cell::new(Tone::Good, format!("ready to take over: {}", readiness.notes.join(", ")))
+            }
+            (false, _) => Cell::new(Tone::Odd, "not ready to take over"),
+        }
+    })
 }
 
 /// `back to a in 12 s`, or why not; `None` where there is nothing to go back to.
@@ -154,7 +262,8 @@ fn by(operator: &Operator) -> String {
 }
 
 /// One backend in columns. The active has a mark, so that colour is not needed to find it.
-fn row(backend: &Backend, view: &View) -> Vec<Cell> {
+/// There is a column for what backends say of themselves if any does.
+fn row(backend: &Backend, claims: bool, view: &View) -> Vec<Cell> {
     let mark = if backend.active { "*" } else { " " };
     let health = match backend.health {
         Health::Up => Tone::Good,
@@ -171,19 +280,31 @@ fn row(backend: &Backend, view: &View) -> Vec<Cell> {
         let outcome = printable(&probe.outcome);
         Cell::new(tone, format!("{outcome}, {}, {ago} ago", millis(probe.took_ms)))
     });
-    vec![
+    let mut row = vec![
         Cell::new(Tone::Strong, format!("{mark} {}", backend.name)),
         Cell::new(Tone::Faint, &*backend.url),
         Cell::new(health, backend.health.word()),
         Cell::new(admin, backend.admin.word()),
-        Cell::new(Tone::Plain, format!("{} in flight", backend.in_flight)),
-        probe.unwrap_or_else(|| Cell::new(Tone::Faint, "not probed yet")),
-    ]
+    ];
+    if claims {
+        row.push(claim(backend).unwrap_or_default());
+    }
+    row.push(Cell::new(Tone::Plain, format!("{} in flight", backend.in_flight)));
+    row.push(probe.unwrap_or_else(|| Cell::new(Tone::Faint, "not probed yet")));
+    row.extend(readiness(backend));
+    row
 }
 
 /// What is not as it should be with the process as a whole.
 fn process_notes(process: &Process) -> Vec<(Tone, String)> {
     let mut notes = Vec::new();
+    if let Some(seconds) = process.cut_off_for_seconds {
+        let (witnesses, since) = (process.witnesses, span(seconds));
+        let words = format!(
+            "cut off: none of the {witnesses} witnesses answers, for {since}; every decision holds"
+        );
+        notes.push((Tone::Bad, words));
+    }
     if let Some(problem) = &process.state_problem {
         notes.push((Tone::Bad, format!("state: {}", printable(problem))));
     }
@@ -209,6 +330,7 @@ pub(crate) fn summary(service: &Service) -> String {
     }
     for (holds, word) in [
         (service.drill.is_some(), "drill"),
+        (service.dual_active.is_some(), "two claim the active role"),
         (service.locked, "locked"),
         (service.pinned, "pinned"),
         (service.scheduled.is_some(), "a switchover is to come"),

@@ -51,7 +51,7 @@ fn a_slow_application_is_suspected_and_kept() {
 
 #[test]
 fn a_request_that_hangs_in_the_application_times_out_alone() {
-    let stage = Stage::new(&format!("{QUICK}\ntimeouts: {{ response: 1s }}"));
+    let stage = Stage::new(&format!("{QUICK}\ntimeouts: {{ response: 5s }}"));
     let address = stage.understudy.address();
     let load = Load::start(Plan::gets(address, 200));
     wait_served(&load, "a", 100);
@@ -66,15 +66,20 @@ fn a_request_that_hangs_in_the_application_times_out_alone() {
             })
         })
         .collect();
+    stage.understudy.wait_service("they are there", |_| {
+        stage.a.journal().iter().filter(|entry| entry.path.contains("hung")).count() == hung.len()
+    });
+    wait_served(&load, "a", 100);
+    assert!(!hung.iter().any(|hung| hung.is_finished()), "the others waited until they were over");
     for hung in hung {
         let (answer, waited) = hung.join().expect("no panic");
         assert_eq!(answer.expect("an answer").status, 504);
-        assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(2), "{waited:?}");
+        // The application would have taken a minute.
+        assert!(waited >= Duration::from_secs(5) && waited < Duration::from_secs(50), "{waited:?}");
     }
     wait_served(&load, "a", 100);
     let report = load.finish();
     assert_none_failed(&report);
-    assert!(report.longest_gap() < Duration::from_millis(500), "others waited too: {report}");
     let orders = stage.a.journal().into_iter().filter(|entry| entry.path.contains("hung")).count();
     assert_eq!(orders, 5, "each was sent exactly once");
     stage.assert_never_moved();

@@ -15,16 +15,21 @@ use crate::stage::{PATIENCE, Stage, binary, origin_binary};
 const QUICK: &str = "health: { http: { path: /healthz }, interval: 100ms, timeout: 300ms, \
                      confirm_interval: 20ms }";
 
-#[test]
-fn without_descriptors_it_waits_and_blames_nobody() {
+/// A balancer that may have 64 descriptors, with these lines for the service.
+fn poor(service: &str) -> Stage {
     let plain =
         |folder: &std::path::Path, name: &str| Origin::start(&origin_binary(), folder, name);
-    let mut stage = Stage::built(QUICK, plain, |config| {
+    Stage::built(service, plain, |config| {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(binary());
         command.args(["run", "-c"]).arg(config);
         command
-    });
+    })
+}
+
+#[test]
+fn without_descriptors_it_waits_and_blames_nobody() {
+    let mut stage = poor(QUICK);
     let address = stage.understudy.address();
     let mut early = Client::connect(address);
     let ask = "GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
@@ -68,4 +73,41 @@ fn without_descriptors_it_waits_and_blames_nobody() {
     assert_eq!(get(stage.understudy.admin(), "/readyz").expect("an answer").status, 200);
     stage.wait_passes("a", 3);
     stage.assert_never_moved();
+}
+
+/// A program needs pipes, and a probe by TCP a socket: whichever it is, it is we who have none.
+#[test]
+fn without_descriptors_no_kind_of_probe_blames_a_backend() {
+    let timing = "interval: 100ms\n  timeout: 300ms\n  confirm_interval: 20ms";
+    for probe in ["exec: { command: [/bin/true] }", "tcp: {}"] {
+        let stage = poor(&format!("health:\n  {probe}\n  {timing}"));
+        let address = stage.understudy.address();
+        let flood: Vec<_> =
+            (0..200).map(|_| TcpStream::connect(address).expect("the backlog takes it")).collect();
+        // The admin listener has no descriptor for a question either: the log says when it began.
+        wait_for(PATIENCE, "it runs out of descriptors", || {
+            let log = stage.understudy.process.stderr();
+            if log.contains("cannot accept") { Ok(()) } else { Err(log) }
+        });
+        wait_for(PATIENCE, "rounds that lack descriptors", || {
+            let rounds = stage.understudy.process.stderr().matches("no means to").count();
+            if rounds >= 40 { Ok(()) } else { Err(rounds) }
+        });
+        drop(flood);
+        wait_for(PATIENCE, "it serves again", || match get(address, "/") {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(other),
+        });
+        let verdicts = |name| stage.metric("understudy_probes_total", &[("verdict", name)]);
+        let exhausted = [("reason", "exhausted")];
+        let odd = stage.metric("understudy_probes_inconclusive_total", &exhausted);
+        assert!(
+            odd >= 20,
+            "{probe}: {odd} were exhausted, {} without a verdict",
+            verdicts("inconclusive")
+        );
+        assert_eq!(verdicts("fail"), 0, "{probe}: the backends were blamed");
+        stage.wait_passes("a", 3);
+        stage.assert_never_moved();
+    }
 }

@@ -46,7 +46,8 @@ fn two_hundred_busy_connections_do_not_keep_the_operator_out() {
             let answer = get(stage.understudy.admin(), path).expect("an answer");
             let took = asked.elapsed();
             assert_eq!(answer.status, 200, "{path}");
-            assert!(took < Duration::from_secs(1), "{path} took {took:?} in round {round}");
+            // Shut out, it would wait until it gives up, after half a minute.
+            assert!(took < Duration::from_secs(15), "{path} took {took:?} in round {round}");
         }
         wait_for(PATIENCE, "they hammer on", || {
             let now = answered.load(SeqCst);

@@ -1,4 +1,4 @@
-//! SIGKILL of the primary under an open load of GETs: nobody notices but the stopwatch.
+//! SIGKILL of the primary under an open load of GETs: nobody notices.
 
 use std::time::Duration;
 
@@ -6,8 +6,6 @@ use benches::journal::now_ns;
 use benches::load::{Load, Plan};
 
 use crate::stage::{Stage, assert_none_failed, assert_one_switch, wait_served};
-
-const MS: Duration = Duration::from_millis(1);
 
 /// Kills the primary under 500 GETs a second; the longest gap without a success.
 fn killed(stage: &mut Stage) -> Duration {
@@ -32,15 +30,15 @@ fn killed(stage: &mut Stage) -> Duration {
     report.longest_gap()
 }
 
+/// The next probe is due in a minute: whoever waits for that waits too long. How fast it is beyond that
+/// is for the benches to say: other tests run beside this one.
 #[test]
-fn a_killed_primary_is_left_within_350_ms_and_nothing_fails() {
-    let gap = killed(&mut Stage::with_defaults());
-    assert!(gap < 350 * MS, "{gap:?}");
-}
-
-#[test]
-fn with_quick_confirmation_a_killed_primary_is_left_within_60_ms() {
-    let quick = "health: { http: { path: /healthz }, confirm_interval: 10ms }";
-    let gap = killed(&mut Stage::new(quick));
-    assert!(gap < 60 * MS, "{gap:?}");
+fn a_killed_primary_is_left_when_requests_notice_and_nothing_fails() {
+    for confirm in ["100ms", "10ms"] {
+        let rare = format!(
+            "health: {{ http: {{ path: /healthz }}, interval: 1m, confirm_interval: {confirm} }}"
+        );
+        let gap = killed(&mut Stage::new(&rare));
+        assert!(gap < Duration::from_secs(15), "{gap:?}");
+    }
 }

@@ -30,34 +30,34 @@ const HEALTH: &str = "health: { http: { path: /healthz }, interval: 100ms, confi
 
 /// Two backends and the balancer with the service `web`, its decisions kept in a folder, and a socket
 /// for operators.
-struct Bridge {
-    understudy: Understudy,
-    a: Origin,
-    b: Origin,
+pub(crate) struct Bridge {
+    pub(crate) understudy: Understudy,
+    pub(crate) a: Origin,
+    pub(crate) b: Origin,
     config: PathBuf,
     socket: PathBuf,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     // Last: the next test begins when all the others are gone.
     _alone: File,
 }
 
 /// What a command said.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
     /// It was done: what it said.
-    fn done(self) -> String {
+    pub(crate) fn done(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
     }
 
     /// It was not done, and said nothing of having done it: why.
-    fn refused(self) -> String {
+    pub(crate) fn refused(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(3), ""), "{self:?}");
         self.err
     }
@@ -65,22 +65,38 @@ impl Said {
 
 impl Bridge {
     /// With these lines for the service, `a` active and `b` up.
-    fn new(service: &str) -> Self {
+    pub(crate) fn new(service: &str) -> Self {
         Self::guarded(tempfile::tempdir().expect("a folder"), "", service)
     }
 
     /// The same with further lines for the admin side, which may name files in this folder.
     fn guarded(folder: TempDir, admin: &str, service: &str) -> Self {
-        let alone = alone();
-        let start = |name: &str| Origin::start(&origin_binary(), folder.path(), name);
-        let (a, b) = (start("a"), start("b"));
-        let (config, socket) = (folder.path().join("web.yaml"), folder.path().join("admin.sock"));
-        fs::write(&config, yaml(&folder, [&a, &b], admin, service)).expect("a config");
-        let understudy = run(&config);
-        let bridge = Self { understudy, a, b, config, socket, folder, _alone: alone };
+        let bridge = Self::before(folder, admin, service, |_, _| ());
         bridge.done("wait --active a --timeout 20s");
         bridge.done("wait --healthy b --timeout 20s");
         bridge
+    }
+
+    /// With these lines for the service, before backends that are made ready like this first. Nobody
+    /// need be active.
+    pub(crate) fn prepared(service: &str, prepare: impl FnOnce(&Origin, &Origin)) -> Self {
+        Self::before(tempfile::tempdir().expect("a folder"), "", service, prepare)
+    }
+
+    fn before(
+        folder: TempDir,
+        admin: &str,
+        service: &str,
+        prepare: impl FnOnce(&Origin, &Origin),
+    ) -> Self {
+        let alone = alone();
+        let start = |name: &str| Origin::start(&origin_binary(), folder.path(), name);
+        let (a, b) = (start("a"), start("b"));
+        prepare(&a, &b);
+        let (config, socket) = (folder.path().join("web.yaml"), folder.path().join("admin.sock"));
+        fs::write(&config, yaml(&folder, [&a, &b], admin, service)).expect("a config");
+        let understudy = run(&config);
+        Self { understudy, a, b, config, socket, folder, _alone: alone }
     }
 
     /// Puts another config in the place of the one that runs; nobody is told.
@@ -101,12 +117,12 @@ impl Bridge {
     }
 
     /// A command at the socket, its arguments with spaces between them.
-    fn cli(&self, args: &str) -> Said {
+    pub(crate) fn cli(&self, args: &str) -> Said {
         said(self.command(args))
     }
 
     /// One that is done: what it said.
-    fn done(&self, args: &str) -> String {
+    pub(crate) fn done(&self, args: &str) -> String {
         self.cli(args).done()
     }
 
@@ -122,7 +138,7 @@ impl Bridge {
     }
 
     /// What `status --json` says of the service.
-    fn service(&self) -> Value {
+    pub(crate) fn service(&self) -> Value {
         let said = self.cli("status web --json");
         let mut status: Value = serde_json::from_str(&said.out).unwrap_or_else(|error| {
             panic!("{error}: {said:?}\n{}", self.understudy.process.stderr())
@@ -131,14 +147,14 @@ impl Bridge {
     }
 
     /// Every event of this kind, the oldest first.
-    fn events(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
         let lines = self.done("events --json --limit 1000");
         let events = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
         events.filter(|event: &Value| event["kind"] == kind).collect()
     }
 
     /// The incidents in full, the newest first.
-    fn incidents(&self) -> Vec<Value> {
+    pub(crate) fn incidents(&self) -> Vec<Value> {
         let list: Value = serde_json::from_str(&self.done("incidents --json")).expect("JSON");
         let ids = list["incidents"].as_array().expect("a list").iter();
         let one = |id: &Value| self.done(&format!("incidents {id} --json"));
@@ -146,7 +162,7 @@ impl Bridge {
     }
 
     /// Waits until `status` says this.
-    fn wait_says(&self, words: &str) -> String {
+    pub(crate) fn wait_says(&self, words: &str) -> String {
         wait_for(PATIENCE, &format!("status says {words:?}"), || {
             let out = self.cli("status").out;
             if out.contains(words) { Ok(out) } else { Err(out) }
@@ -154,11 +170,11 @@ impl Bridge {
     }
 
     /// Who answers a client.
-    fn served_by(&self) -> Option<String> {
+    pub(crate) fn served_by(&self) -> Option<String> {
         self.get("/").header("x-origin").map(str::to_owned)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         get(self.understudy.address(), path).expect("an answer")
     }
 }
@@ -189,7 +205,7 @@ fn yaml(folder: &TempDir, origins: [&Origin; 2], admin: &str, service: &str) -> 
 }
 
 /// The program with these arguments, which have spaces between them, and no environment of ours.
-fn understudy(args: &str) -> Command {
+pub(crate) fn understudy(args: &str) -> Command {
     let mut command = Command::new(binary());
     command.args(args.split_whitespace()).stdin(Stdio::null());
     for name in ["UNDERSTUDY_SOCKET", "UNDERSTUDY_URL", "UNDERSTUDY_TOKEN"] {
@@ -198,7 +214,7 @@ fn understudy(args: &str) -> Command {
     command
 }
 
-fn said(mut command: Command) -> Said {
+pub(crate) fn said(mut command: Command) -> Said {
     let output = command.output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

@@ -169,7 +169,8 @@ fn a_reload_without_the_active_moves_the_service_and_fails_nothing() {
 
     eprintln!("the active was removed: {report}");
     assert_none_failed(&report);
-    assert!(report.longest_gap() < Duration::from_millis(350), "{report}");
+    // Nobody waits for verdicts, let alone until a hold ends, after ten seconds.
+    assert!(report.longest_gap() < Duration::from_secs(5), "{report}");
     assert_eq!(stage.metric("understudy_backend_active", &[("backend", "a")]), 0);
     stage.assert_metrics_agree(&report);
     let arrived = stage.a.journal().len() + stage.b.journal().len();

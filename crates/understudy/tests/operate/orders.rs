@@ -184,6 +184,20 @@ fn a_reload_says_what_it_changed() {
 }
 
 #[test]
+fn the_test_of_a_notifier_shows_the_answer() {
+    for (told, code, line) in
+        [(true, 0, "ops: told: answered 200?\n"), (false, 1, "ops: not told: answered 200?\n")]
+    {
+        let fake =
+            Fake::new(move |_, _| json(&json!({ "told": told, "answer": "answered 200\u{1b}" })));
+        let outcome = fake.run(&["notify", "test", "ops", "--reason", "new"]);
+        assert_eq!(outcome, (code, line.to_owned(), String::new()));
+        assert_eq!(fake.lines(), ["POST /api/v1/notifiers/ops/test"]);
+        assert_eq!(fake.last("POST").body, json!({ "reason": "new" }));
+    }
+}
+
+#[test]
 fn a_probe_made_now_shows_its_exchange_when_asked() {
     let shown = |verdict: &str| {
         json!({

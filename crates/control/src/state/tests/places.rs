@@ -28,7 +28,7 @@ fn is_all(opened: &Opened) -> bool {
     let services = [("db".to_owned(), saved(3)), ("web".to_owned(), saved(20))];
     let as_written = |entry: &Entry| match event(entry.number, "web") {
         Write::Event(number, json) => *entry == Entry { number, json },
-        Write::Service(..) | Write::Forget(_) | Write::Incident(..) => false,
+        Write::Service(..) | Write::Forget(_) | Write::Incident(..) | Write::Told(..) => false,
     };
     let events = opened.store.events_after(0, None, 99);
     let incidents = opened.store.incidents(99);
@@ -427,4 +427,29 @@ async fn a_process_that_was_killed_holds_nothing() {
     other.wait().unwrap();
     let opened = open(folder.path());
     assert!(is_all(&opened) && opened.notes.is_empty(), "{:?}", opened.notes);
+}
+
+#[test]
+fn whether_a_folder_could_be_used_is_said_without_touching_anything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (new, file) = (folder.path().join("new"), folder.path().join("file"));
+    assert_eq!(could_use(folder.path()), Ok(()));
+    assert_eq!(could_use(&new), Ok(()));
+    assert!(!new.exists());
+    fs::write(&file, "").expect("a file");
+    assert_eq!(could_use(&file), Err("it is not a folder".to_owned()));
+    let why = could_use(&new.join("deep")).expect_err("it has no parent");
+    assert!(why.starts_with("it cannot be made in"), "{why}");
+}
+
+#[test]
+fn only_what_a_first_start_says_is_of_a_first_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = open(&folder.path().join("new"));
+    assert_eq!(opened.notes.len(), 2, "{:?}", opened.notes);
+    assert!(opened.notes.iter().all(|note| is_of_first_start(note)));
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let opened = open(&file);
+    assert!(!opened.notes.iter().any(|note| is_of_first_start(note)));
 }

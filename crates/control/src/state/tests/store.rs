@@ -106,6 +106,50 @@ async fn the_next_process_finds_what_was_committed_and_counts_on() {
 }
 
 #[tokio::test]
+async fn how_far_notifiers_have_come_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |name: &str, number| Write::Told(name.into(), number);
+    let store = open(folder.path()).store;
+    assert_eq!((store.last_event(), store.told().len()), (0, 0));
+    commit(&store, vec![told("ops", Some(1)), told("chat", Some(2)), told("gone", Some(3))]).await;
+    commit(&store, vec![told("ops", Some(4)), told("gone", None), told("never", None)]).await;
+    commit(&store, vec![event(7, "web")]).await;
+    assert_eq!(&*store.event(7).unwrap().json, &*event_json(7));
+    assert_eq!(store.event(6), None);
+    store.close().await.unwrap();
+
+    let store = open(folder.path()).store;
+    let expected = [("chat".into(), 2), ("ops".into(), 4)];
+    assert_eq!((store.last_event(), store.told()), (7, expected.clone().into()));
+    // A fresh file gets all of it.
+    std::fs::remove_file(file(folder.path())).unwrap();
+    commit(&store, vec![event(8, "web")]).await;
+    store.close().await.unwrap();
+    let store = open(folder.path()).store;
+    assert_eq!(store.told(), expected.into());
+    store.close().await.unwrap();
+
+    // Older versions have no such table.
+    let old = redb::Database::open(file(folder.path())).unwrap();
+    let writing = old.begin_write().unwrap();
+    assert!(writing.delete_table(redb::TableDefinition::<&str, u64>::new("told")).unwrap());
+    writing.commit().unwrap();
+    drop(old);
+    let Opened { store, notes, .. } = open(folder.path());
+    assert_eq!((notes, store.told().len()), (Vec::new(), 0));
+    commit(&store, vec![told("ops", Some(9))]).await;
+    store.close().await.unwrap();
+    assert_eq!(open(folder.path()).store.told(), [("ops".into(), 9)].into());
+}
+
+fn event_json(number: u64) -> Arc<str> {
+    match event(number, "web") {
+        Write::Event(_, json) => json,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn after_close_nothing_is_written_and_the_folder_is_free() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { store, .. } = open(folder.path());

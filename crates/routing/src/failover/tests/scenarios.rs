@@ -1266,6 +1266,22 @@ fn a_service_that_never_fails_back_still_fails_over_by_priority() {
 // === The lock rule ===
 
 #[test]
+fn unlocking_forgets_the_moves_so_far() {
+    check_on_standby(
+        "at 0s reload a b with lock_after 2 60s hold_down 1s\n at 1s probe a pass
+        at 2s probe a fail; show counts; command unlock; show counts",
+        "1s a up
+        2s b -> a failback 3
+        2s a down
+        2s a -> b failover 4
+        2s locked
+        2s 1 flaps, 2 switches
+        2s unlocked
+        2s 0 flaps, 0 switches",
+    );
+}
+
+#[test]
 fn too_many_moves_lock_the_service() {
     check_on_standby(
         "at 0s reload a b with lock_after 4 60s hold_down 1s; show counts
@@ -2707,7 +2723,9 @@ fn a_drill_after_a_restart_ends_when_nobody_else_comes() {
 #[test]
 fn keep_last_after_a_restart_keeps_nobody_unchecked() {
     check(
-        "policy keep_last\n at 0s probe a pass; restart; show; probe a fail; show\n at 1s probe b fail",
+        "policy keep_last
+        at 0s probe a pass; restart; show; probe a fail; probe a fail; probe a fail; show
+        at 1s probe b fail",
         "0s a up
         0s none -> a startup 1
         0s status none epoch 1 hold_down 10s

@@ -5,7 +5,9 @@
 //! policy fall 1 hold_down 30s manual  next line, optional; see `policy` for the words
 //! by hand                             next line, optional: holds are shown, and answered by `held`
 //! at 1.2s probe a fail                one input; several are joined by `;`
+//! at 1.3s probe a pass standby drain  a probe that brings a claim: role, wish, both or none
 //! late 9s tick                        the same, but no tick came since the line before
+//! at 2s gate done                     the gate that was told last has ended
 //! ```
 //!
 //! Like the real driver, a script sends a tick whenever `wake_at` says so. Unless it is by hand, all
@@ -15,9 +17,10 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    Abort, AdminState, AllDown, BackendId, Blocker, Command, Conditions, Damping, Effect,
-    Exclusive, Failback, Failover, Health, Input, LockRule, Policy, PreviewedMove, Reason, Refusal,
-    Verdict,
+    Abort, AdminState, AllDown, BackendId, Blocker, Claim, Command, Conditions, Damping, Direction,
+    Effect, Exclusive, Failback, Failover, Gate, GateResult, GateRule, GateRules, GateRun, Health,
+    Input, LockRule, Need, OnFailure, Policy, PreviewedMove, Reason, Refusal, Role, Saved,
+    Settlement, Standing, Verdict, Wish,
 };
 
 /// Runs the script and compares what it says, line by line.
@@ -31,6 +34,7 @@ pub(super) fn check(script: &str, expected: &str) {
 
 pub(super) fn default_policy() -> Policy {
     Policy {
+        required_role: None,
         rise: 2,
         fall: 3,
         failback: Failback::Auto(default_conditions()),
@@ -39,6 +43,7 @@ pub(super) fn default_policy() -> Policy {
         damping: Damping { window: Duration::from_secs(60), cap: Duration::from_secs(300) },
         lock: None,
         exclusive: None,
+        gates: GateRules::default(),
     }
 }
 
@@ -58,6 +63,8 @@ struct Run {
     policy: Policy,
     backends: Vec<BackendId>,
     by_hand: bool,
+    /// The gates that were told, of all processes.
+    runs: Vec<GateRun>,
     said: Vec<String>,
 }
 
@@ -71,8 +78,8 @@ impl Run {
         let start = Instant::now();
         let ids = ids(&words_of(backends.unwrap_or("backends a b"), "backends "));
         let failover = Failover::new(start, &ids, policy.clone());
-        let (now, said) = (Duration::ZERO, vec![]);
-        let mut run = Self { start, now, failover, policy, backends: ids, by_hand, said };
+        let (now, runs, said) = (Duration::ZERO, vec![], vec![]);
+        let mut run = Self { start, now, failover, policy, backends: ids, by_hand, runs, said };
         for line in lines {
             run.line(line);
         }
@@ -106,14 +113,14 @@ impl Run {
     fn statement(&mut self, words: &[&str]) {
         let input = match words {
             ["tick"] => Input::Tick,
-            ["probe", backend, verdict] => {
+            ["probe", backend, verdict, claim @ ..] => {
                 let verdict = match *verdict {
                     "pass" => Verdict::Pass,
                     "fail" => Verdict::Fail,
                     "unclear" => Verdict::Inconclusive,
                     _ => panic!("no such verdict: {verdict}"),
                 };
-                Input::Probe { backend: id(backend), verdict }
+                Input::Probe { backend: id(backend), verdict, claim: self::claim(claim) }
             }
             ["command", command @ ..] => Input::Command(self::command(command)),
             ["reload", rest @ ..] => {
@@ -129,10 +136,23 @@ impl Run {
             ["held", number, "all"] => held(number, true),
             ["held", number, "lost"] => held(number, false),
             ["answered", epoch] => Input::Answered { epoch: epoch.parse().expect("a number") },
+            ["gate", how] => {
+                let run = *self.runs.last().expect("a gate");
+                Input::GateFinished { run, result: result(how) }
+            }
+            ["gate", number, how] => {
+                let run = self.runs[number.parse::<usize>().expect("a number") - 1];
+                Input::GateFinished { run, result: result(how) }
+            }
+            ["busy", "over"] => Input::Busy(None),
+            ["busy", limit] => Input::Busy(Some(duration(limit))),
+            ["stale", backend] => Input::Stale { backend: id(backend), stale: true },
+            ["fresh", backend] => Input::Stale { backend: id(backend), stale: false },
             ["restart", backends @ ..] => return self.restart(backends),
             ["show"] => return self.show(),
             ["show", "failback"] => return self.show_failback(),
             ["show", "switch"] => return self.show_switch(),
+            ["show", "gates"] => return self.show_gates(),
             ["show", "counts"] => return self.show_counts(),
             ["show", backend] => return self.show_backend(id(backend)),
             ["preview", command @ ..] => return self.preview(self::command(command)),
@@ -152,7 +172,12 @@ impl Run {
                     Effect::Hold { switch, .. } if !self.by_hand => {
                         next = Some(Input::Held { switch, all: true });
                     }
-                    effect => self.say(&self.effect_text(effect)),
+                    effect => {
+                        if let Effect::RunGate { run, .. } = effect {
+                            self.runs.push(run);
+                        }
+                        self.say(&self.effect_text(effect));
+                    }
                 }
             }
         }
@@ -169,6 +194,11 @@ impl Run {
         let (policy, copy) = (self.policy.clone(), saved.clone());
         self.failover = Failover::resume(now, &self.backends, policy, copy);
         let again = self.failover.saved(now);
+        // Whoever took the role is the candidate, although it was not announced any more.
+        let holds = |id| saved.standings.contains(&(id, Standing::Holds));
+        let taken = saved.active.filter(|&id| !holds(id));
+        let taken = taken.and_then(|_| self.backends.iter().copied().find(|&id| holds(id)));
+        let saved = Saved { active: taken.or(saved.active), ..saved };
         assert!(!same || again == saved, "one restart right after another: {saved:?} {again:?}");
     }
 
@@ -179,6 +209,10 @@ impl Run {
             if on {
                 let _ = write!(text, " {word}");
             }
+        }
+        if let Some(dual) = status.dual_active {
+            let accepted = if dual.accepted { ", accepted" } else { "" };
+            let _ = write!(text, " dual since {}{accepted}", self.time(dual.since));
         }
         if let Some(hold_down) = status.hold_down {
             let _ = write!(text, " hold_down {}", seconds(hold_down));
@@ -223,6 +257,33 @@ impl Run {
         self.say(&text);
     }
 
+    fn show_gates(&mut self) {
+        let status = self.failover.status();
+        let mut words: Vec<_> = status
+            .backends
+            .iter()
+            .map(|b| {
+                let standing = match b.standing {
+                    Standing::Standby => "stands by",
+                    Standing::Holds => "holds",
+                    Standing::Unsure { repeatable: true } => "unsure, to be repeated",
+                    Standing::Unsure { repeatable: false } => "unsure",
+                };
+                let barred = if b.barred { ", barred" } else { "" };
+                let stale = if b.stale { ", stale" } else { "" };
+                format!("{} {standing}{barred}{stale}", name(Some(b.id)))
+            })
+            .collect();
+        if let Some(gate) = status.gate {
+            let doubt = if gate.in_doubt { " in doubt" } else { "" };
+            words.push(format!("{}{doubt}", run_text(gate.run)));
+        }
+        if status.waits_for_job {
+            words.push("waits for a job".to_owned());
+        }
+        self.say(&words.join("; "));
+    }
+
     fn show_counts(&mut self) {
         let status = self.failover.status();
         self.say(&format!("{} flaps, {} switches", status.flaps, status.recent_switches));
@@ -234,11 +295,15 @@ impl Run {
             Err(why) => refusal_text(why).to_owned(),
             Ok(preview) => match preview.moves {
                 None => "no move".to_owned(),
-                Some(PreviewedMove { from, to, reason, planned, drain }) => {
+                Some(PreviewedMove { from, to, reason, planned, drain, gates }) => {
                     let planned = if planned { " planned" } else { "" };
                     let drain = drain.map(|d| format!(" drain {}", seconds(d)));
                     let (from, to, reason) = (name(from), name(to), reason_text(reason));
-                    format!("{from} -> {to} {reason}{planned}{}", drain.unwrap_or_default())
+                    let gates = gates
+                        .iter()
+                        .map(|&(gate, id)| format!(", {} {}", gate_text(gate), name(Some(id))));
+                    let (drain, gates) = (drain.unwrap_or_default(), gates.collect::<String>());
+                    format!("{from} -> {to} {reason}{planned}{drain}{gates}")
                 }
             },
         };
@@ -251,8 +316,8 @@ impl Run {
 
     fn blocker_text(&self, blocker: &Blocker) -> String {
         match *blocker {
-            Blocker::NotEligible { health, admin } => {
-                format!("{} {}", health_text(health), admin_text(admin))
+            Blocker::NotEligible { health, admin, claim } => {
+                format!("{} {}{}", health_text(health), admin_text(admin), claim_text(claim))
             }
             Blocker::HoldDown { until } => format!("hold-down until {}", self.time(until)),
             Blocker::Passes { have, need } => format!("passes {have} of {need}"),
@@ -260,12 +325,17 @@ impl Run {
             Blocker::WindowClosed => "window closed".to_owned(),
             Blocker::Pinned => "pinned".to_owned(),
             Blocker::Locked => "locked".to_owned(),
+            Blocker::DualActive => "dual".to_owned(),
             Blocker::Manual => "manual".to_owned(),
             Blocker::Never => "never".to_owned(),
             Blocker::Switching => "switching".to_owned(),
             Blocker::Verifying { until } => format!("verifying until {}", self.time(until)),
             Blocker::Drill { until } => format!("drill until {}", self.time(until)),
             Blocker::CalledOff { until } => format!("called off until {}", self.time(until)),
+            Blocker::Barred => "barred".to_owned(),
+            Blocker::Stale => "stale".to_owned(),
+            Blocker::Gate => "gate".to_owned(),
+            Blocker::Job { until } => format!("job until {}", self.time(until)),
         }
     }
 
@@ -275,10 +345,12 @@ impl Run {
         let since = backend.eligible_since.map_or("not eligible".to_owned(), |at| {
             format!("eligible since {}", seconds(at - self.start))
         });
+        let word = if backend.needs_word { " needs word" } else { "" };
         let doubt = if backend.in_doubt() { " in doubt" } else { "" };
         let (health, streak) = (health_text(backend.health), backend.streak);
-        let admin = admin_text(backend.admin);
-        self.say(&format!("{} {health} {admin} streak {streak} {since}{doubt}", name(Some(id))));
+        let (admin, claim) = (admin_text(backend.admin), claim_text(backend.claim));
+        let id = name(Some(id));
+        self.say(&format!("{id} {health} {admin}{claim} streak {streak} {since}{word}{doubt}"));
     }
 
     fn effect_text(&self, effect: Effect) -> String {
@@ -299,6 +371,11 @@ impl Run {
                 };
                 format!("release {switch} {why}")
             }
+            Effect::RunGate { run, again } => {
+                format!("run {}{}", run_text(run), if again { " again" } else { "" })
+            }
+            Effect::GateInDoubt { run } => format!("in doubt {}", run_text(run)),
+            Effect::Barred { backend } => format!("{} barred", name(Some(backend))),
             Effect::Verified { epoch } => format!("verified {epoch}"),
             Effect::HealthChanged { backend, health } => {
                 format!("{} {}", name(Some(backend)), health_text(health))
@@ -306,6 +383,12 @@ impl Run {
             Effect::AdminChanged { backend, admin } => {
                 format!("{} {}", name(Some(backend)), admin_text(admin))
             }
+            Effect::ClaimChanged { backend, claim } => {
+                format!("{} claims{}", name(Some(backend)), claim_text(claim))
+            }
+            Effect::DualActive => "dual".to_owned(),
+            Effect::DualActiveCleared { by_operator: false } => "dual is over".to_owned(),
+            Effect::DualActiveCleared { by_operator: true } => "dual accepted".to_owned(),
             Effect::Locked => "locked".to_owned(),
             Effect::Unlocked => "unlocked".to_owned(),
             Effect::DrillBegan { backend, until } => {
@@ -333,6 +416,7 @@ fn policy(base: Policy, words: &[&str]) -> Policy {
         match word {
             "rise" => policy.rise = value().parse().expect("a number"),
             "fall" => policy.fall = value().parse().expect("a number"),
+            "role" => policy.required_role = Some(value()).filter(|word| *word != "any").map(role),
             "hold_down" => conditions(&mut policy).hold_down = duration(value()),
             "passes" => conditions(&mut policy).passes = value().parse().expect("a number"),
             "below" => {
@@ -354,6 +438,14 @@ fn policy(base: Policy, words: &[&str]) -> Policy {
             "never_lock" => policy.lock = None,
             "exclusive" => policy.exclusive = Some(Exclusive { drain: duration(value()) }),
             "shared" => policy.exclusive = None,
+            "gates" => {
+                let list = gates(value());
+                let (failover, failback, switchover) = (list.clone(), list.clone(), list);
+                policy.gates = GateRules { failover, failback, switchover };
+            }
+            "failover" => policy.gates.failover = gates(value()),
+            "failback" => policy.gates.failback = gates(value()),
+            "switchover" => policy.gates.switchover = gates(value()),
             _ => panic!("no such policy: {word}"),
         }
     }
@@ -367,6 +459,67 @@ fn conditions(policy: &mut Policy) -> &mut Conditions {
     }
     let Failback::Auto(conditions) = &mut policy.failback else { unreachable!("it is auto") };
     conditions
+}
+
+/// `fence:if_reachable:next,promote:again`, or `none`.
+fn gates(words: &str) -> Vec<GateRule> {
+    words.split(',').filter(|word| *word != "none").map(gate_rule).collect()
+}
+
+fn gate_rule(words: &str) -> GateRule {
+    let mut words = words.split(':');
+    let gate = match words.next() {
+        Some("fence") => Gate::Fence,
+        Some("demote") => Gate::Demote,
+        Some("sync") => Gate::Sync,
+        Some("promote") => Gate::Promote,
+        Some("verify") => Gate::Verify,
+        other => panic!("no such gate: {other:?}"),
+    };
+    let (need, on_failure, idempotent) = (Need::Required, OnFailure::Abort, false);
+    let mut rule = GateRule { gate, need, on_failure, idempotent };
+    for word in words {
+        match word {
+            "if_reachable" => rule.need = Need::IfReachable,
+            "best_effort" => rule.need = Need::BestEffort,
+            "continue" => rule.on_failure = OnFailure::Continue,
+            "next" => rule.on_failure = OnFailure::NextStandby,
+            "again" => rule.idempotent = true,
+            _ => panic!("no such word of a gate: {word}"),
+        }
+    }
+    rule
+}
+
+fn result(word: &str) -> GateResult {
+    match word {
+        "done" => GateResult::Done,
+        "unreachable" => GateResult::Unreachable,
+        "failed" => GateResult::Failed,
+        _ => panic!("no such result: {word}"),
+    }
+}
+
+fn gate_text(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Fence => "fence",
+        Gate::Demote => "demote",
+        Gate::Sync => "sync",
+        Gate::Promote => "promote",
+        Gate::Verify => "verify",
+    }
+}
+
+fn run_text(run: GateRun) -> String {
+    let GateRun { epoch, gate, backend, from, to, reason, direction } = run;
+    let (gate, reason) = (gate_text(gate), reason_text(reason));
+    let list = match direction {
+        Direction::Failover => "failover",
+        Direction::Failback => "failback",
+        Direction::Switchover => "switchover",
+    };
+    let (backend, from, to) = (name(Some(backend)), name(from), name(Some(to)));
+    format!("{gate} {backend} {epoch} of {list}: {from} -> {to} {reason}")
 }
 
 fn held(number: &str, all: bool) -> Input {
@@ -384,6 +537,9 @@ fn command(words: &[&str]) -> Command {
         ["failback", "verify", verify] => Command::Failback { verify: duration(verify) },
         ["drill", length] => Command::Drill { length: duration(length) },
         ["end_drill"] => Command::EndDrill,
+        ["settle", "done"] => Command::SettleGate(Settlement::Done),
+        ["settle", "failed"] => Command::SettleGate(Settlement::Failed),
+        ["settle", "again"] => Command::SettleGate(Settlement::Again),
         ["pin"] => Command::Pin,
         ["unpin"] => Command::Unpin,
         ["lock"] => Command::Lock,
@@ -421,7 +577,48 @@ fn refusal_text(why: Refusal) -> &'static str {
         Refusal::Verifying => "rejected verifying",
         Refusal::Drilling => "rejected drilling",
         Refusal::NoDrill => "rejected no drill",
+        Refusal::NoDoubt => "rejected no doubt",
+        Refusal::InDoubt => "rejected in doubt",
     }
+}
+
+fn claim(words: &[&str]) -> Claim {
+    let mut claim = Claim::default();
+    for &word in words {
+        match word {
+            "serve" => claim.wish = Some(Wish::Serve),
+            "drain" => claim.wish = Some(Wish::Drain),
+            "maintenance" => claim.wish = Some(Wish::Maintenance),
+            _ => claim.role = Some(role(word)),
+        }
+    }
+    claim
+}
+
+fn role(word: &str) -> Role {
+    match word {
+        "active" => Role::Active,
+        "standby" => Role::Standby,
+        "promoting" => Role::Promoting,
+        "fenced" => Role::Fenced,
+        _ => panic!("no such role: {word}"),
+    }
+}
+
+/// With a space before each word; nothing for what is not said.
+fn claim_text(claim: Claim) -> String {
+    let role = claim.role.map(|role| match role {
+        Role::Active => " active",
+        Role::Standby => " standby",
+        Role::Promoting => " promoting",
+        Role::Fenced => " fenced",
+    });
+    let wish = claim.wish.map(|wish| match wish {
+        Wish::Serve => " serve",
+        Wish::Drain => " drain",
+        Wish::Maintenance => " maintenance",
+    });
+    [role.unwrap_or_default(), wish.unwrap_or_default()].concat()
 }
 
 fn health_text(health: Health) -> &'static str {

@@ -11,8 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    AdminState, AllDown, BackendId, Blocker, Command, Conditions, Damping, Effect, Exclusive,
-    Failback, Failover, Input, LockRule, Policy, Preview, Reason, Refusal, Verdict,
+    AdminState, AllDown, BackendId, Blocker, Claim, Command, Conditions, Damping, Effect,
+    Exclusive, Failback, Failover, Gate, GateResult, GateRule, GateRules, GateRun, Input, LockRule,
+    Need, OnFailure, Policy, Preview, Reason, Refusal, Role, Saved, Settlement, Standing, Verdict,
+    Wish,
 };
 use super::second_opinion::SecondOpinion;
 
@@ -41,10 +43,12 @@ fn no_seed_breaks_a_rule() {
             "held: planned unplanned drained",
             "released: HeirLost Overruled Unacknowledged",
             "said: Verified Locked LockedItself Unlocked DrillBegan DrillEnded DrillEndedEarly",
+            "said: ClaimChanged DualActive DualActiveCleared DualActiveAccepted",
             "refused: UnknownBackend NotEligible NothingActive Switching NeverFailsBack NoStandby",
-            "refused: Pinned Locked Verifying Drilling NoDrill",
+            "refused: Pinned Locked Verifying Drilling NoDrill NoDoubt InDoubt",
+            "gate: Fence Demote Sync Promote Verify Again Owed InDoubt Barred",
             "blocked: NotEligible HoldDown Passes InFlight WindowClosed Pinned Locked Manual Never",
-            "blocked: Switching Verifying Drill CalledOff",
+            "blocked: Switching Verifying Drill CalledOff DualActive Barred Stale Gate Job",
             "resumed: again without",
         ];
         let mut missing = vec![];
@@ -99,6 +103,55 @@ impl Random {
         Duration::from_millis(self.pick(from))
     }
 
+    fn claim(&mut self) -> Claim {
+        let roles = [Role::Active, Role::Active, Role::Standby, Role::Promoting, Role::Fenced];
+        let wishes = [Wish::Serve, Wish::Serve, Wish::Drain, Wish::Maintenance];
+        let (role, wish) = (self.pick(&roles), self.pick(&wishes));
+        let says = (self.percent(80), self.percent(40));
+        Claim { role: says.0.then_some(role), wish: says.1.then_some(wish) }
+    }
+
+    /// None at all, strict ones, or any.
+    fn gates(&mut self) -> GateRules {
+        match self.below(4) {
+            0 | 1 => GateRules::default(),
+            2 => {
+                let (failover, failback) = (self.strict_gates(), self.strict_gates());
+                GateRules { failover, failback, switchover: self.strict_gates() }
+            }
+            _ => {
+                let (failover, failback) = (self.some_gates(), self.some_gates());
+                GateRules { failover, failback, switchover: self.some_gates() }
+            }
+        }
+    }
+
+    fn strict_gates(&mut self) -> Vec<GateRule> {
+        let harm = self.pick(&[Gate::Fence, Gate::Demote]);
+        let mut rules = vec![];
+        for gate in [harm, Gate::Sync, Gate::Promote, Gate::Verify] {
+            if gate == harm || gate == Gate::Promote || self.percent(40) {
+                let need = Need::Required;
+                let on_failure = self.pick(&[OnFailure::Abort, OnFailure::NextStandby]);
+                rules.push(GateRule { gate, need, on_failure, idempotent: self.percent(50) });
+            }
+        }
+        rules
+    }
+
+    fn some_gates(&mut self) -> Vec<GateRule> {
+        let mut rules = vec![];
+        for gate in [Gate::Fence, Gate::Demote, Gate::Sync, Gate::Promote, Gate::Verify] {
+            if self.percent(45) {
+                let need = self.pick(&[Need::Required, Need::IfReachable, Need::BestEffort]);
+                let ends = [OnFailure::Abort, OnFailure::Continue, OnFailure::NextStandby];
+                let (on_failure, idempotent) = (self.pick(&ends), self.percent(50));
+                rules.push(GateRule { gate, need, on_failure, idempotent });
+            }
+        }
+        rules
+    }
+
     fn policy(&mut self) -> Policy {
         let auto = Failback::Auto(Conditions {
             hold_down: self.millis(&[0, 1, 500, 5000]),
@@ -112,6 +165,7 @@ impl Random {
         };
         let exclusive = Exclusive { drain: self.millis(&[0, 200, 3000]) };
         Policy {
+            required_role: self.pick(&[None, None, Some(Role::Active), Some(Role::Standby)]),
             rise: 1 + self.below(3) as u32,
             fall: 1 + self.below(3) as u32,
             failback: self.pick(&[auto, auto, auto, auto, Failback::Manual, Failback::Never]),
@@ -123,6 +177,7 @@ impl Random {
             },
             lock: self.pick(&[None, None, Some(lock)]),
             exclusive: self.pick(&[None, None, Some(exclusive)]),
+            gates: self.gates(),
         }
     }
 }
@@ -142,6 +197,10 @@ struct World {
     next_id: u32,
     /// Whether each backend really works.
     truth: BTreeMap<BackendId, bool>,
+    /// What each really claims; nothing, if it is not here.
+    claims: BTreeMap<BackendId, Claim>,
+    /// How talkative they are, in percent of the changes.
+    talkative: u64,
     probe_due: BTreeMap<BackendId, Duration>,
     /// The answers of the workers that are on their way.
     answers: Vec<(Duration, Input)>,
@@ -152,6 +211,8 @@ struct World {
     trace: Vec<String>,
     seen: BTreeSet<String>,
     seen_blocked: BTreeSet<&'static str>,
+    /// The gate that was told last.
+    last_run: Option<GateRun>,
 }
 
 impl World {
@@ -171,6 +232,8 @@ impl World {
             policy,
             next_id: ids.len() as u32,
             truth: ids.iter().map(|&id| (id, random.percent(80))).collect(),
+            claims: BTreeMap::new(),
+            talkative: random.pick(&[0, 30, 100]),
             probe_due: ids.iter().map(|&id| (id, Duration::ZERO)).collect(),
             ids,
             random,
@@ -180,6 +243,7 @@ impl World {
             trace: vec![],
             seen: BTreeSet::new(),
             seen_blocked: BTreeSet::new(),
+            last_run: None,
         };
         for _ in 0..steps {
             world.pass_time();
@@ -211,6 +275,9 @@ impl World {
             if let Effect::Hold { switch, .. } = *effect {
                 self.answer(switch);
             }
+            if let Effect::RunGate { run, .. } = *effect {
+                self.finish(run);
+            }
         }
         self.opinion.judge(now, &input, &effects, &self.failover);
         for blocker in self.failover.status().failback.map(|f| f.blockers).unwrap_or_default() {
@@ -222,12 +289,17 @@ impl World {
                 Blocker::WindowClosed => "WindowClosed",
                 Blocker::Pinned => "Pinned",
                 Blocker::Locked => "Locked",
+                Blocker::DualActive => "DualActive",
                 Blocker::Manual => "Manual",
                 Blocker::Never => "Never",
                 Blocker::Switching => "Switching",
                 Blocker::Verifying { .. } => "Verifying",
                 Blocker::Drill { .. } => "Drill",
                 Blocker::CalledOff { .. } => "CalledOff",
+                Blocker::Barred => "Barred",
+                Blocker::Stale => "Stale",
+                Blocker::Gate => "Gate",
+                Blocker::Job { .. } => "Job",
             });
         }
     }
@@ -248,13 +320,25 @@ impl World {
             Err(why) => assert_eq!(Some(why), refused, "foreseen: a refusal"),
             Ok(preview) => {
                 assert_eq!(None, refused, "foreseen: no refusal");
-                let foreseen = preview.moves.map(|m| (m.from, m.to, m.reason));
+                let status = self.failover.status();
+                for effect in effects {
+                    if let Effect::RunGate { run, again: false } = *effect
+                        && status.active.is_none()
+                    {
+                        let first = preview.moves.as_ref().and_then(|m| m.gates.first().copied());
+                        assert_eq!(first, Some((run.gate, run.backend)), "foreseen: the gate");
+                    }
+                }
+                if status.gate.is_some() || status.waits_for_job {
+                    return;
+                }
+                let foreseen = preview.moves.as_ref().map(|m| (m.from, m.to, m.reason));
                 assert_eq!(foreseen, moves, "foreseen: the move");
                 let held = effects.iter().find_map(|effect| match *effect {
                     Effect::Hold { planned, drain, .. } => Some((planned, drain)),
                     _ => None,
                 });
-                let how = preview.moves.map(|m| (m.planned, m.drain));
+                let how = preview.moves.as_ref().map(|m| (m.planned, m.drain));
                 assert!(held.is_none() || how == held, "foreseen: how");
                 assert_eq!(preview.failback, self.failover.status().failback, "foreseen: then");
             }
@@ -263,6 +347,15 @@ impl World {
 
     fn note(&mut self, effect: &Effect, input: &Input) {
         let resumed = self.failover.status().active == self.before_restart;
+        if let Effect::RunGate { run, again } = effect {
+            self.seen.insert(format!("gate {:?}", run.gate));
+            if *again {
+                self.seen.insert("gate Again".to_owned());
+            }
+            if self.failover.status().active.is_some() {
+                self.seen.insert("gate Owed".to_owned());
+            }
+        }
         let words = match effect {
             Effect::ActiveChanged { reason, .. } => {
                 if *reason == Reason::Startup && self.before_restart.is_some() {
@@ -286,6 +379,13 @@ impl World {
             Effect::DrillEnded { early: true, .. } => "said DrillEndedEarly".to_owned(),
             Effect::DrillEnded { early: false, .. } => "said DrillEnded".to_owned(),
             Effect::Rejected { why } => format!("refused {why:?}"),
+            Effect::ClaimChanged { .. } => "said ClaimChanged".to_owned(),
+            Effect::DualActive => "said DualActive".to_owned(),
+            Effect::DualActiveCleared { by_operator: true } => "said DualActiveAccepted".to_owned(),
+            Effect::DualActiveCleared { by_operator: false } => "said DualActiveCleared".to_owned(),
+            Effect::GateInDoubt { .. } => "gate InDoubt".to_owned(),
+            Effect::Barred { .. } => "gate Barred".to_owned(),
+            Effect::RunGate { .. } => return,
             Effect::HealthChanged { .. } | Effect::AdminChanged { .. } => return,
         };
         self.seen.insert(words);
@@ -303,6 +403,20 @@ impl World {
         if !lost {
             self.answers.push((self.now + late, Input::Held { switch, all }));
         }
+    }
+
+    /// A gate will end: mostly well and soon.
+    fn finish(&mut self, run: GateRun) {
+        self.last_run = Some(run);
+        let (done, unreachable) = (GateResult::Done, GateResult::Unreachable);
+        let results = [done, done, done, done, done, done, unreachable, GateResult::Failed];
+        let (late, result) = match self.workers {
+            Noise::Some => {
+                (self.random.millis(&[0, 0, 1, 20, 300, 3000]), self.random.pick(&results))
+            }
+            Noise::None => (Duration::ZERO, done),
+        };
+        self.answers.push((self.now + late, Input::GateFinished { run, result }));
     }
 
     /// What has arrived of the workers' answers, and what they are asked.
@@ -331,7 +445,24 @@ impl World {
         self.before_restart = saved.active;
         let (ids, policy) = (self.ids.clone(), self.policy.clone());
         self.failover = Failover::resume(now, &ids, policy, saved.clone());
-        assert_eq!(self.failover.saved(now), saved, "nothing is lost by a restart");
+        // Whoever took the role is the candidate, although it was not announced any more.
+        let holds = |id| saved.standings.contains(&(id, Standing::Holds));
+        let taken = saved.active.filter(|&id| !holds(id));
+        let taken = taken.and_then(|_| ids.iter().copied().find(|&id| holds(id)));
+        let again = self.failover.saved(now);
+        let pinned = saved.pinned && taken.is_none();
+        let mut expected = Saved { active: taken.or(saved.active), pinned, ..saved };
+        let here = |id: &BackendId| ids.contains(id);
+        // A gate about one that is gone is forgotten.
+        if let Some(run) = expected.gate.take_if(|run| !here(&run.backend) || !here(&run.to)) {
+            let unsure = Standing::Unsure { repeatable: false };
+            let about = expected.standings.iter_mut().filter(|(id, _)| *id == run.backend);
+            about.for_each(|(_, standing)| *standing = unsure);
+        }
+        if let Some(run) = &mut expected.gate {
+            run.from = run.from.filter(here);
+        }
+        assert_eq!(again, expected, "nothing is lost by a restart");
         self.opinion.restarted(now);
         self.answers.clear();
         // Before anything else happens there may be something to let go of.
@@ -356,9 +487,9 @@ impl World {
             }
             let pause = PROBE_INTERVAL_MS + self.random.below(PROBE_JITTER_MS + 1);
             self.probe_due.insert(id, self.now + Duration::from_millis(pause));
-            let (lost, unclear, wrong) = match noise {
-                Noise::Some => (3, 3, 2),
-                Noise::None => (0, 0, 0),
+            let (lost, unclear, wrong, silent) = match noise {
+                Noise::Some => (3, 3, 2, 5),
+                Noise::None => (0, 0, 0, 0),
             };
             if self.random.percent(lost) {
                 continue;
@@ -370,7 +501,14 @@ impl World {
             } else {
                 Verdict::Fail
             };
-            self.apply(Input::Probe { backend: id, verdict });
+            let mut claim = self.claims.get(&id).copied().unwrap_or_default();
+            if self.random.percent(silent) {
+                claim.role = None;
+            }
+            if self.random.percent(silent) {
+                claim.wish = None;
+            }
+            self.apply(Input::Probe { backend: id, verdict, claim });
         }
     }
 
@@ -403,7 +541,7 @@ impl World {
             }
             140..150 => {
                 let verdict = self.random.pick(&[Verdict::Pass, Verdict::Fail]);
-                self.apply(Input::Probe { backend: STRANGER, verdict });
+                self.apply(Input::Probe { backend: STRANGER, verdict, claim: Claim::default() });
             }
             150..165 => self.reload(),
             165..170 => self.now += self.random.millis(&[10_000, 100_000]),
@@ -430,6 +568,32 @@ impl World {
                 self.apply(Input::Held { switch, all });
             }
             230..236 => self.restart(),
+            236..300 if self.random.percent(self.talkative) => {
+                let claim = self.random.claim();
+                self.claims.insert(some, claim);
+            }
+            300..312 => {
+                let limits = [Duration::ZERO, Duration::from_millis(300), Duration::from_secs(9)];
+                let limit = self.random.pick(&limits);
+                let busy = self.random.percent(60);
+                self.apply(Input::Busy(busy.then_some(limit)));
+            }
+            312..324 => {
+                let stale = self.random.percent(40);
+                self.apply(Input::Stale { backend: one, stale });
+            }
+            324..344 => {
+                let ways = [Settlement::Done, Settlement::Failed, Settlement::Again];
+                let way = self.random.pick(&ways);
+                self.apply(Input::Command(Command::SettleGate(way)));
+            }
+            344..350 => {
+                if let Some(run) = self.last_run {
+                    let result = self.random.pick(&[GateResult::Done, GateResult::Failed]);
+                    let epoch = run.epoch - self.random.below(2);
+                    self.apply(Input::GateFinished { run: GateRun { epoch, ..run }, result });
+                }
+            }
             _ => {}
         }
     }
@@ -478,6 +642,7 @@ impl World {
         });
         self.policy.lock = None;
         self.policy.damping.cap = Duration::from_millis(1500);
+        self.policy.required_role = self.random.pick(&[None, Some(Role::Active)]);
         self.apply_config();
         for id in self.ids.clone() {
             self.apply(Input::Command(Command::SetAdmin(id, AdminState::Ready)));
@@ -485,8 +650,13 @@ impl World {
         self.apply(Input::Command(Command::Unlock));
         self.apply(Input::Command(Command::EndDrill));
         self.apply(Input::Window { open: true });
+        self.apply(Input::Busy(None));
+        for backend in self.ids.clone() {
+            self.apply(Input::Stale { backend, stale: false });
+        }
         let works = self.random.pick(&self.ids);
         self.truth.insert(works, true);
+        self.agree_on(works);
 
         let verdicts = u64::from(self.policy.rise.max(self.policy.fall)) + 4;
         let probes = Duration::from_millis(verdicts * (PROBE_INTERVAL_MS + PROBE_JITTER_MS));
@@ -499,12 +669,30 @@ impl World {
                 // A return may pin once more.
                 self.apply(Input::Command(Command::Unpin));
             }
+            let status = self.failover.status();
+            if status.gate.is_some_and(|gate| gate.in_doubt) {
+                let way = self.random.pick(&[Settlement::Done, Settlement::Failed]);
+                self.apply(Input::Command(Command::SettleGate(way)));
+            }
+            if status.locked || status.backends.iter().any(|b| b.barred) {
+                // The end of a gate that had begun before may have done that.
+                self.apply(Input::Command(Command::Unlock));
+            }
             self.pass_time();
             self.probe_all_due(Noise::None);
             self.deliver();
         }
-        let best = self.ids.iter().find(|id| self.truth[id]).copied();
+        let fits = |id: &BackendId| self.policy.required_role.is_none() || *id == works;
+        let best = self.ids.iter().find(|id| self.truth[id] && fits(id)).copied();
         assert_eq!(self.failover.status().active, best, "the best that works serves in the end");
+    }
+
+    /// One claims to be active, the others to be standbys, and all of them want requests.
+    fn agree_on(&mut self, active: BackendId) {
+        for &id in &self.ids {
+            let role = if id == active { Role::Active } else { Role::Standby };
+            self.claims.insert(id, Claim { role: Some(role), wish: Some(Wish::Serve) });
+        }
     }
 
     fn reload_one(&mut self) {

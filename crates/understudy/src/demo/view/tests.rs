@@ -113,7 +113,7 @@ fn steady_at_80_by_24() {
     let expected = "
  Understudy  two backends, one active                   running for 1 min 12 s
   try     curl -i http://127.0.0.1:38211/
-  watch   http://127.0.0.1:9900/status   http://127.0.0.1:9900/metrics
+  watch   http://127.0.0.1:9900/   http://127.0.0.1:9900/metrics
  Service demo ──────────────────────────────────────────────────────── epoch 1
   a, the primary, has had all the traffic for 1 min 11 s
     backend role     health       served   last probe
@@ -143,7 +143,7 @@ fn failed_over_at_80_by_24() {
     let expected = "
  Understudy  two backends, one active                   running for 1 min 12 s
   try     curl -i http://127.0.0.1:38211/
-  watch   http://127.0.0.1:9900/status   http://127.0.0.1:9900/metrics
+  watch   http://127.0.0.1:9900/   http://127.0.0.1:9900/metrics
  Service demo ──────────────────────────────────────────────────────── epoch 2
   b, the standby, has had all the traffic for 9 s; back to a in 2.1 s
     backend role     health       served   last probe

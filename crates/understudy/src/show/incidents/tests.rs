@@ -15,13 +15,24 @@ fn incident() -> Incident {
         at_seconds: 1_795_744_800.25,
         at: None,
         evidence: vec!["connection refused".to_owned(), "2 probes\x07 failed".to_owned()],
+        gates: vec![GateRecord {
+            gate: "promote".into(),
+            backend: "b".into(),
+            epoch: 17,
+            outcome: "done".into(),
+            words: "200 OK".into(),
+            output: "jobs on".into(),
+            tries: 2,
+            took_ms: 12.0,
+            ended_after_ms: 260.0,
+        }],
         timeline: vec![
             Step { after_ms: 0.0, what: "first sign".to_owned() },
             Step { after_ms: 212.4, what: "b is active".to_owned() },
         ],
         took: Took {
             detect_ms: Some(210.0),
-            switch_ms: 2.4,
+            switch_ms: Some(2.4),
             total_ms: Some(212.4),
             first_answer_ms: Some(3.1),
         },
@@ -44,6 +55,8 @@ incident 8: a -> b because a failed
   requests  12 held, 3 replayed
   evidence  connection refused
             2 probes? failed
+  gates     promote of b: done after 12 ms, 2 tries: 200 OK
+              | jobs on
   steps     +0.00 ms  first sign
              +212 ms  b is active
 ";
@@ -57,12 +70,13 @@ fn an_ordered_one_says_who_and_why() {
         from: "unix socket, pid 17".to_owned(),
         why: "disk swap".to_owned(),
     };
-    let took = Took { switch_ms: 2.0, ..Took::default() };
+    let took = Took { switch_ms: Some(2.0), ..Took::default() };
     let ordered = Incident {
         by: Some(by),
         took,
         counts: Counts::default(),
         evidence: Vec::new(),
+        gates: Vec::new(),
         timeline: Vec::new(),
         to: None,
         outcome: "called_off".to_owned(),

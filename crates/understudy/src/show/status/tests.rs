@@ -1,12 +1,18 @@
 //! What `status` shows, text for text.
 
-use admin::wire::{Failback, LastProbe, Load, Scheduled, Switching};
+use admin::wire::{Check, DualActive, Failback, LastProbe, Load, Role, Scheduled, Switching};
 
 use super::*;
 
 /// A service `web` on its primary `a`, with a standby `b`, where all is well.
 pub(crate) fn service() -> Service {
-    let probe = LastProbe { outcome: "pass".to_owned(), took_ms: 0.834, ago_seconds: 0.42 };
+    let probe = LastProbe {
+        outcome: "pass".to_owned(),
+        took_ms: 0.834,
+        ago_seconds: 0.42,
+        alive: true,
+        checks: Vec::new(),
+    };
     let backend = |name: &str, active, in_flight| Backend {
         name: name.to_owned(),
         url: format!("http://10.0.0.{in_flight}:8080"),
@@ -15,9 +21,18 @@ pub(crate) fn service() -> Service {
         active,
         eligible_for_seconds: Some(3720.0),
         in_flight,
+        role: None,
+        wish: None,
+        clock_ahead_seconds: None,
         last_probe: Some(probe.clone()),
+        last_verdict_ago_seconds: Some(0.42),
+        undecided: None,
+        standing: None,
+        barred: false,
+        readiness: None,
     };
     Service {
+        jobs: Vec::new(),
         name: "web".to_owned(),
         active: Some("a".to_owned()),
         epoch: 7,
@@ -27,14 +42,17 @@ pub(crate) fn service() -> Service {
         locked: false,
         hold_down_seconds: Some(30.0),
         flaps: 0,
+        dual_active: None,
         failback_due_in_seconds: None,
         failback: None,
         switching: None,
+        gates: None,
+        gate: None,
         verifying_for_seconds: None,
         drill: None,
         scheduled: None,
         drift: Vec::new(),
-        load: Load { in_flight: 12, held: 0 },
+        load: Load { in_flight: 12, ..Load::default() },
         backends: vec![backend("a", true, 12), backend("standby", false, 0)],
     }
 }
@@ -128,7 +146,7 @@ fn nobody_active() {
     let mut service = failed_over();
     service.active = None;
     service.failback = None;
-    service.load = Load { in_flight: 17, held: 17 };
+    service.load = Load { in_flight: 17, held: 17, ..Load::default() };
     for backend in &mut service.backends {
         backend.active = false;
         backend.health = Health::Down;
@@ -137,6 +155,8 @@ fn nobody_active() {
         outcome: "connection\nrefused\x1b[2J".to_owned(),
         took_ms: 1200.0,
         ago_seconds: 2.0,
+        alive: false,
+        checks: Vec::new(),
     });
     service.backends[1].health = Health::Unknown;
     service.backends[1].last_probe = None;
@@ -216,6 +236,7 @@ fn several_services_and_the_process() {
         state_problem: Some("read-only: decisions are kept in memory".to_owned()),
         drift: vec!["workers: 4 in the file, 2 running".to_owned()],
         predecessor: true,
+        ..Process::default()
     };
     let api = Service { name: "api".to_owned(), ..service() };
     let text = render(&[&service(), &api], &process, &view());
@@ -277,4 +298,84 @@ fn a_locked_service_without_an_active_says_that_nobody_takes_over() {
         text.contains("locked: nobody takes over by itself; `unlock`, or `switchover"),
         "{text}"
     );
+}
+
+fn readiness(reasons: &[&str], notes: &[&str]) -> Option<Readiness> {
+    let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let ready = reasons.is_empty();
+    Some(Readiness { ready, reasons: owned(reasons), notes: owned(notes) })
+}
+
+#[test]
+fn whether_a_standby_is_ready_and_why_not() {
+    let mut service = service();
+    service.backends[1].readiness = readiness(&[], &[]);
+    let text = shown(&service);
+    assert!(text.ends_with("pass, 0.83 ms, 0.4 s ago  ready to take over\n"), "{text}");
+    service.backends[1].readiness = readiness(&[], &["it promotes itself"]);
+    let text = shown(&service);
+    assert!(text.ends_with("  ready to take over: it promotes itself\n"), "{text}");
+    let why = ["its clock is 9 s ahead", "it is fenced"];
+    service.backends[1].readiness = readiness(&why, &[]);
+    let lines = lines(&service);
+    assert_eq!(lines[1], "  standby is not ready: its clock is 9 s ahead; it is fenced");
+    assert!(lines[3].ends_with("  not ready to take over"), "{lines:?}");
+}
+
+#[test]
+fn a_backend_that_has_had_no_verdict_for_long_is_named() {
+    let mut service = service();
+    service.backends[0].undecided = Some("inconclusive: too many programs run already".to_owned());
+    service.backends[0].last_verdict_ago_seconds = Some(12.0);
+    let said = "  a: no verdict for 12 s: inconclusive: too many programs run already";
+    assert_eq!(lines(&service)[1], said);
+    service.backends[0].last_verdict_ago_seconds = None;
+    assert!(lines(&service)[1].starts_with("  a: no verdict yet: inconclusive"));
+}
+
+#[test]
+fn what_backends_say_of_themselves_has_a_column_when_any_says_something() {
+    let mut service = service();
+    service.backends[0].role = Some(Role::Active);
+    service.backends[0].wish = Some(Wish::Drain);
+    service.backends[1].role = Some(Role::Active);
+    service.dual_active = Some(DualActive {
+        backends: vec!["a".to_owned(), "standby".to_owned()],
+        since_seconds: 3.0,
+        accepted: false,
+    });
+    let expected = "\
+web: a is active (primary) for 1 h 2 min, epoch 7, 12 in flight
+  a and standby claim the active role, for 3 s: no automatic moves until that is over, or `unlock`
+  * a        http://10.0.0.12:8080  up  ready  active, asks for a drain  12 in flight  pass, 0.83 ms, 0.4 s ago
+    standby  http://10.0.0.0:8080   up  ready  active                    0 in flight   pass, 0.83 ms, 0.4 s ago
+";
+    assert_eq!(shown(&service), expected);
+    let said = summary(&service);
+    assert!(said.contains(", two claim the active role, "), "{said}");
+}
+
+#[test]
+fn which_probe_of_several_failed() {
+    let mut service = service();
+    let check = |name: &str, outcome: &str| Check {
+        name: name.to_owned(),
+        level: "ready".to_owned(),
+        outcome: outcome.to_owned(),
+        took_ms: 1.0,
+    };
+    let probe = service.backends[0].last_probe.as_mut().expect("one");
+    probe.checks = vec![check("page", "answered 503")];
+    assert_eq!(lines(&service).len(), 3, "one alone is in the row");
+    let probe = service.backends[0].last_probe.as_mut().expect("one");
+    probe.checks = vec![check("port", "pass"), check("page", "answered 503")];
+    assert_eq!(lines(&service)[1], "  a: probe page (ready): answered 503");
+}
+
+#[test]
+fn whether_we_are_cut_off() {
+    let process = Process { witnesses: 2, cut_off_for_seconds: Some(4.0), ..kept() };
+    let text = render(&[&service()], &process, &view());
+    let said = "\n\ncut off: none of the 2 witnesses answers, for 4 s; every decision holds\n";
+    assert!(text.ends_with(said), "{text}");
 }

@@ -67,7 +67,7 @@ fn a_drained_backend_finishes_its_requests_and_is_waited_for() {
     let said = bridge.cli("wait --active a --timeout 50ms").refused();
     assert!(said.contains("b is active"), "{said}");
     assert!(bridge.cli("switchover --to a").refused().contains("not eligible"));
-    let said = bridge.wait_says("not back to a now: it is up and maintenance");
+    let said = bridge.wait_says("not back to a now: its admin state is maintenance");
     assert!(said.contains("differs from the file: admin state of a: maintenance"), "{said}");
     bridge.done("ready a");
     bridge.done("wait --active a --timeout 20s");

@@ -35,7 +35,7 @@ fn a_strict_move_tells_streams_goodbye_and_does_not_wait_for_them() {
     });
     let begun = Instant::now();
     assert!(bridge.done("switchover --to b").starts_with("web: a -> b, epoch "));
-    assert!(begun.elapsed() < Duration::from_secs(3), "waited for streams: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "waited for streams: {:?}", begun.elapsed());
 
     let (kind, code, said, is_closed) = goodbye.join().expect("a goodbye");
     assert_eq!((kind, code, is_closed), (0x88, 1012, true), "service restart (RFC 6455 7.4)");

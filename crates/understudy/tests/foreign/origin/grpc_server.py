@@ -1,7 +1,8 @@
 """A gRPC server of bytes, without generated code, with grpc.health.v1; `python -m origin.grpc_server`.
 
 Each call that begins, is cancelled or ends becomes a line of the ledger file, written at once, so
-that it outlives SIGKILL: `begin|cancel|end METHOD ID`.
+that it outlives SIGKILL: `begin|cancel|end METHOD ID`. The call `SetHealth` says what the health service
+says from then on, in the words of `SERVICE STATUS`; with `SERVICE` left out, of the server as a whole.
 """
 
 import argparse
@@ -19,8 +20,8 @@ SERVICE = "understudy.Test"
 class Test:
     """The four kinds of calls; messages are bytes, the metadata field `id` names a call."""
 
-    def __init__(self, name, ledger):
-        self.name = name
+    def __init__(self, name, ledger, checks):
+        self.name, self.checks = name, checks
         self.ledger = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def note(self, what, method, call):
@@ -32,7 +33,8 @@ class Test:
         call = fields.get("id", "-")
         self.note("begin", method, call)
         ended = lambda: self.note("end" if context.code() is not None else "cancel", method, call)
-        context.add_callback(ended)
+        if not context.add_callback(ended):
+            ended()
         given = fields.get("x-given", "")
         context.send_initial_metadata([("x-server", self.name), ("x-given", given)])
         context.set_trailing_metadata([("x-trailer", self.name), ("x-bytes-bin", b"\x00\xff\n")])
@@ -47,7 +49,8 @@ class Test:
         self.begin("Count", context)
         number, gap = (int(part) for part in request.split())
         gone = threading.Event()
-        context.add_callback(gone.set)
+        if not context.add_callback(gone.set):
+            return
         for i in range(number):
             yield f"{self.name}:{i}".encode()
             if gone.wait(gap / 1000):
@@ -67,7 +70,9 @@ class Test:
         """Answers after so many milliseconds, unless cancelled."""
         self.begin("Wait", context)
         gone = threading.Event()
-        context.add_callback(gone.set)
+        # A call that is over already calls nobody back.
+        if not context.add_callback(gone.set):
+            gone.set()
         gone.wait(int(request) / 1000)
         return self.name.encode()
 
@@ -82,12 +87,18 @@ class Test:
         self.begin("Remaining", context)
         return str(context.time_remaining()).encode()
 
+    def set_health(self, request, _context):
+        service, _, status = request.decode().rpartition(" ")
+        self.checks.set(service, health_pb2.HealthCheckResponse.ServingStatus.Value(status))
+        return b""
+
     def handlers(self):
         return grpc.method_handlers_generic_handler(SERVICE, {
             "Echo": grpc.unary_unary_rpc_method_handler(self.echo),
             "Wait": grpc.unary_unary_rpc_method_handler(self.wait),
             "Fail": grpc.unary_unary_rpc_method_handler(self.fail),
             "Remaining": grpc.unary_unary_rpc_method_handler(self.remaining),
+            "SetHealth": grpc.unary_unary_rpc_method_handler(self.set_health),
             "Count": grpc.unary_stream_rpc_method_handler(self.count),
             "Collect": grpc.stream_unary_rpc_method_handler(self.collect),
             "Chat": grpc.stream_stream_rpc_method_handler(self.chat),
@@ -104,8 +115,8 @@ def main():
     limits = [("grpc.max_receive_message_length", 64 << 20),
               ("grpc.max_send_message_length", 64 << 20)]
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(64), options=limits)
-    server.add_generic_rpc_handlers((Test(options.name, options.ledger).handlers(),))
     checks = health.HealthServicer()
+    server.add_generic_rpc_handlers((Test(options.name, options.ledger, checks).handlers(),))
     checks.set("", health_pb2.HealthCheckResponse.SERVING)
     checks.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

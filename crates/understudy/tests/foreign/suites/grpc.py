@@ -221,8 +221,13 @@ def raw(scene, timeout, path="/understudy.Test/Echo"):
                "-H", "te: trailers", address]
     if timeout:
         command += ["-H", f"grpc-timeout: {timeout}"]
-    begun = time.monotonic()
-    done = subprocess.run(command, input=b"\0\0\0\0\0", capture_output=True)
+    # An answer that comes before the request is sent to its end is followed by RST_STREAM (NO_ERROR,
+    # RFC 9113 8.1), which curl 7.88 now and then takes for a broken stream (92).
+    for _ in range(5):
+        begun = time.monotonic()
+        done = subprocess.run(command, input=b"\0\0\0\0\0", capture_output=True)
+        if done.returncode != 92:
+            break
     expect(done.returncode, 0, done.stderr)
     lines = done.stdout.decode().splitlines()
     fields = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
@@ -243,7 +248,7 @@ def deadline_while_held(stage):
             expect(code_of(lambda: client.echo(b"", timeout=1)), Status.DEADLINE_EXCEEDED)
             assert time.monotonic() - begun < 3
             # A wait that was given up is not one that goes on.
-            scene.balancer.wait_metric("understudy_requests_held", lambda n: n == 0)
+            scene.balancer.wait_metric("understudy_requests_waiting", lambda n: n == 0)
 
 
 @suite.case("nobody is active and the wait ends: UNAVAILABLE")
