@@ -101,8 +101,10 @@ fn exchange(
     stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut received = Vec::new();
     stream.read_to_end(&mut received)?;
-    parse(&received, method == "HEAD")
-        .ok_or_else(|| io::Error::other(format!("incomplete answer of {} bytes", received.len())))
+    parse(&received, method == "HEAD").ok_or_else(|| {
+        let end = received[received.len().saturating_sub(40)..].escape_ascii();
+        io::Error::other(format!("incomplete answer of {} bytes, up to \"{end}\"", received.len()))
+    })
 }
 
 /// Reads a whole answer on a connection that was then closed; `None` if it is cut short.

@@ -12,4 +12,5 @@ pub mod origin;
 pub mod process;
 pub mod report;
 pub mod scrape;
+pub mod script;
 pub mod understudy;

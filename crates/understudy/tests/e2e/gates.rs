@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use benches::condition::wait_for;
+use benches::script;
 use benches::understudy::Understudy;
 use standins::Standin;
 
@@ -26,13 +26,11 @@ impl Desk {
     fn new(idempotent: bool) -> Self {
         let house = House::among_others();
         let here = house.path().display();
-        let script = format!(
+        let text = format!(
             "#!/bin/sh\ncd {here}\necho \"$UNDERSTUDY_GATE $UNDERSTUDY_BACKEND $UNDERSTUDY_ID\" >> log\n\
              while [ -e \"wait-$UNDERSTUDY_GATE\" ]; do sleep 0.02; done\n"
         );
-        fs::write(house.file("gate.sh"), script).expect("a file");
-        let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(house.file("gate.sh"), executable).expect("a mode");
+        script::write(&house.file("gate.sh"), &text);
         let start = |name: &str| {
             let state = house.file(&format!("{name}.state"));
             house.standin("scheduler", name, &format!("--state {}", state.display()))

@@ -1,12 +1,11 @@
 //! A network of its own for backends, which can be cut off and mended.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use benches::process::installed;
+use benches::script;
 
 use crate::stage::may_run;
 
@@ -53,9 +52,8 @@ impl Island {
     pub(crate) fn inhabitant(&self, program: &Path, folder: &Path) -> PathBuf {
         let there = folder.join(format!("{}-there", self.name));
         let (name, program) = (&self.name, program.display());
-        let script = format!("#!/bin/sh\nexec ip netns exec {name} {program} \"$@\"\n");
-        fs::write(&there, script).expect("a file");
-        fs::set_permissions(&there, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let text = format!("#!/bin/sh\nexec ip netns exec {name} {program} \"$@\"\n");
+        script::write(&there, &text);
         there
     }
 

@@ -2,12 +2,12 @@
 //! children when their time is up.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use benches::condition::wait_for;
 use benches::origin::Origin;
+use benches::script;
 
 use crate::stage::{PATIENCE, Stage, backend_in, binary, origin_binary, wait_verdicts, wait_wish};
 
@@ -28,8 +28,7 @@ impl Script {
     fn become_(&self, text: &str) {
         let new = self.folder.path().join("new");
         let here = self.folder.path().display();
-        fs::write(&new, format!("#!/bin/sh\nHERE={here}\n{text}\n")).expect("a file");
-        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("a mode");
+        script::write(&new, &format!("#!/bin/sh\nHERE={here}\n{text}\n"));
         fs::rename(&new, self.path()).expect("rename");
     }
 
