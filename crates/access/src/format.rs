@@ -149,13 +149,7 @@ fn value<'a>(variable: LogVariable, log: &AccessLog, record: &'a Record) -> Valu
         LogVariable::UserAgent => text(record.user_agent.as_deref()),
         LogVariable::Service => text(record.service.as_deref()),
         LogVariable::Backend => text(record.backend().map(|name| &**name)),
-        LogVariable::Epoch => {
-            if record.service.is_some() {
-                Value::Number(record.epoch)
-            } else {
-                Value::Nothing
-            }
-        }
+        LogVariable::Epoch => record.epoch().map_or(Value::Nothing, Value::Number),
         LogVariable::Attempts => Value::Number(record.attempts() as u64),
         LogVariable::HeldMs => Value::Took(record.held()),
         LogVariable::Replayed => Value::Flag(record.is_replayed()),

@@ -37,8 +37,6 @@ pub struct Record {
     pub user_agent: Option<Box<str>>,
     /// The service; `None`: no route led to one.
     pub service: Option<Arc<str>>,
-    /// The epoch of the service at the end.
-    pub epoch: u64,
     /// What the client was answered; `None`: it left before.
     pub status: Option<StatusCode>,
     /// Bytes of the request body that were passed on.
@@ -153,6 +151,15 @@ impl Record {
     pub fn backend(&self) -> Option<&Arc<str>> {
         self.steps.iter().rev().find_map(|step| match &step.what {
             What::Attempt { backend, .. } => Some(backend),
+            What::Hold => None,
+        })
+    }
+
+    /// The epoch under which that backend was asked; `None`: nobody was.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.steps.iter().rev().find_map(|step| match step.what {
+            What::Attempt { epoch, .. } => Some(epoch),
             What::Hold => None,
         })
     }

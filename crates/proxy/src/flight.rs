@@ -467,7 +467,7 @@ impl Drop for Flight {
         entry.service.drains.look();
         entry.client.idle();
         if let Some(recording) = entry.recording.take() {
-            self.flights.recorder.take(recording, entry.service.epoch());
+            self.flights.recorder.take(recording);
         }
     }
 }

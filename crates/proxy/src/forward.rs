@@ -53,7 +53,7 @@ pub(crate) async fn forward(
         Err(answer) => {
             if let Some(mut recording) = recording {
                 recording.answered_at_the_edge(&answer);
-                worker.recorder.take(recording, 0);
+                worker.recorder.take(recording);
             }
             client.idle();
             return finish(*answer, &client, &listener);

@@ -103,11 +103,11 @@ impl Recorder {
         self.pen.borrow().is_some() || (is_traced && self.tracer.borrow().is_some())
     }
 
-    /// Hands over a recording that has come to its end, under `epoch` of its service.
-    pub(crate) fn take(&self, recording: Box<Recording>, epoch: u64) {
+    /// Hands over a recording that has come to its end.
+    pub(crate) fn take(&self, recording: Box<Recording>) {
         let cut = if self.is_stopping.get() { Some(End::Cut) } else { None };
         let is_logged = recording.is_logged;
-        let record = recording.finish(epoch, cut);
+        let record = recording.finish(cut);
         if let Some(pen) = self.pen.borrow_mut().as_mut().filter(|_| is_logged) {
             pen.write(&record);
         }
@@ -153,7 +153,6 @@ impl Recording {
                 referer: text(&parts.headers, &REFERER),
                 user_agent: text(&parts.headers, &USER_AGENT),
                 service: None,
-                epoch: 0,
                 status: None,
                 received: 0,
                 sent: 0,
@@ -365,12 +364,11 @@ impl Recording {
     }
 
     /// The record. What did not come to an end of its own ended as `otherwise`, or its client left.
-    fn finish(mut self, epoch: u64, otherwise: Option<End>) -> Record {
+    fn finish(mut self, otherwise: Option<End>) -> Record {
         let now = Instant::now();
         self.close(now);
         let record = &mut self.record;
         record.took = now - self.begun;
-        record.epoch = epoch;
         record.end = self.end.or(otherwise).unwrap_or(End::ClientGone);
         if record.end == End::ClientGone {
             record.blame = Some(Blame::Downstream);

@@ -87,10 +87,12 @@ fn server(record: &Record, context: &TraceContext, host: &str) -> Span {
     span.say("understudy.listener", &*record.listener);
     if let Some(service) = &record.service {
         span.say("understudy.service", &**service);
-        span.say("understudy.epoch", record.epoch);
     }
     if let Some(backend) = record.backend() {
         span.say("understudy.backend", &**backend);
+    }
+    if let Some(epoch) = record.epoch() {
+        span.say("understudy.epoch", epoch);
     }
     let is_held = record.steps.iter().any(|step| matches!(step.what, What::Hold));
     span.say("understudy.held", is_held);

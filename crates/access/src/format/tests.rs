@@ -39,7 +39,6 @@ fn record() -> Record {
         referer: Some("https://example.org/?q=2".into()),
         user_agent: Some("curl/8 \"x\"".into()),
         service: Some("web".into()),
-        epoch: 2,
         status: Some(StatusCode::OK),
         received: 0,
         sent: 12,

@@ -119,7 +119,7 @@ variables! {
     UserAgent "user_agent" "The field `User-Agent`.";
     Service "service" "The service; none when no route led to one.";
     Backend "backend" "The backend that it was at last.";
-    Epoch "epoch" "The epoch of the service at the end.";
+    Epoch "epoch" "The epoch under which that backend was asked.";
     Attempts "attempts" "How often it was sent to a backend, or tried to be.";
     HeldMs "held_ms" "How long it waited for an active, in milliseconds.";
     Replayed "replayed" "Whether it was sent again after it had, or may have, reached a backend.";

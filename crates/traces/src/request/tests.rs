@@ -39,7 +39,6 @@ fn record() -> Record {
         referer: None,
         user_agent: Some("curl".into()),
         service: Some("web".into()),
-        epoch: 8,
         status: Some(StatusCode::OK),
         received: 3,
         sent: 5,

@@ -1,32 +1,27 @@
-//! The access log and the event log of the real binary: what they say of each end of a request, that no
-//! line is lost, and that nobody waits for a disk.
+//! The access log and the event log of the real binary: what they say of each end of a request.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
 use benches::condition::wait_for;
 use benches::fetch::get;
-use benches::load::{Load, Plan};
 use benches::origin::Origin;
 use benches::understudy::Understudy;
 use serde_json::Value;
 
 use crate::backend::Backend;
 use crate::client::Client;
-use crate::stage::{
-    PATIENCE, Stage, alone, assert_none_failed, binary, origin_binary, wait_served, yaml_of,
-};
+use crate::stage::{PATIENCE, Stage, alone, binary, origin_binary, yaml_of};
 
 const QUICK: &str = "health: { http: { path: /healthz }, interval: 100ms, confirm_interval: 20ms, \
                      rise: 1 }";
 
 /// A stage whose config ends with what `more` says of its folder.
-fn stage(more: impl FnOnce(&Path) -> String) -> Stage {
+pub(crate) fn stage(more: impl FnOnce(&Path) -> String) -> Stage {
     let plain = |folder: &Path, name: &str| Origin::start(&origin_binary(), folder, name);
     Stage::built(QUICK, plain, |config| {
         append(config, &more(config.parent().expect("a folder")));
@@ -41,16 +36,16 @@ fn append(config: &Path, more: &str) {
     fs::write(config, text + more).expect("a config");
 }
 
-fn log_in(folder: &Path) -> PathBuf {
+pub(crate) fn log_in(folder: &Path) -> PathBuf {
     folder.join("access.log")
 }
 
-fn to_file(folder: &Path) -> String {
+pub(crate) fn to_file(folder: &Path) -> String {
     format!("access_log: {{ to: {} }}\n", log_in(folder).display())
 }
 
 /// The whole lines of a file; none when there is no file.
-fn lines(path: &Path) -> Vec<Value> {
+pub(crate) fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     whole
@@ -329,115 +324,27 @@ fn a_failover_is_told_of_the_requests_that_met_it_whatever_the_sample() {
 }
 
 #[test]
-fn logrotate_loses_no_line() {
+fn a_request_that_outlives_a_move_has_the_epoch_under_which_it_was_sent() {
     let mut stage = stage(to_file);
-    let (folder, log) = (stage.folder.path().to_owned(), log_in(stage.folder.path()));
-    let load = Load::start(Plan::gets(stage.understudy.address(), 400));
-    let mut files = vec![log.clone()];
-    for number in 1..=4 {
-        wait_served(&load, "a", 100);
-        let aside = folder.join(format!("aside.{number}"));
-        fs::rename(&log, &aside).expect("renamed");
-        stage.understudy.process.signal("USR1");
-        wait_for(PATIENCE, "a new file", || log.exists().then_some(()).ok_or("not there"));
-        files.push(aside);
-    }
-    wait_served(&load, "a", 100);
-    let report = load.finish();
-    assert_none_failed(&report);
-    stage.understudy.process.signal("TERM");
-    assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0));
-    let counts: Vec<usize> = files.iter().map(|file| lines(file).len()).collect();
-    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
-    assert_eq!(counts.iter().sum::<usize>(), report.samples.len(), "{counts:?}");
-}
-
-#[test]
-fn a_reload_to_another_file_loses_no_line() {
-    let mut stage = stage(to_file);
-    let (first, second) = (log_in(stage.folder.path()), stage.folder.path().join("second.log"));
-    let load = Load::start(Plan::gets(stage.understudy.address(), 400));
-    wait_served(&load, "a", 100);
-    let text = fs::read_to_string(&stage.config).expect("a config");
-    let changed = text.replace("access.log", "second.log");
-    assert_ne!(text, changed);
-    fs::write(&stage.config, changed).expect("a config");
-    stage.understudy.process.signal("HUP");
-    wait_for(PATIENCE, "lines in the second file", || {
-        if lines(&second).len() > 50 { Ok(()) } else { Err("too few") }
-    });
-    let report = load.finish();
-    assert_none_failed(&report);
-    stage.understudy.process.signal("TERM");
-    assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0));
-    let counts = [lines(&first).len(), lines(&second).len()];
-    assert_eq!(counts.iter().sum::<usize>(), report.samples.len(), "{counts:?}");
-}
-
-#[test]
-fn nobody_waits_for_a_disk_that_is_full_or_hangs() {
-    for name in ["fifo", "/dev/full"] {
-        let mut stage = stage(|folder| {
-            let path = folder.join(name);
-            if !path.exists() {
-                let made = Command::new("mkfifo").arg(&path).status();
-                assert!(made.is_ok_and(|made| made.success()), "mkfifo");
-            }
-            format!("access_log: {{ to: {} }}\n", path.display())
-        });
-        let load = Load::start(Plan::gets(stage.understudy.address(), 400));
-        wait_served(&load, "a", 800);
-        let report = load.finish();
-        assert_none_failed(&report);
-        if name == "/dev/full" {
-            let dropped = "understudy_access_log_dropped_total";
-            let all = report.samples.len() as f64;
-            stage.understudy.wait_metric(dropped, &[], |sum| sum == all);
-            let said = stage.understudy.process.stderr();
-            assert_eq!(said.matches("cannot write the log").count(), 1, "{said}");
-            assert!(said.contains("/dev/full"), "{said}");
-        }
-        stage.understudy.process.signal("TERM");
-        assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0), "{name}");
-    }
-}
-
-#[test]
-fn syslog_gets_a_datagram_for_each_line() {
-    let socket = |folder: &Path| folder.join("log.sock");
-    let mut server = None;
-    let stage = stage(|folder| {
-        let bound = UnixDatagram::bind(socket(folder)).expect("bound");
-        bound.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        server = Some(bound);
-        let to = socket(folder);
-        format!("access_log: {{ to: \"syslog:unix:{}\" }}\n", to.display())
-    });
-    let server = server.expect("bound");
-    for number in 0..3 {
-        get(stage.understudy.address(), &format!("/{number}")).expect("an answer");
-    }
-    let mut targets: Vec<String> = (0..3)
-        .map(|_| {
-            let mut datagram = [0; 8192];
-            let length = server.recv(&mut datagram).expect("a datagram");
-            let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
-            let parts: Vec<&str> = text.splitn(8, ' ').collect();
-            let pid = stage.understudy.process.id().to_string();
-            let [priority, _, _, name, process, kind, data, line] = parts[..] else {
-                panic!("{text}");
-            };
-            assert_eq!(
-                [priority, name, process, kind, data],
-                ["<134>1", "understudy", &pid, "access", "-"],
-                "{text}"
-            );
-            let line: Value = serde_json::from_str(line).expect("JSON");
-            line["target"].as_str().expect("a target").to_owned()
-        })
-        .collect();
-    targets.sort();
-    assert_eq!(targets, ["/0", "/1", "/2"]);
+    let (log, address) = (log_in(stage.folder.path()), stage.understudy.address());
+    let before = stage.understudy.epoch();
+    let long = thread::spawn(move || get(address, "/slow?ms=1500"));
+    stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
+    stage.a.control("health=503");
+    stage.understudy.wait_active("b");
+    assert!(!long.is_finished(), "it is over already");
+    assert_eq!(long.join().expect("no panic").expect("an answer").status, 200);
+    assert_ne!(stage.understudy.epoch(), before);
+    let line = wait_line(&log, "/slow?ms=1500");
+    assert_line(
+        &line,
+        &[
+            ("backend", "a".into()),
+            ("epoch", before.into()),
+            ("attempts", 1.into()),
+            ("end", "complete".into()),
+        ],
+    );
 }
 
 #[test]
@@ -470,30 +377,4 @@ fn the_event_log_has_what_the_api_tells() {
         };
         if there && timeless(&written) == timeless(&told) { Ok(()) } else { Err((written, told)) }
     });
-}
-
-#[test]
-fn a_log_that_cannot_be_opened_is_said_with_its_path() {
-    let _alone = alone();
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("understudy.yaml");
-    let nowhere = folder.path().join("nowhere/access.log");
-    let text = yaml_of(&[("a", "http://127.0.0.1:9".to_owned())], "health: { tcp: {} }");
-    let more = format!("access_log: {{ to: {} }}\n", nowhere.display());
-    fs::write(&config, text + &more).expect("a config");
-    let output = Command::new(binary()).args(["run", "-c"]).arg(&config).output().expect("it ends");
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains(&nowhere.display().to_string()) && said.contains("No such file"),
-        "{said}"
-    );
-}
-
-#[test]
-fn without_a_log_there_is_nothing_to_open_anew() {
-    let mut stage = Stage::with_defaults();
-    stage.understudy.process.signal("USR1");
-    assert_eq!(get(stage.understudy.address(), "/").expect("an answer").status, 200);
-    assert!(stage.understudy.process.is_running());
 }

@@ -30,6 +30,7 @@ mod hygiene;
 mod island;
 mod kill;
 mod license_manager;
+mod log_files;
 mod network;
 mod operator;
 mod orders;
