@@ -223,7 +223,7 @@ fn moved(service: &Service) -> String {
         }
     };
     format!(
-        "Streams (WebSockets, server-sent events, gRPC, long bodies) at the old active: after a failover {}; after any other move {}.",
+        "Streams (WebSockets, server-sent events, gRPC, long bodies) at the old active: after a failover {}; after any other move, and when it is drained, {}.",
         becomes(service.streams.failover),
         becomes(service.streams.failback)
     )

@@ -158,9 +158,9 @@ pub enum ProxyVersion {
 /// What becomes of streams: WebSockets, server-sent events, gRPC streams, long bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamPolicies {
-    /// When an active that is no longer eligible is left.
+    /// When an active that is no longer eligible is left, unless it works and only is to be drained.
     pub failover: StreamPolicy,
-    /// When the traffic moves for any other reason.
+    /// When the traffic moves for any other reason, or the old active works and is drained.
     pub failback: StreamPolicy,
 }
 

@@ -13,13 +13,13 @@ pub(crate) fn streams(section: &mut Section<'_>) -> StreamPolicies {
     StreamPolicies {
         failover: section.or(
             "failover",
-            "When an active that is no longer eligible is left: `keep`, `drain` or `close`, or the keys of the last two",
+            "When a failed active is left: `keep`, `drain` or `close`, or the keys of the last two",
             defaults::STREAM_POLICY,
             policy(FAILOVER),
         ),
         failback: section.or(
             "failback",
-            "When the traffic moves for any other reason: the same",
+            "When the traffic moves for any other reason, or the active works and is drained: the same",
             defaults::STREAM_POLICY,
             policy(FAILBACK),
         ),

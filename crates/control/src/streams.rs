@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use config::model::{StreamPolicies, StreamPolicy};
-use routing::failover::Reason;
+use routing::failover::{AdminState, BackendStatus, Health, Reason, Wish};
 
 use crate::events::Kind;
 
@@ -20,11 +20,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// down early.
 const MOST: usize = 16;
 
-/// The policy for a move for this reason.
-pub(crate) fn policy(policies: StreamPolicies, reason: Reason) -> StreamPolicy {
+/// The policy for a move away from `left` for this reason. Whoever works and is to be drained is not
+/// fled from: what runs there shall finish, as in any other planned move.
+pub(crate) fn policy(
+    policies: StreamPolicies,
+    reason: Reason,
+    left: Option<&BackendStatus>,
+) -> StreamPolicy {
     match reason {
-        Reason::Failover => policies.failover,
-        Reason::Startup
+        Reason::Failover if !left.is_some_and(is_drained) => policies.failover,
+        Reason::Failover
+        | Reason::Startup
         | Reason::Failback
         | Reason::Recovery
         | Reason::Switchover
@@ -32,6 +38,15 @@ pub(crate) fn policy(policies: StreamPolicies, reason: Reason) -> StreamPolicy {
         | Reason::Return
         | Reason::Drill => policies.failback,
     }
+}
+
+/// Whether it is up, and whoever takes it out lets it finish its work.
+fn is_drained(backend: &BackendStatus) -> bool {
+    let wish = backend.claim.wish;
+    let is_asked = backend.admin == AdminState::Drain || wish == Some(Wish::Drain);
+    let is_needed_away =
+        backend.admin == AdminState::Maintenance || wish == Some(Wish::Maintenance);
+    backend.health == Health::Up && is_asked && !is_needed_away
 }
 
 /// Moves of one service whose streams still have time, oldest first.
@@ -104,6 +119,8 @@ impl Settlements {
 
 #[cfg(test)]
 mod tests {
+    use routing::failover::{BackendId, Claim, Standing};
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -125,7 +142,7 @@ mod tests {
     fn leaving_what_is_not_eligible_has_a_policy_and_every_other_move_has_the_other() {
         let policies =
             StreamPolicies { failover: StreamPolicy::Keep, failback: close(SECOND, SECOND) };
-        assert_eq!(policy(policies, Reason::Failover), policies.failover);
+        assert_eq!(policy(policies, Reason::Failover, None), policies.failover);
         for reason in [
             Reason::Startup,
             Reason::Failback,
@@ -135,7 +152,43 @@ mod tests {
             Reason::Return,
             Reason::Drill,
         ] {
-            assert_eq!(policy(policies, reason), policies.failback, "{reason:?}");
+            assert_eq!(policy(policies, reason, None), policies.failback, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_works_and_is_drained_is_left_as_in_a_planned_move() {
+        let policies =
+            StreamPolicies { failover: StreamPolicy::Keep, failback: close(SECOND, SECOND) };
+        let left = |health, admin, wish| BackendStatus {
+            id: BackendId(0),
+            health,
+            admin,
+            claim: Claim { role: None, wish },
+            streak: 0,
+            claim_streak: 0,
+            needs_word: false,
+            passes: 0,
+            eligible_since: None,
+            standing: Standing::Standby,
+            barred: false,
+            stale: false,
+        };
+        let (up, down) = (Health::Up, Health::Down);
+        let (ready, drain) = (AdminState::Ready, AdminState::Drain);
+        let (asks, hurries) = (Some(Wish::Drain), Some(Wish::Maintenance));
+        for (left, is_drained) in [
+            (left(up, ready, None), false),
+            (left(up, drain, None), true),
+            (left(up, ready, asks), true),
+            (left(up, drain, Some(Wish::Serve)), true),
+            (left(down, drain, None), false),
+            (left(down, ready, asks), false),
+            (left(up, AdminState::Maintenance, asks), false),
+            (left(up, drain, hurries), false),
+        ] {
+            let expected = if is_drained { policies.failback } else { policies.failover };
+            assert_eq!(policy(policies, Reason::Failover, Some(&left)), expected, "{left:?}");
         }
     }
 

@@ -71,7 +71,7 @@ impl Driver {
         let backend = |name: Arc<str>| self.backend(&name).ok();
         let activation = match said.clone() {
             Said::Activate { active, epoch } => {
-                let streams = streams::policy(self.settings.streams, Reason::Failover);
+                let streams = streams::policy(self.settings.streams, Reason::Failover, None);
                 let (id, name) = (active.clone().and_then(backend), active);
                 self.since = Instant::now();
                 self.obeyed = Some((name.clone(), epoch));

@@ -139,7 +139,9 @@ impl Driver {
         let is_on_its_way = to.is_none() && to_gate;
         let closed = self.board.metrics().streams_closed(&self.name);
         let leave = from.map_or(Leave::Finish, |from| self.leave(from));
-        let policy = streams::policy(self.settings.streams, reason);
+        let status = self.failover.status();
+        let left = status.backends.iter().find(|backend| Some(backend.id) == from);
+        let policy = streams::policy(self.settings.streams, reason, left);
         let name = to.map(|to| self.name(to));
         let moved_to = name.clone();
         let activation = Activation { epoch, active: to, name, leave, streams: policy };

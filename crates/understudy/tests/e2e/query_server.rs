@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use benches::condition::wait_for;
 use benches::fetch::{Answer, get};
 use benches::load::{Load, Plan, Requests};
+use benches::script;
 use benches::understudy::Understudy;
 use standins::Standin;
 
@@ -30,12 +30,7 @@ struct Pair {
 impl Pair {
     /// Each is asked a query by the ping program, too.
     fn with_ping() -> Self {
-        let program = standins_binary();
-        Self::new(&format!(
-            "\n        - {{ name: ping, level: ready, timeout: 5s, exec: {{ command: [\"{}\", ping, \
-             --timeout-ms, \"{{timeout_ms}}\", \"{{host}}:{{port}}\"] }} }}",
-            program.display()
-        ))
+        Self::within(House::new(), &ping(), "")
     }
 
     /// With these probes beside the one that sees that they are alive.
@@ -91,15 +86,28 @@ impl Pair {
     }
 }
 
+/// The probe that asks a query, by the ping program.
+fn ping() -> String {
+    let program = standins_binary();
+    format!(
+        "\n        - {{ name: ping, level: ready, timeout: 5s, exec: {{ command: [\"{}\", ping, \
+         --timeout-ms, \"{{timeout_ms}}\", \"{{host}}:{{port}}\"] }} }}",
+        program.display()
+    )
+}
+
 /// How many long queries it noted this of.
 fn long(server: &Standin, what: &str) -> usize {
     let noted = server.noted(what);
     noted.iter().filter(|note| note.text("id").starts_with("long-")).count()
 }
 
+/// What runs at a failed server is cut soon; what runs at one that is drained must not be.
+const SOON: &str = "    streams: { failover: { drain: { deadline: 1s, window: 1s } } }\n";
+
 #[test]
 fn an_operator_drains_a_server_and_no_query_is_cut() {
-    let pair = Pair::with_ping();
+    let pair = Pair::within(House::new(), &ping(), SOON);
     let load = pair.load();
     wait_served(&load, "a", 50);
     let queries = pair.long_queries(8);
@@ -111,10 +119,10 @@ fn an_operator_drains_a_server_and_no_query_is_cut() {
     assert_none_failed(&load.finish());
 }
 
-/// Half a minute: longer than whatever else there is of timeouts.
+/// Half a minute: longer than whatever else there is of timeouts but the patience of a planned move.
 #[test]
 fn a_server_that_shuts_down_says_so_and_half_a_minute_of_query_is_not_cut() {
-    let mut pair = Pair::new(READY);
+    let mut pair = Pair::within(House::new(), READY, SOON);
     let load = pair.load();
     wait_served(&load, "a", 50);
     let queries = pair.long_queries(30);
@@ -158,14 +166,12 @@ fn copying(max_age: &str) -> Pair {
     let house = House::new();
     let (here, program) = (house.path().display(), standins_binary());
     let program = program.display();
-    let script = format!(
+    let text = format!(
         "#!/bin/sh -e\n[ ! -e {here}/broken ]\n\
          {program} export --from \"$UNDERSTUDY_FROM_URL\" --to {here}/copy\n\
          {program} import --from {here}/copy --to \"$UNDERSTUDY_TO_URL\"\n"
     );
-    fs::write(house.file("copy.sh"), script).expect("a file");
-    let executable = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(house.file("copy.sh"), executable).expect("a mode");
+    script::write(&house.file("copy.sh"), &text);
     let jobs = format!(
         "    jobs:\n      metadata: {{ exec: {{ command: [\"{here}/copy.sh\"] }}, every: 1s, \
          deadline: 10s, move_waits: 20s, max_age: {max_age} }}\n"
