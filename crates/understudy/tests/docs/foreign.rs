@@ -1,6 +1,7 @@
 //! The configs of other programs in the pages on migration are real, and speak of the same servers as ours.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -76,6 +77,34 @@ fn haproxy_takes_its_configs() {
     assert!(haproxy_says("backend a\n  server b 10.0.0.1:8080 backups\n").is_some());
 }
 
+#[test]
+fn caddy_takes_its_configs() {
+    if !may_run("caddy") {
+        return;
+    }
+    let page = "docs/migration/caddy.md";
+    for block in blocks(page, &read(page), "caddyfile") {
+        assert_eq!(caddy_says(&block.text), None, "{block}");
+    }
+    assert!(
+        caddy_says(":80 {\n\treverse_proxy 10.0.0.1:80 {\n\t\tlb_politics first\n\t}\n}\n")
+            .is_some()
+    );
+}
+
+#[test]
+fn keepalived_takes_its_configs() {
+    if !may_run("keepalived") {
+        return;
+    }
+    let page = "docs/migration/keepalived.md";
+    for block in blocks(page, &read(page), "keepalived") {
+        assert_eq!(keepalived_says(&block.text), None, "{block}");
+    }
+    let wrong = "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n noprempt\n}\n";
+    assert!(keepalived_says(wrong).is_some());
+}
+
 /// Blocks of Traefik are YAML and marked; the others have a language of their own.
 fn theirs(page: &str, text: &str, language: &str) -> Vec<Block> {
     if language != "traefik" {
@@ -131,6 +160,34 @@ fn haproxy_says(text: &str) -> Option<String> {
     let file = folder.path().join("haproxy.cfg");
     std::fs::write(&file, text).expect("it is written");
     said(Command::new(find("haproxy")?).args(["-c", "-dW", "-f"]).arg(Path::new(&file)))
+}
+
+/// What Caddy has against a Caddyfile, before it is run.
+fn caddy_says(text: &str) -> Option<String> {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("Caddyfile");
+    std::fs::write(&file, text).expect("it is written");
+    let mut caddy = Command::new(find("caddy")?);
+    said(caddy.args(["adapt", "--adapter", "caddyfile", "--config"]).arg(&file))
+}
+
+/// What keepalived has against a config, but that this machine lacks its network. How it ends says nothing:
+/// it sends itself a signal.
+fn keepalived_says(text: &str) -> Option<String> {
+    let folder = TempDir::new().expect("a folder");
+    let [file, log] = ["keepalived.conf", "log"].map(|name| folder.path().join(name));
+    std::fs::write(&file, text).expect("it is written");
+    let mut keepalived = Command::new(find("keepalived")?);
+    // Not to us as well.
+    keepalived
+        .process_group(0)
+        .arg(format!("--config-test={}", log.display()))
+        .arg("-f")
+        .arg(&file);
+    keepalived.output().expect("it runs");
+    let words = std::fs::read_to_string(&log).expect("a log");
+    let of_the_text: Vec<_> = words.lines().filter(|line| !line.contains("interface")).collect();
+    (!of_the_text.is_empty()).then(|| of_the_text.join("\n"))
 }
 
 fn said(command: &mut Command) -> Option<String> {
