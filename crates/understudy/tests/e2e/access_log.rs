@@ -325,7 +325,7 @@ fn a_failover_is_told_of_the_requests_that_met_it_whatever_the_sample() {
 
 #[test]
 fn a_request_that_outlives_a_move_has_the_epoch_under_which_it_was_sent() {
-    let mut stage = stage(to_file);
+    let stage = stage(to_file);
     let (log, address) = (log_in(stage.folder.path()), stage.understudy.address());
     let before = stage.understudy.epoch();
     let long = thread::spawn(move || get(address, "/slow?ms=1500"));

@@ -33,12 +33,8 @@ impl Pair {
         Self::within(House::new(), &ping(), "")
     }
 
-    /// With these probes beside the one that sees that they are alive.
-    fn new(probes: &str) -> Self {
-        Self::within(House::new(), probes, "")
-    }
-
-    /// The same with these lines more for the service.
+    /// With these probes beside the one that sees that they are alive, and these lines more for the
+    /// service.
     fn within(house: House, probes: &str, more: &str) -> Self {
         let start = |name| house.standin("query-server", name, "");
         let (a, b) = (start("a"), start("b"));
