@@ -13,7 +13,7 @@ use access::{End, Outcome, Pen, Record, Step, TraceContext, Tracer, What};
 use connect::Origin;
 use http::header::{HOST, HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use metrics::cells::Blame;
 use smallvec::SmallVec;
 
@@ -73,6 +73,20 @@ impl Recorder {
     pub(crate) fn sweep(&self) {
         if let Some(pen) = self.pen.borrow_mut().as_mut() {
             pen.hand_over();
+        }
+    }
+
+    /// A request that nobody can read was answered with `status`, or not at all.
+    pub(crate) fn unreadable(&self, client: &Client, status: Option<StatusCode>) {
+        if let Some(pen) = self.pen.borrow_mut().as_mut() {
+            pen.write(&Record {
+                method: Method::from_bytes(b"-").unwrap_or_default(),
+                target: "-".into(),
+                status,
+                end: if status.is_some() { End::Complete } else { End::Cut },
+                blame: Some(Blame::Downstream),
+                ..unread(client, &HeaderMap::new())
+            });
         }
     }
 
@@ -140,27 +154,13 @@ impl Recording {
             held_at: 0,
             is_logged: true,
             record: Record {
-                began: SystemTime::now(),
-                took: Duration::ZERO,
-                answered_after: None,
-                listener: Arc::clone(&client.listener.name),
-                client: address(client, &parts.headers),
-                is_tls: client.known.identity.is_tls(),
                 version: parts.version,
                 method: parts.method.clone(),
                 host,
                 target: shortened(target).into(),
                 referer: text(&parts.headers, &REFERER),
                 user_agent: text(&parts.headers, &USER_AGENT),
-                service: None,
-                status: None,
-                received: 0,
-                sent: 0,
-                steps: SmallVec::new(),
-                end: End::ClientGone,
-                is_drill: false,
-                blame: None,
-                trace: None,
+                ..unread(client, &parts.headers)
             },
         }
     }
@@ -377,6 +377,33 @@ impl Recording {
             record.received += source.received();
         }
         self.record
+    }
+}
+
+/// What is known of a request before it has been read.
+fn unread(client: &Client, headers: &HeaderMap) -> Record {
+    Record {
+        began: SystemTime::now(),
+        took: Duration::ZERO,
+        answered_after: None,
+        listener: Arc::clone(&client.listener.name),
+        client: address(client, headers),
+        is_tls: client.known.identity.is_tls(),
+        version: Version::HTTP_11,
+        method: Method::default(),
+        host: Box::default(),
+        target: Box::default(),
+        referer: None,
+        user_agent: None,
+        service: None,
+        status: None,
+        received: 0,
+        sent: 0,
+        steps: SmallVec::new(),
+        end: End::ClientGone,
+        is_drill: false,
+        blame: None,
+        trace: None,
     }
 }
 

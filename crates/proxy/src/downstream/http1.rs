@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures_util::FutureExt as _;
 use http::header::UPGRADE;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -56,10 +56,25 @@ pub(crate) async fn serve(
         connection.as_mut().poll(context)
     })
     .await;
-    if ended.as_ref().is_err_and(hyper::Error::is_parse) {
+    if let Err(error) = ended.as_ref()
+        && error.is_parse()
+    {
         client.listener.cells.bad_requests.inc();
+        worker.recorder.unreadable(client, answered(error));
     }
     ended
+}
+
+/// How hyper has answered a request that it cannot read; HTTP/2 on a listener for HTTP/1.1 not at all. Its
+/// 414, for a target of more than 64 KiB, cannot be told from its 431.
+fn answered(error: &hyper::Error) -> Option<StatusCode> {
+    if error.is_parse_version_h2() {
+        None
+    } else if error.is_parse_too_large() {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        Some(StatusCode::BAD_REQUEST)
+    }
 }
 
 /// Not `async`: the future of every request is moved a few times before it runs, and one around

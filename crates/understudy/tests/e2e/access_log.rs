@@ -276,6 +276,23 @@ fn every_end_of_a_request_has_its_line() {
     let mode = fs::metadata(&log).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "{mode:o}");
 
+    // Nobody can read it.
+    let mut client = Client::connect(address);
+    client.send("nonsense\r\n\r\n");
+    assert_eq!(client.response().expect("an answer").status, 400);
+    let line = wait_line(&log, "-");
+    assert_line(
+        &line,
+        &[
+            ("client", "127.0.0.1".into()),
+            ("method", "-".into()),
+            ("status", 400.into()),
+            ("service", Value::Null),
+            ("blame", "downstream".into()),
+            ("end", "complete".into()),
+        ],
+    );
+
     // We stop.
     let mut client = ask("GET /in/endless?2");
     take_until(&mut client, b"abc");
