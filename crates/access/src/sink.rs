@@ -158,6 +158,8 @@ pub(crate) struct LogFile {
 impl LogFile {
     fn open(path: &Path, rotate: Option<Rotate>) -> io::Result<Self> {
         let (file, size) = open(path)?;
+        // A device or a pipe stays where it is.
+        let rotate = rotate.filter(|_| file.metadata().is_ok_and(|file| file.is_file()));
         Ok(Self { path: path.to_owned(), rotate, file, size, is_torn: false })
     }
 
@@ -292,6 +294,20 @@ mod tests {
         assert_eq!(read(&path), "line 4\n");
         assert_eq!((read(&aside(1)).as_str(), read(&aside(2)).as_str()), ("line 3\n", "line 2\n"));
         assert!(!aside(3).exists(), "two are kept");
+    }
+
+    #[test]
+    fn a_pipe_is_never_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("access.log");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|made| made.success()), "mkfifo");
+        let (path, mut sink) = file(folder.path(), Some(Rotate { size: 10, keep: 2 }));
+        for _ in 0..4 {
+            assert!(sink.write(b"line of 10\n").error.is_none());
+        }
+        assert!(fs::metadata(&path).expect("it is there").file_type().is_fifo());
+        assert!(!folder.path().join("access.log.1").exists(), "set aside");
     }
 
     #[test]

@@ -165,6 +165,8 @@ impl Evidence {
         self.suspected = None;
         self.symptom = None;
         self.first_sign = None;
+        self.before = None;
+        self.signs.clear();
         answered
     }
 
@@ -394,7 +396,9 @@ mod tests {
         evidence.probe(&report(Instant::now(), Outcome::Pass), Counts::default);
         assert_eq!(evidence.leave(), Leave::Finish);
         assert_eq!(evidence.words(), "");
-        assert_eq!(evidence.first_sign, None);
+        assert_eq!((evidence.first_sign, evidence.before), (None, None));
+        assert_eq!(evidence.trail(Instant::now()), Vec::<String>::new());
+        assert_eq!(evidence.signs().count(), 0);
     }
 
     #[test]

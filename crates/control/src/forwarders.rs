@@ -32,6 +32,8 @@ pub(crate) struct Activation {
     /// The name of the active.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) leave: Leave,
+    /// Whether the old active works.
+    pub(crate) planned: bool,
     pub(crate) streams: StreamPolicy,
 }
 
@@ -44,7 +46,13 @@ pub(crate) enum Said {
     /// Go on as before.
     Release,
     /// Send to this backend, by its name, or hold.
-    Activate { active: Option<Arc<str>>, epoch: u64 },
+    Activate {
+        active: Option<Arc<str>>,
+        epoch: u64,
+        /// Whether the old active works. Earlier versions do not say.
+        #[serde(default)]
+        planned: bool,
+    },
 }
 
 pub(crate) struct Forwarders {
@@ -99,8 +107,8 @@ impl Forwarders {
         name: &Arc<str>,
         to: Activation,
     ) -> Result<usize, Silent> {
-        let Activation { epoch, active, name: active_name, leave, streams } = to;
-        let said = Said::Activate { active: active_name, epoch };
+        let Activation { epoch, active, name: active_name, leave, planned, streams } = to;
+        let said = Said::Activate { active: active_name, epoch, planned };
         let (activated, before) = tokio::join!(
             self.workers.activate(service, epoch, active, leave, streams),
             self.tell_predecessor(name, said, Duration::ZERO),

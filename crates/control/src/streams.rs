@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use config::model::{StreamPolicies, StreamPolicy};
-use routing::failover::{AdminState, BackendStatus, Health, Reason, Wish};
+use routing::failover::{AdminState, BackendStatus, Claim, Health, Reason, Role, Wish};
 
 use crate::events::Kind;
 
@@ -20,33 +20,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// down early.
 const MOST: usize = 16;
 
-/// The policy for a move away from `left` for this reason. Whoever works and is to be drained is not
-/// fled from: what runs there shall finish, as in any other planned move.
-pub(crate) fn policy(
-    policies: StreamPolicies,
-    reason: Reason,
-    left: Option<&BackendStatus>,
-) -> StreamPolicy {
+/// Whether a move away from `left` for this reason leaves somebody who works. Whoever is only to be
+/// drained is not fled from: what runs there shall finish.
+pub(crate) fn is_planned(reason: Reason, left: Option<&BackendStatus>) -> bool {
     match reason {
-        Reason::Failover if !left.is_some_and(is_drained) => policies.failover,
-        Reason::Failover
-        | Reason::Startup
+        Reason::Failover => left.is_some_and(is_drained),
+        Reason::Startup
         | Reason::Failback
         | Reason::Recovery
         | Reason::Switchover
         | Reason::Reload
         | Reason::Return
-        | Reason::Drill => policies.failback,
+        | Reason::Drill => true,
     }
+}
+
+/// The policy for such a move.
+pub(crate) fn policy(policies: StreamPolicies, is_planned: bool) -> StreamPolicy {
+    if is_planned { policies.failback } else { policies.failover }
 }
 
 /// Whether it is up, and whoever takes it out lets it finish its work.
 fn is_drained(backend: &BackendStatus) -> bool {
-    let wish = backend.claim.wish;
+    let Claim { role, wish } = backend.claim;
     let is_asked = backend.admin == AdminState::Drain || wish == Some(Wish::Drain);
     let is_needed_away =
         backend.admin == AdminState::Maintenance || wish == Some(Wish::Maintenance);
-    backend.health == Health::Up && is_asked && !is_needed_away
+    let is_active = role.is_none_or(|role| role == Role::Active);
+    backend.health == Health::Up && is_asked && is_active && !is_needed_away
 }
 
 /// Moves of one service whose streams still have time, oldest first.
@@ -119,7 +120,7 @@ impl Settlements {
 
 #[cfg(test)]
 mod tests {
-    use routing::failover::{BackendId, Claim, Standing};
+    use routing::failover::{BackendId, Standing};
 
     use super::*;
 
@@ -142,7 +143,7 @@ mod tests {
     fn leaving_what_is_not_eligible_has_a_policy_and_every_other_move_has_the_other() {
         let policies =
             StreamPolicies { failover: StreamPolicy::Keep, failback: close(SECOND, SECOND) };
-        assert_eq!(policy(policies, Reason::Failover, None), policies.failover);
+        assert_eq!(policy(policies, is_planned(Reason::Failover, None)), policies.failover);
         for reason in [
             Reason::Startup,
             Reason::Failback,
@@ -152,14 +153,12 @@ mod tests {
             Reason::Return,
             Reason::Drill,
         ] {
-            assert_eq!(policy(policies, reason, None), policies.failback, "{reason:?}");
+            assert_eq!(policy(policies, is_planned(reason, None)), policies.failback, "{reason:?}");
         }
     }
 
     #[test]
     fn whoever_works_and_is_drained_is_left_as_in_a_planned_move() {
-        let policies =
-            StreamPolicies { failover: StreamPolicy::Keep, failback: close(SECOND, SECOND) };
         let left = |health, admin, wish| BackendStatus {
             id: BackendId(0),
             health,
@@ -187,9 +186,12 @@ mod tests {
             (left(up, AdminState::Maintenance, asks), false),
             (left(up, drain, hurries), false),
         ] {
-            let expected = if is_drained { policies.failback } else { policies.failover };
-            assert_eq!(policy(policies, Reason::Failover, Some(&left)), expected, "{left:?}");
+            assert_eq!(is_planned(Reason::Failover, Some(&left)), is_drained, "{left:?}");
         }
+        // It works, and says that another is to.
+        let mut left = left(up, drain, None);
+        left.claim.role = Some(Role::Standby);
+        assert!(!is_planned(Reason::Failover, Some(&left)));
     }
 
     #[test]

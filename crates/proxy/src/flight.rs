@@ -83,6 +83,8 @@ struct Entry {
     uploading: Cell<bool>,
     /// When it must have left the backend that the traffic has left.
     close_at: Cell<Option<Instant>>,
+    /// Whether it has been given such a time: a later move does not give it another.
+    is_ending: Cell<bool>,
     /// It is at a standby on purpose: no move concerns it.
     is_tagged: Cell<bool>,
     /// It ends without a goodbye.
@@ -144,6 +146,7 @@ impl Flights {
             deadline: Cell::new(None),
             uploading: Cell::new(false),
             close_at: Cell::new(None),
+            is_ending: Cell::new(false),
             is_tagged: Cell::new(false),
             is_cut: Cell::new(false),
             recording: RefCell::new(recording),
@@ -297,7 +300,7 @@ impl Flight {
             entry.turn.set(Turn::Upstream);
             entry.signal.set(Signal::None);
             // What was to end at another backend begins anew at this one.
-            entry.close_at.set(None);
+            entry.stays();
             let mut at = entry.backend.borrow_mut();
             let stays = match (at.as_ref(), backend) {
                 (Some(old), Some(new)) => Rc::ptr_eq(old, new),

@@ -40,7 +40,15 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = Source { file: text.name, base: text.base, path: text.file.clone() };
     let file = text.file.map(|file| (file, text.text));
-    runtime.block_on(serve(config, source, file, wish))
+    let ended = runtime.block_on(serve(config, source, file, wish));
+    logs::finish();
+    ended
+}
+
+/// Ends at once, whatever goes on.
+fn give_up() -> ! {
+    logs::finish();
+    std::process::exit(1)
 }
 
 /// Runs until a signal or a successor, then lets running requests finish. `file` is what to follow, and
@@ -87,7 +95,7 @@ async fn serve(
             drop(stop_admin);
             let cut_off = tokio::select! {
                 cut_off = control.retire() => cut_off,
-                () = signals.insist() => std::process::exit(1),
+                () = signals.insist() => give_up(),
             };
             (None, cut_off)
         }
@@ -99,7 +107,7 @@ async fn serve(
                 cut_off = control.shut_down() => cut_off,
                 signal = signals.stop() => {
                     tracing::warn!(signal, "asked twice: ending at once");
-                    std::process::exit(1);
+                    give_up();
                 }
             };
             (Some(stop_admin), cut_off)

@@ -91,7 +91,7 @@ export class History {
     // That a process began is no switch; among all records it is told.
     const found = (this.incidents ?? []).filter((incident) => incident.at_seconds * 1000 > from && !(this.short && incident.reason === "startup"));
     const shown = found.slice(0, this.short ? 6 : LISTED);
-    memo(this.list, [this.app.incidentsProblem, this.incidents === null, shown.map((incident) => [incident.id, incident.outcome, incident.total_ms]), found.length], () => {
+    memo(this.list, [this.app.incidentsProblem, this.incidents === null, shown.map((incident) => [incident.id, incident.outcome, incident.first_answer_ms ?? incident.total_ms]), found.length], () => {
       if (this.app.incidentsProblem) return el("p", { class: "notice bad" }, glyph("bad", 14), `The records cannot be read: ${this.app.incidentsProblem}`);
       if (this.incidents === null) return el("p", { class: "hint" }, "reading the records …");
       if (found.length === 0) return el("p", { class: "notice" }, "No switch in this time.");
@@ -104,10 +104,11 @@ export class History {
 
   item(incident) {
     const at = incident.at_seconds * 1000;
+    const took = incident.first_answer_ms ?? incident.total_ms;
     return el("li", {}, el("a", { href: `#/incident/${incident.id}`, class: "incident-item", "data-incident": incident.id },
       el("time", { class: "num", datetime: new Date(at).toISOString() }, clock(at)),
       el("span", { class: "move" }, el("strong", {}, incident.service), ` ${incident.from ?? "nobody"} → ${incident.to ?? "nobody"}`),
       el("span", { class: "because" }, reason(incident.reason)),
-      el("span", { class: "num took" }, incident.total_ms === null ? outcome(incident.outcome) : `${outcome(incident.outcome)}, ${millis(incident.total_ms)}`)));
+      el("span", { class: "num took" }, took === null ? outcome(incident.outcome) : `${outcome(incident.outcome)}, ${millis(took)}`)));
   }
 }

@@ -61,6 +61,9 @@ pub struct IncidentSummary {
     pub at: Option<Timestamp>,
     /// From the first sign to the last acknowledgement.
     pub total_ms: Option<f64>,
+    /// From the first sign, or without one from the decision, to the first good answer.
+    #[serde(default)]
+    pub first_answer_ms: Option<f64>,
     /// What came of it: `moved`, `verified`, `returned`, `called_off`.
     pub outcome: String,
     /// In one line for people.
@@ -151,7 +154,7 @@ pub struct Took {
     pub switch_ms: Option<f64>,
     /// Both together.
     pub total_ms: Option<f64>,
-    /// From the decision to the first good answer of the new active.
+    /// From the first sign, or without one from the decision, to the first good answer of the new active.
     pub first_answer_ms: Option<f64>,
 }
 
@@ -186,6 +189,7 @@ impl From<Incident> for IncidentSummary {
             at_seconds: incident.at_seconds,
             at: incident.at,
             total_ms: incident.took.total_ms,
+            first_answer_ms: incident.took.first_answer_ms,
             outcome: incident.outcome,
             text: incident.text,
         }

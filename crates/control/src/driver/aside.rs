@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proxy::{Drain, Leave, Lost};
-use routing::failover::{Input, Reason};
+use routing::failover::Input;
 use tokio::sync::oneshot;
 
 use super::window::Window;
@@ -66,16 +66,20 @@ impl Driver {
     /// time.
     pub(super) fn obey(&mut self, said: Said, done: oneshot::Sender<Result<usize, Lost>>) {
         let (forwarders, id) = (Arc::clone(&self.forwarders), self.id);
-        let left = self.failover.status().active.and_then(|active| self.backends.get(&active));
+        let before = match &self.obeyed {
+            Some((name, _)) => name.clone().and_then(|name| self.backend(&name).ok()),
+            None => self.failover.status().active,
+        };
+        let left = before.and_then(|active| self.backends.get(&active));
         let leave = left.map_or(Leave::Finish, |left| left.evidence.leave());
         let backend = |name: Arc<str>| self.backend(&name).ok();
         let activation = match said.clone() {
-            Said::Activate { active, epoch } => {
-                let streams = streams::policy(self.settings.streams, Reason::Failover, None);
+            Said::Activate { active, epoch, planned } => {
+                let streams = streams::policy(self.settings.streams, planned);
                 let (id, name) = (active.clone().and_then(backend), active);
                 self.since = Instant::now();
                 self.obeyed = Some((name.clone(), epoch));
-                Some(Activation { epoch, active: id, name, leave, streams })
+                Some(Activation { epoch, active: id, name, leave, planned, streams })
             }
             Said::Hold { .. } | Said::Release => None,
         };

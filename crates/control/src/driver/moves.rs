@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy::{Drain, Held, Leave};
-use routing::failover::{Abort, BackendId, Input, Reason};
+use routing::failover::{Abort, AdminState, BackendId, BackendStatus, Health, Input, Reason};
 
+use super::status::{not_eligible, operator};
 use super::verified::Heard;
 use super::{Driver, acknowledged};
+use crate::command::Operator;
 use crate::events::Kind;
 use crate::evidence::Evidence;
 use crate::forwarders::{Activation, Silent};
@@ -65,8 +67,11 @@ impl Driver {
         }
         self.close_record();
         // Nobody to anybody at the start is no incident, but it is a move.
+        let is_failover = reason == Reason::Failover;
+        let why_not = from.and_then(|from| self.taken_out(from)).filter(|_| is_failover);
         let left = from.and_then(|from| self.backends.get(&from));
-        let evidence = left.map(|left| &left.evidence).filter(|_| reason == Reason::Failover);
+        let has_failed = is_failover && why_not.is_none();
+        let evidence = left.map(|left| &left.evidence).filter(|_| has_failed);
         let sign = evidence.and_then(|evidence| evidence.first_sign);
         let before = evidence.and_then(|evidence| evidence.before);
         let before = before.unwrap_or_else(|| self.board.counts_before(&self.name));
@@ -74,21 +79,37 @@ impl Driver {
         let wall = SystemTime::now();
         let mut incident =
             Incident::new(id, self.name.clone(), reason, sign, decided, wall, before);
-        incident.evidence = evidence.map(|evidence| evidence.trail(decided)).unwrap_or_default();
+        let trail = evidence.map(|evidence| evidence.trail(decided)).unwrap_or_default();
+        incident.evidence = trail.into_iter().chain(why_not).collect();
         incident.signs = evidence.into_iter().flat_map(Evidence::signs).cloned().collect();
         incident.from = from.map(|id| self.name(id));
         incident.to = to.map(|id| self.name(id));
         incident.by = match reason {
             Reason::Switchover | Reason::Failback => self.asked.as_ref().map(|a| a.by.clone()),
             Reason::Drill => self.drilled_by.clone(),
-            Reason::Startup
-            | Reason::Failover
-            | Reason::Recovery
-            | Reason::Reload
-            | Reason::Return => None,
+            // It may be an operator who has taken the old active out.
+            Reason::Failover | Reason::Return => from.and_then(|from| self.taken_out_by(from)),
+            Reason::Startup | Reason::Recovery | Reason::Reload => None,
         };
         let (look_at, heard) = (decided + LOOKED_AFTER, Heard::default());
         self.latest = Some(Move { incident, look_at, heard });
+    }
+
+    /// Why a backend that works may not be active, in words; `None`: it does not work.
+    fn taken_out(&self, backend: BackendId) -> Option<String> {
+        let status = self.failover.status();
+        let backend = status.backends.iter().find(|known| known.id == backend)?;
+        let BackendStatus { health, admin, claim, .. } = *backend;
+        let required = self.failover.policy().required_role;
+        (health == Health::Up).then(|| not_eligible(health, admin, claim, required))
+    }
+
+    /// Who has drained a backend, or has it in maintenance.
+    fn taken_out_by(&self, backend: BackendId) -> Option<Operator> {
+        let status = self.failover.status();
+        let backend = status.backends.iter().find(|known| known.id == backend)?;
+        let mark = self.kept.admin.get(&self.name(backend.id))?;
+        (backend.admin != AdminState::Ready).then(|| operator(mark))
     }
 
     /// Tells the workers to hold for a move that was decided at `decided`. They are not waited for here.
@@ -141,10 +162,11 @@ impl Driver {
         let leave = from.map_or(Leave::Finish, |from| self.leave(from));
         let status = self.failover.status();
         let left = status.backends.iter().find(|backend| Some(backend.id) == from);
-        let policy = streams::policy(self.settings.streams, reason, left);
+        let planned = streams::is_planned(reason, left);
+        let policy = streams::policy(self.settings.streams, planned);
         let name = to.map(|to| self.name(to));
         let moved_to = name.clone();
-        let activation = Activation { epoch, active: to, name, leave, streams: policy };
+        let activation = Activation { epoch, active: to, name, leave, planned, streams: policy };
         let activated = self.forwarders.activate(self.id, &self.name, activation);
         self.since = Instant::now();
         self.has_moved |= to.is_some();
@@ -212,13 +234,24 @@ impl Driver {
         // While it is watched it may be taken back, and its record must say so.
         let is_under_way = status.switch.is_some() || status.gate.is_some();
         let goes_on = is_under_way || status.verifying.is_some();
-        let over = |latest: &Move| !goes_on && Instant::now() >= latest.look_at;
+        let over = |latest: &Move| {
+            !goes_on && Instant::now() >= latest.look_at && !self.may_still_fail(&latest.incident)
+        };
         if self.latest.as_ref().is_some_and(over) {
             self.close_record();
         } else if let Some(latest) = &mut self.latest {
             // Under way for long: a drain, or a watch.
             latest.look_at = latest.look_at.max(Instant::now() + Duration::from_millis(100));
         }
+    }
+
+    /// Whether requests at the old active have not ended: what becomes of them is part of the record,
+    /// within its time.
+    fn may_still_fail(&self, incident: &Incident) -> bool {
+        let Some(decided) = incident.when(Step::Decided) else { return false };
+        let at = self.board.metrics().at_backends(&self.name);
+        let mut left = at.iter().filter(|(name, _)| Some(name) == incident.from.as_ref());
+        decided.elapsed() < LOOKED_AFTER && left.any(|(_, count)| *count > 0)
     }
 
     /// The last version of a record.
@@ -277,12 +310,15 @@ impl Driver {
             phase("total", Some(total));
         }
         let left = from.and_then(|from| self.backends.get(&from));
+        let evidence = left.map_or_else(String::new, |left| left.evidence.words());
+        let why_not = from.and_then(|from| self.taken_out(from));
+        let why_not = why_not.filter(|_| reason == Reason::Failover);
         let kind = Kind::ActiveChanged {
             from: from.map(|from| self.name(from)),
             to: to.map(|to| self.name(to)),
             reason,
             epoch,
-            evidence: left.map_or_else(String::new, |left| left.evidence.words()).into(),
+            evidence: why_not.unwrap_or(evidence).into(),
             took: total,
             streams,
             incident: incident.map(|incident| incident.id),

@@ -245,7 +245,7 @@ pub(super) fn not_eligible(
     words.join(", and ")
 }
 
-fn operator(mark: &SavedMark) -> Operator {
+pub(super) fn operator(mark: &SavedMark) -> Operator {
     Operator { who: mark.who.clone(), from: mark.from.clone(), why: mark.why.clone() }
 }
 

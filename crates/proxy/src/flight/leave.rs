@@ -32,7 +32,7 @@ impl Flights {
             let is_left = |at: &&Rc<Backend>| active.is_none_or(|active| !Rc::ptr_eq(at, active));
             let Some(backend) = backend.as_ref().filter(is_left) else {
                 // The traffic may be back where it left: then there is nothing to end.
-                entry.close_at.set(None);
+                entry.stays();
                 entry.is_tagged.set(false);
                 continue;
             };
@@ -46,9 +46,13 @@ impl Flights {
                 Phase::Awaiting => {
                     // Has it sent anything? If not, it turns away.
                     entry.wake();
-                    streams += usize::from(entry.uploading.get());
-                    under_way.push(key);
+                    if !entry.is_ending.get() {
+                        streams += usize::from(entry.uploading.get());
+                        under_way.push(key);
+                    }
                 }
+                // What an earlier move has left behind ends as it said.
+                Phase::Relaying | Phase::Tunnel if entry.is_ending.get() => {}
                 Phase::Relaying | Phase::Tunnel => {
                     streams += 1;
                     under_way.push(key);
@@ -67,7 +71,9 @@ impl Flights {
         let from = Instant::now() + deadline;
         let count = keys.len() as f64;
         for (place, key) in keys.iter().enumerate() {
-            entries[*key].close_at.set(Some(from + window.mul_f64(place as f64 / count)));
+            let entry = &entries[*key];
+            entry.close_at.set(Some(from + window.mul_f64(place as f64 / count)));
+            entry.is_ending.set(true);
         }
     }
 
@@ -136,6 +142,12 @@ impl Entry {
         self.phase.get() != Phase::Held
             && self.backend.borrow().is_some()
             && Rc::ptr_eq(&self.service, service)
+    }
+
+    /// Nothing makes it leave its backend.
+    pub(super) fn stays(&self) {
+        self.close_at.set(None);
+        self.is_ending.set(false);
     }
 
     /// The traffic has left its backend long enough.

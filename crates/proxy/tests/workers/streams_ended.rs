@@ -59,6 +59,32 @@ fn kept_streams_finish_at_the_old_active() {
     rig.at_rest();
 }
 
+/// Also when nobody is active in between, as long as gates run.
+#[test]
+fn what_one_move_gave_time_the_next_does_not_hurry() {
+    let ((a, let_go), (b, _gate)) =
+        (streaming("text/event-stream"), streaming("text/event-stream"));
+    let c = Http2Backend::named("c");
+    let mut plan = Plan::http2();
+    plan.streams =
+        StreamPolicy::Close { deadline: Duration::from_secs(60), window: Duration::ZERO };
+    let mut rig = Rig::active(plan, &[a.address, b.address, c.address]);
+    let mut client = Http2Client::connect(rig.address);
+    let patient = client.send_get("/").head().1;
+    rig.deactivate(Leave::Finish);
+    rig.streams = StreamPolicy::Close { deadline: Duration::ZERO, window: Duration::ZERO };
+    rig.activate(2, Leave::Finish);
+    let mut other = Http2Client::connect(rig.address);
+    let hurried = other.send_get("/").head().1;
+    rig.activate(3, Leave::Finish);
+    let error = wait("the end", read(hurried)).expect_err("it must not look complete");
+    assert_eq!(error.reason(), Some(Reason::CANCEL), "{error}");
+    let_go.close();
+    assert_eq!(wait("the rest", read(patient)).expect("whole").0, b"begun, done");
+    assert_eq!(rig.metric("streams_left_total"), 2.0, "each once");
+    assert_eq!(rig.metric("streams_closed_total"), 1.0);
+}
+
 /// Each stream alone, spread over the window; the clients are sent away.
 #[test]
 fn streams_end_one_after_the_other() {

@@ -10,7 +10,8 @@ pub(crate) fn list(incidents: &[IncidentSummary], colour: Colour, zone: &TimeZon
     let rows: Vec<Vec<Cell>> = incidents
         .iter()
         .map(|incident| {
-            let took = incident.total_ms.map(millis).unwrap_or_default();
+            let took =
+                incident.first_answer_ms.or(incident.total_ms).map(millis).unwrap_or_default();
             vec![
                 Cell::new(Tone::Strong, incident.id.to_string()),
                 Cell::new(Tone::Faint, moment(incident.at_seconds, zone)),
@@ -86,8 +87,7 @@ pub(crate) fn times(incident: &Incident) -> String {
     }
     if let Some(ms) = took.first_answer_ms {
         parts.push(format!("first good answer after {}", millis(ms)));
-    }
-    if let Some(ms) = took.total_ms {
+    } else if let Some(ms) = took.total_ms {
         parts.push(format!("{} in all", millis(ms)));
     }
     if parts.is_empty() { "not known".to_owned() } else { parts.join(", ") }

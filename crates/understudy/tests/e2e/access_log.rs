@@ -17,7 +17,7 @@ use crate::backend::Backend;
 use crate::client::Client;
 use crate::stage::{PATIENCE, Stage, alone, binary, origin_binary, yaml_of};
 
-const QUICK: &str = "health: { http: { path: /healthz }, interval: 100ms, confirm_interval: 20ms, \
+pub(crate) const QUICK: &str = "health: { http: { path: /healthz }, interval: 100ms, confirm_interval: 20ms, \
                      rise: 1 }";
 
 /// A stage whose config ends with what `more` says of its folder.
@@ -345,14 +345,14 @@ fn a_request_that_outlives_a_move_has_the_epoch_under_which_it_was_sent() {
     let stage = stage(to_file);
     let (log, address) = (log_in(stage.folder.path()), stage.understudy.address());
     let before = stage.understudy.epoch();
-    let long = thread::spawn(move || get(address, "/slow?ms=1500"));
+    let long = thread::spawn(move || get(address, "/slow?ms=5000"));
     stage.understudy.wait_metric("understudy_requests_in_flight", &[], |sum| sum == 1.0);
     stage.a.control("health=503");
     stage.understudy.wait_active("b");
     assert!(!long.is_finished(), "it is over already");
     assert_eq!(long.join().expect("no panic").expect("an answer").status, 200);
     assert_ne!(stage.understudy.epoch(), before);
-    let line = wait_line(&log, "/slow?ms=1500");
+    let line = wait_line(&log, "/slow?ms=5000");
     assert_line(
         &line,
         &[

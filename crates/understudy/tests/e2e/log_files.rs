@@ -8,10 +8,13 @@ use std::process::Command;
 use benches::condition::wait_for;
 use benches::fetch::get;
 use benches::load::{Load, Plan};
+use benches::origin::Origin;
 use serde_json::Value;
 
-use crate::access_log::{lines, log_in, stage, to_file};
-use crate::stage::{PATIENCE, Stage, alone, assert_none_failed, binary, wait_served, yaml_of};
+use crate::access_log::{QUICK, lines, log_in, stage, to_file};
+use crate::stage::{
+    PATIENCE, Stage, alone, assert_none_failed, binary, origin_binary, wait_served, yaml_of,
+};
 
 #[test]
 fn logrotate_loses_no_line() {
@@ -85,6 +88,25 @@ fn nobody_waits_for_a_disk_that_is_full_or_hangs() {
         stage.understudy.process.signal("TERM");
         assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0), "{name}");
     }
+}
+
+/// The pipe behind standard error is full from the start.
+#[test]
+fn nobody_waits_for_whoever_reads_standard_error() {
+    let plain = |folder: &Path, name: &str| Origin::start(&origin_binary(), folder, name);
+    let mut stage = Stage::built(QUICK, plain, |config| {
+        let script = "mkfifo \"$1\" && exec 3<>\"$1\" && { timeout 5 head -c 65536 /dev/zero >&3; } && \
+                      exec \"$0\" run -c \"$2\" 2>&3 3>&-";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(binary());
+        command.arg(config.with_file_name("pipe")).arg(config);
+        command
+    });
+    stage.a.process.kill();
+    stage.understudy.wait_active("b");
+    assert_eq!(get(stage.understudy.address(), "/").expect("an answer").status, 200);
+    stage.understudy.process.signal("TERM");
+    assert_eq!(stage.understudy.process.wait_exit(PATIENCE).code(), Some(0));
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn incident() -> Incident {
             detect_ms: Some(210.0),
             switch_ms: Some(2.4),
             total_ms: Some(212.4),
-            first_answer_ms: Some(3.1),
+            first_answer_ms: Some(215.5),
         },
         counts: Counts { held: 12, replayed: 3, ..Counts::default() },
         by: None,
@@ -51,7 +51,7 @@ incident 8: a -> b because a failed
   service   web
   move      a -> b (failover)
   outcome   moved
-  took      210 ms to detect, 2.40 ms to switch, first good answer after 3.10 ms, 212 ms in all
+  took      210 ms to detect, 2.40 ms to switch, first good answer after 216 ms
   requests  12 held, 3 replayed
   evidence  connection refused
             2 probes? failed
@@ -104,10 +104,11 @@ fn a_list_has_one_line_each() {
         service: "api".to_owned(),
         from: None,
         total_ms: None,
+        first_answer_ms: None,
         ..first.clone()
     };
     let expected = "\
-8  2026-11-27 02:00:00  web  failover  a -> b       moved  212 ms
+8  2026-11-27 02:00:00  web  failover  a -> b       moved  216 ms
 7  2026-11-27 02:00:00  api  failover  nobody -> b  moved
 ";
     assert_eq!(list(&[first, second], Colour::Never, &TimeZone::UTC), expected);

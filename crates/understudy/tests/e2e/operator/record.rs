@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use benches::condition::wait_for;
-use benches::fetch::get;
+use benches::fetch::{get, request};
 
 use super::Bridge;
 use crate::stage::PATIENCE;
@@ -91,6 +91,44 @@ fn an_incident_adds_up_to_what_clients_saw() {
     let said = bridge.done("incidents");
     assert!(said.lines().next().is_some_and(|line| line.contains("a -> b")), "{said}");
     assert_eq!(bridge.cli("incidents 999999").code, Some(2));
+}
+
+#[test]
+fn what_fails_at_the_old_active_after_the_first_good_answer_is_counted() {
+    let bridge = Bridge::new("failback: manual");
+    bridge.a.process.stop();
+    let address = bridge.understudy.address();
+    // It may have been carried out, so nobody is asked again; and it is waited for.
+    let order = thread::spawn(move || request(address, "POST", "/", &[], b"order"));
+    let asked = thread::spawn(move || get(address, "/"));
+    assert_eq!(asked.join().expect("no panic").expect("an answer").header("x-origin"), Some("b"));
+    assert_eq!(order.join().expect("no panic").expect("an answer").status, 504);
+    wait_for(PATIENCE, "the incident counts it", || {
+        let incident = bridge.incidents().remove(0);
+        let counts = &incident["counts"];
+        let both = (counts["replayed"].as_u64(), counts["failed"].as_u64());
+        if both == (Some(1), Some(1)) { Ok(()) } else { Err(incident) }
+    });
+}
+
+#[test]
+fn taking_a_backend_out_is_told_as_that_whatever_was_before() {
+    let mut bridge = Bridge::new("failback: manual");
+    bridge.a.process.kill();
+    bridge.understudy.wait_active("b");
+    bridge.a.revive();
+    bridge.done("wait --healthy a --timeout 20s");
+    bridge.done("failback");
+    bridge.understudy.wait_active("a");
+    bridge.done("drain a --reason planned");
+    bridge.understudy.wait_active("b");
+    let incident = bridge.incidents().remove(0);
+    assert_eq!(incident["reason"], "failover");
+    assert_eq!(incident["evidence"], serde_json::json!(["its admin state is drain"]));
+    assert_eq!(incident["by"]["why"], "planned", "{incident:#}");
+    let counts = &incident["counts"];
+    assert_eq!((&counts["replayed"], &counts["failed"]), (&0.into(), &0.into()), "{incident:#}");
+    assert!(incident["took"]["detect_ms"].is_null(), "{incident:#}");
 }
 
 #[test]
