@@ -25,7 +25,9 @@ class App {
   incidents = null;
   incidentsProblem = null;
   rounds = new Map();
-  may = { write: false, how: null, key: "" };
+  may = { write: false, how: null };
+  // The dialog that is open, of an order.
+  order = null;
   connection = "connecting";
   asked = new Map();
   saying = [];
@@ -78,7 +80,7 @@ class App {
     if (state === "unauthorised") {
       this.status = null;
       this.incidents = null;
-      this.may = { write: false, how: null, key: "" };
+      this.may = { write: false, how: null };
       this.refusal = problem.message;
       if (before !== state || token.get()) signIn(this, { needed: token.get() ? problem.message : "" });
     }
@@ -91,7 +93,7 @@ class App {
     try {
       const who = await get("/whoami");
       this.who = who;
-      this.may = { write: who.access === "write", how: who.how_to_write && `${who.how_to_write[0].toUpperCase()}${who.how_to_write.slice(1)}.`, key: `${who.who} ${who.access}` };
+      this.may = { write: who.access === "write", how: who.how_to_write && `${who.how_to_write[0].toUpperCase()}${who.how_to_write.slice(1)}.` };
     } catch {
       // The stream says what is wrong.
     }
@@ -191,6 +193,7 @@ class App {
     if (!this.status) return;
     this.view.update(this.status, this.incidents);
     this.history?.update(this.status, this.incidents);
+    this.order?.update();
     const calls = this.status.services.filter((service) => judge(service).level !== "ok").length;
     setText(document.querySelector("title"), calls ? `▲ ${calls} of ${this.status.services.length} – Understudy` : "● Understudy");
   }
@@ -250,7 +253,7 @@ class App {
     token.set(null);
     this.who = null;
     this.status = null;
-    this.may = { write: false, how: null, key: "" };
+    this.may = { write: false, how: null };
     this.stream.restart();
   }
 

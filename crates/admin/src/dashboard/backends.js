@@ -1,5 +1,6 @@
 // The backends of an open service: health, role, pulse, and what speaks against each.
 
+import { showActions } from "./actions.js";
 import { glyph, pulse } from "./charts.js";
 import { el, memo, setAttr, setSince, setText, since } from "./dom.js";
 import { count, duration, millis, plural } from "./words.js";
@@ -27,7 +28,7 @@ export function makeBackend(backend) {
   return parts;
 }
 
-export function updateBackend(parts, { backend, index, rounds, actions }) {
+export function updateBackend(app, parts, { backend, index, rounds, actions }) {
   setAttr(parts.node, "data-active", backend.active);
   memo(parts.head, [backend.name, backend.health, backend.active, backend.admin, index, backend.barred], () => head(backend, index));
   setText(parts.url, backend.url);
@@ -42,7 +43,7 @@ export function updateBackend(parts, { backend, index, rounds, actions }) {
   }
   memo(parts.more, [backend.role, backend.standing, backend.wish, backend.clock_ahead_seconds && Math.round(backend.clock_ahead_seconds)], () => more(backend));
   memo(parts.why, [backend.readiness, backend.undecided, backend.active, backend.last_probe?.outcome, backend.last_probe?.checks.map((check) => check.outcome)], () => why(backend));
-  memo(parts.actions, [actions.map((action) => action.name)], () => actions.map((action) => action.button()));
+  showActions(app, parts.actions, actions);
 }
 
 function head(backend, index) {

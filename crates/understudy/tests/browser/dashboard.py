@@ -302,6 +302,84 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
 
 
 @case
+def orders_say_how_it_stands_now_and_not_how_it_stood_when_the_page_was_opened(stage):
+    writer, writes = token(stage.lab.binary, "ops", "write")
+    lm1, lm2 = stage.pair()
+    balancer = Understudy(stage.lab.binary, stage.lab.folder,
+                          config({"web": service(lm1, lm2, failback="manual")}, [writes]))
+    stage.lab.processes.append(balancer)
+    wait_active(balancer, "web", "lm1", writer)
+    view = stage.view(balancer, forgive=REFUSED).open()
+    page = view.page
+    page.fill("#token", writer)
+    page.keyboard.press("Enter")
+    view.live()
+    dialog = page.locator("dialog[open]")
+    would = dialog.locator(".would")
+    confirm = dialog.locator("button[type=submit]")
+    order = lambda name: page.locator("button.order").and_(page.get_by_role("button", name=name, exact=True))
+    is_risky = lambda locator: "risky" in locator.get_attribute("class").split()
+
+    def look(active, other):
+        """What the dialogs say, whom they offer, what they mark as risky, with this active."""
+        view.says(view.backend("web", other).locator(".why"), "a failover to it would work now")
+        for verb in ("Drain", "Maintenance"):
+            for name, words, risky in ((active, f"It has the traffic: that fails over to {other}.", True),
+                                       (other, "It has no traffic now, so nothing moves.", False)):
+                what = f"{verb}: {name} of web"
+                expect(is_risky(order(what)), risky, f"{what} is marked as risky, with {active} active")
+                order(what).click()
+                view.says(would, words)
+                expect(is_risky(confirm), risky, f"confirming {what} is marked as risky, with {active} active")
+                page.keyboard.press("Escape")
+        order("Switch over: web").click()
+        view.says(would, f"{active} → {other}: this would be done.")
+        expect(dialog.locator("#order-to option").all_inner_texts(), [other], f"choices with {active} active")
+        page.keyboard.press("Escape")
+
+    def fail_over(origin, other):
+        origin.kill()
+        wait_active(balancer, "web", other, writer)
+        origin.revive()
+
+    look("lm1", "lm2")
+    order("Lock: web").focus()
+    fail_over(lm1, "lm2")
+    look_at = "document.activeElement.getAttribute('aria-label')"
+    view.says(view.service("web").locator(".active-name"), "lm2")
+    expect(page.evaluate(look_at), "Lock: web", "the focus after a switch")
+    look("lm2", "lm1")
+
+    # A dialog that is open follows. What was written stays, and nobody takes the place of who was chosen.
+    order("Switch over: web").click()
+    view.says(would, "lm2 → lm1: this would be done.")
+    page.fill("#order-reason", "disk swap")
+    fail_over(lm2, "lm1")
+    view.says(would, "Choose again.")
+    expect(confirm.is_disabled(), True, "confirming when nobody is chosen")
+    expect(page.evaluate("document.activeElement.id"), "order-reason", "the focus in the dialog")
+    view.audit("choosing again")
+    page.locator("#order-to").select_option("lm2")
+    view.says(would, "lm1 → lm2: this would be done.")
+    expect(page.input_value("#order-reason"), "disk swap", "the reason")
+    page.keyboard.press("Escape")
+    order("Drain: lm2 of web").click()
+    view.says(would, "It has no traffic now")
+    fail_over(lm1, "lm2")
+    view.says(would, "It has the traffic")
+    expect(is_risky(confirm), True, "confirming the drain of the active is marked as risky")
+    page.keyboard.press("Escape")
+
+    # What can be ordered no more cannot be confirmed.
+    view.says(view.backend("web", "lm1").locator(".why"), "a failover to it would work now")
+    order("Fail back: web").click()
+    view.says(would, "lm2 → lm1: this would be done.")
+    fail_over(lm2, "lm1")
+    view.says(would, "This order cannot be given any more")
+    expect(confirm.is_disabled(), True, "confirming what cannot be ordered any more")
+
+
+@case
 def without_tokens_the_page_is_for_reading_and_says_how_to_get_more(stage):
     lm1, lm2 = stage.pair()
     balancer = stage.lab.understudy(config({"web": service(lm1, lm2)}))
