@@ -238,7 +238,7 @@ function previewed(preview) {
 }
 
 function refused(problem) {
-  return el("p", { class: "say bad", role: "alert" }, glyph("bad", 14), `${problem.title}: ${problem.message}`);
+  return el("p", { class: "say bad", role: "alert" }, glyph("bad", 14), el("span", {}, coded(`${problem.title}: ${problem.message}`)));
 }
 
 // Asks for a token, and says why if it is `needed`.

@@ -2,7 +2,7 @@
 
 import { showActions } from "./actions.js";
 import { glyph, pulse } from "./charts.js";
-import { el, memo, setAttr, setSince, setText, since } from "./dom.js";
+import { coded, el, memo, setAttr, setSince, setText, since } from "./dom.js";
 import { count, duration, millis, plural } from "./words.js";
 
 const HEALTH = { up: "ok", down: "bad", unknown: "unknown" };
@@ -90,8 +90,8 @@ function why(backend) {
     lines.push(ready
       ? el("p", { class: "say ok" }, glyph("ok", 13), "a failover to it would work now")
       : el("div", { class: "say warn" }, glyph("warn", 13), el("div", {}, "a failover to it would not work now:",
-        el("ul", {}, reasons.map((reason) => el("li", {}, reason))))));
-    if (notes.length) lines.push(el("ul", { class: "notes" }, notes.map((note) => el("li", {}, note))));
+        el("ul", {}, reasons.map((reason) => el("li", {}, coded(reason)))))));
+    if (notes.length) lines.push(el("ul", { class: "notes" }, notes.map((note) => el("li", {}, coded(note)))));
   }
   return lines;
 }

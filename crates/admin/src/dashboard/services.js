@@ -183,7 +183,7 @@ function notices(process) {
   if (process.state_problem) lines.push(["bad", `Decisions are not kept: ${process.state_problem}`]);
   for (const drift of process.drift) lines.push(["warn", drift]);
   if (process.predecessor) lines.push(["ok", "The process that ran before still finishes its requests."]);
-  return lines.map(([level, text]) => el("p", { class: `notice ${level}` }, glyph(level, 14), text));
+  return lines.map(([level, text]) => el("p", { class: `notice ${level}` }, glyph(level, 14), el("span", {}, coded(text))));
 }
 
 function says(judgement) {

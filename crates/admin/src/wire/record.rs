@@ -61,6 +61,8 @@ pub struct IncidentSummary {
     pub at: Option<Timestamp>,
     /// From the first sign to the last acknowledgement.
     pub total_ms: Option<f64>,
+    /// Who ordered it; `null`: nobody, the rules did.
+    pub by: Option<Operator>,
     /// What came of it: `moved`, `verified`, `returned`, `called_off`.
     pub outcome: String,
     /// In one line for people.
@@ -186,6 +188,7 @@ impl From<Incident> for IncidentSummary {
             at_seconds: incident.at_seconds,
             at: incident.at,
             total_ms: incident.took.total_ms,
+            by: incident.by,
             outcome: incident.outcome,
             text: incident.text,
         }

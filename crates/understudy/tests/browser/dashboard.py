@@ -183,13 +183,19 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
     view = stage.view(balancer, forgive=REFUSED).open()
     page = view.page
     page.wait_for_selector("dialog[open] #token")
+    view.says(page.locator(".instead"), "Sign in with a token")
     view.shots("sign-in", whole=False)
     page.fill("#token", "nonsense")
     page.keyboard.press("Enter")
     view.says(page.locator("dialog[open]"), "not one of those in the config")
     page.keyboard.press("Escape")
     view.says(page.locator(".instead"), "A token is needed")
+    view.says(page.locator(".instead"), "not one of those in the config")
     view.audit("unauthorised")
+    # What a link leads to would be refused, too.
+    page.locator("footer").get_by_role("button", name="/status").click()
+    page.wait_for_selector("dialog[open] #token")
+    page.keyboard.press("Escape")
 
     def sign_in(secret):
         page.locator("#who, .instead .confirm").last.click()
@@ -215,6 +221,14 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
     web = view.service("web")
     page.wait_for_selector("button.order")
     view.shots("writer")
+
+    # A link sends no token: the page fetches what is there.
+    for name, text in (("/metrics", "understudy_"), ("/status", '"services"'), ("API", '"openapi"')):
+        page.locator("footer").get_by_role("button", name=name).click()
+        view.says(page.locator("dialog[open] pre"), text)
+        view.audit(f"{name} in the page")
+        page.keyboard.press("Escape")
+    expect(page.locator("footer a").count(), 0, "links that would be refused")
 
     # Nothing is done before it is confirmed, and not without a reason.
     web.get_by_role("button", name="Switch over: web").click()
@@ -294,6 +308,7 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
     expect(dialog.locator("button[type=submit]").is_enabled(), True, "trying again")
     page.keyboard.press("Escape")
     confirm("Fail back: web")
+    view.says(page.locator(".incident-item .because"), "back to a backend of higher priority, ordered by ops")
     wait_until("nobody watches the move any more", lambda: now()["on_primary"] and now()["verifying_for_seconds"] is None)
     confirm("Drill: web")
     wait_until("a drill", lambda: now()["drill"])
@@ -389,7 +404,28 @@ def without_tokens_the_page_is_for_reading_and_says_how_to_get_more(stage):
     view.says(view.service("web").locator(".how"), "understudy token")
     expect(view.page.locator("button.order").count(), 0, "orders without a token")
     view.page.wait_for_selector(".incidents .notice")
+    expect(view.page.locator("footer a").all_inner_texts(), ["/metrics", "/status", "API"], "links without tokens")
     view.shots("one-service")
+
+
+@case
+def names_stay_as_they_are_and_code_is_set_as_code(stage):
+    lm1, lm2 = stage.pair()
+    gamma = stage.lab.origin("gamma")
+    whole = config({"web": service(lm1, lm2, gamma)})
+    balancer = Understudy(stage.lab.binary, stage.lab.folder, whole)
+    stage.lab.processes.append(balancer)
+    wait_active(balancer, "web", "lm1")
+    view = stage.view(balancer).open().live()
+    page = view.page
+    gamma.kill()
+    view.says(page.locator(".big"), "Backend gamma is down.")
+    balancer.reload({**whole, "workers": 2})
+    view.says(page.locator(".process .notice"), "workers has changed")
+    expect(page.locator(".process code").all_inner_texts(), ["workers"], "what is code")
+    page.goto(view.base + "/#/config")
+    view.says(page.locator(".drift .notice"), "workers has changed")
+    expect(page.locator(".drift .notice code").all_inner_texts(), ["workers"], "what is code")
 
 
 @case
