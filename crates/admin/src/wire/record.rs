@@ -45,7 +45,7 @@ pub struct Incidents {
 /// A move of the traffic, in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentSummary {
-    /// Its number; also the epoch of the move.
+    /// Its number.
     pub id: u64,
     /// Which service.
     pub service: String,
