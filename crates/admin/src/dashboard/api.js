@@ -28,10 +28,10 @@ function headers(more = {}) {
   return secret ? { ...more, Authorization: `Bearer ${secret}` } : more;
 }
 
-async function ask(path, options) {
+async function ask(where, options) {
   let response;
   try {
-    response = await fetch(`${BASE}${path}`, { ...options, credentials: "omit", cache: "no-store" });
+    response = await fetch(where, { ...options, credentials: "omit", cache: "no-store" });
   } catch (error) {
     throw new Problem(0, "No answer", error.name === "TimeoutError" ? "no answer in time" : "the balancer does not answer");
   }
@@ -46,8 +46,15 @@ async function ask(path, options) {
 }
 
 export async function get(path) {
-  const response = await ask(path, { headers: headers(), signal: AbortSignal.timeout(ANSWER_WITHIN) });
+  const response = await ask(`${BASE}${path}`, { headers: headers(), signal: AbortSignal.timeout(ANSWER_WITHIN) });
   return response.json();
+}
+
+// What is at an address of the balancer, as text for people.
+export async function read(where) {
+  const response = await ask(where, { headers: headers(), signal: AbortSignal.timeout(ANSWER_WITHIN) });
+  const isJson = response.headers.get("content-type")?.includes("json");
+  return isJson ? JSON.stringify(await response.json(), null, 2) : response.text();
 }
 
 // Orders something; a move may take as long as its gates do.
@@ -55,7 +62,7 @@ export async function order(method, path, body) {
   const content = method === "DELETE" ? {} : { "Content-Type": "application/json" };
   const options = { method, headers: headers(content) };
   if (method !== "DELETE") options.body = JSON.stringify(body);
-  return (await ask(path, options)).json();
+  return (await ask(`${BASE}${path}`, options)).json();
 }
 
 export function part(name) {
@@ -141,7 +148,7 @@ export class Stream {
     const first = setTimeout(() => this.abort.abort(), ANSWER_WITHIN);
     try {
       // What came in between is read again anyway, and a new process may count events anew.
-      const response = await ask("/events/stream", { headers: headers(), signal: this.abort.signal });
+      const response = await ask(`${BASE}/events/stream`, { headers: headers(), signal: this.abort.signal });
       clearTimeout(first);
       alive();
       opened();

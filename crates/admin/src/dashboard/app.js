@@ -1,9 +1,9 @@
 // The page: hears what happens, keeps what is known, shows the view that the address names.
 
 import { signIn } from "./actions.js";
-import { get, part, Stream, token } from "./api.js";
+import { get, part, read, Stream, token } from "./api.js";
 import { Config } from "./config.js";
-import { el, memo, setAttr, setText, tick } from "./dom.js";
+import { coded, el, memo, setAttr, setText, tick } from "./dom.js";
 import { History } from "./history.js";
 import { Story } from "./incident.js";
 import { judge } from "./judge.js";
@@ -17,6 +17,8 @@ const RECORDS = 500;
 const ROUNDS_EVERY = 1_000;
 // What is announced at once, so that a storm of events does not talk without end.
 const SAID_AT_ONCE = 3;
+// What there is beside the page: where, and its name.
+const BESIDE = [["metrics", "/metrics"], ["status", "/status"], ["api/v1/openapi.json", "API"]];
 // Events that change what the records say.
 const RECORDED = new Set(["active_changed", "called_off", "verified", "streams_settled", "gate_ended"]);
 
@@ -25,7 +27,9 @@ class App {
   incidents = null;
   incidentsProblem = null;
   rounds = new Map();
-  may = { write: false, how: null, key: "" };
+  may = { write: false, how: null };
+  // The dialog that is open, of an order.
+  order = null;
   connection = "connecting";
   asked = new Map();
   saying = [];
@@ -78,8 +82,9 @@ class App {
     if (state === "unauthorised") {
       this.status = null;
       this.incidents = null;
-      this.may = { write: false, how: null, key: "" };
+      this.may = { write: false, how: null };
       this.refusal = problem.message;
+      this.shown = null;
       if (before !== state || token.get()) signIn(this, { needed: token.get() ? problem.message : "" });
     }
     if (state === "lost" && before === "live") this.announce("connection lost");
@@ -91,7 +96,7 @@ class App {
     try {
       const who = await get("/whoami");
       this.who = who;
-      this.may = { write: who.access === "write", how: who.how_to_write && `${who.how_to_write[0].toUpperCase()}${who.how_to_write.slice(1)}.`, key: `${who.who} ${who.access}` };
+      this.may = { write: who.access === "write", how: who.how_to_write && `${who.how_to_write[0].toUpperCase()}${who.how_to_write.slice(1)}.` };
     } catch {
       // The stream says what is wrong.
     }
@@ -188,17 +193,43 @@ class App {
     const who = this.who && this.status ? (this.who.by_token ? `${this.who.who} (${this.who.access})` : this.may.write ? this.who.who : "Read only") : "Sign in";
     setText(at("who"), who);
     setAttr(at("who"), "title", this.may.how);
+    this.renderBeside();
     if (!this.status) return;
     this.view.update(this.status, this.incidents);
     this.history?.update(this.status, this.incidents);
+    this.order?.update();
     const calls = this.status.services.filter((service) => judge(service).level !== "ok").length;
     setText(document.querySelector("title"), calls ? `▲ ${calls} of ${this.status.services.length} – Understudy` : "● Understudy");
+  }
+
+  // A browser sends no token with a link: where one is needed, the page fetches what the link leads to.
+  renderBeside() {
+    const isNeeded = this.signedIn() || this.connection === "unauthorised";
+    memo(at("beside"), isNeeded ? "shown here" : "linked", () => BESIDE.map(([where, name]) => (isNeeded
+      ? el("button", { type: "button", class: "link", on: { click: () => this.showBeside(where, name) } }, name)
+      : el("a", { href: where }, name))));
+  }
+
+  async showBeside(where, name) {
+    if (this.connection === "unauthorised") return signIn(this);
+    const text = el("pre", { class: "yaml", tabindex: 0, role: "region", "aria-labelledby": "beside-title" }, "reading …");
+    const dialog = el("dialog", { class: "beside", "aria-labelledby": "beside-title", on: { close: () => dialog.remove() } },
+      el("h2", { id: "beside-title" }, name), text,
+      el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close")));
+    document.body.append(dialog);
+    dialog.showModal();
+    try {
+      setText(text, await read(where));
+    } catch (problem) {
+      setText(text, `${problem.title}: ${problem.message}`);
+    }
   }
 
   // What stands where the services would be.
   instead() {
     if (this.connection === "unauthorised") {
-      return el("section", { class: "instead" }, el("h2", {}, "A token is needed"), el("p", {}, this.refusal),
+      return el("section", { class: "instead" }, el("h2", {}, "A token is needed"),
+        el("p", {}, coded(this.signedIn() ? this.refusal : "Sign in with a token that the config knows; `understudy token` makes one.")),
         el("button", { type: "button", class: "confirm", on: { click: () => signIn(this) } }, "Sign in"));
     }
     if (this.connection === "lost") {
@@ -250,7 +281,7 @@ class App {
     token.set(null);
     this.who = null;
     this.status = null;
-    this.may = { write: false, how: null, key: "" };
+    this.may = { write: false, how: null };
     this.stream.restart();
   }
 

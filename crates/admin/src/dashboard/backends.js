@@ -1,7 +1,8 @@
 // The backends of an open service: health, role, pulse, and what speaks against each.
 
+import { showActions } from "./actions.js";
 import { glyph, pulse } from "./charts.js";
-import { el, memo, setAttr, setSince, setText, since } from "./dom.js";
+import { coded, el, memo, setAttr, setSince, setText, since } from "./dom.js";
 import { count, duration, millis, plural } from "./words.js";
 
 const HEALTH = { up: "ok", down: "bad", unknown: "unknown" };
@@ -27,7 +28,7 @@ export function makeBackend(backend) {
   return parts;
 }
 
-export function updateBackend(parts, { backend, index, rounds, actions }) {
+export function updateBackend(app, parts, { backend, index, rounds, actions }) {
   setAttr(parts.node, "data-active", backend.active);
   memo(parts.head, [backend.name, backend.health, backend.active, backend.admin, index, backend.barred], () => head(backend, index));
   setText(parts.url, backend.url);
@@ -42,7 +43,7 @@ export function updateBackend(parts, { backend, index, rounds, actions }) {
   }
   memo(parts.more, [backend.role, backend.standing, backend.wish, backend.clock_ahead_seconds && Math.round(backend.clock_ahead_seconds)], () => more(backend));
   memo(parts.why, [backend.readiness, backend.undecided, backend.active, backend.last_probe?.outcome, backend.last_probe?.checks.map((check) => check.outcome)], () => why(backend));
-  memo(parts.actions, [actions.map((action) => action.name)], () => actions.map((action) => action.button()));
+  showActions(app, parts.actions, actions);
 }
 
 function head(backend, index) {
@@ -89,8 +90,8 @@ function why(backend) {
     lines.push(ready
       ? el("p", { class: "say ok" }, glyph("ok", 13), "a failover to it would work now")
       : el("div", { class: "say warn" }, glyph("warn", 13), el("div", {}, "a failover to it would not work now:",
-        el("ul", {}, reasons.map((reason) => el("li", {}, reason))))));
-    if (notes.length) lines.push(el("ul", { class: "notes" }, notes.map((note) => el("li", {}, note))));
+        el("ul", {}, reasons.map((reason) => el("li", {}, coded(reason)))))));
+    if (notes.length) lines.push(el("ul", { class: "notes" }, notes.map((note) => el("li", {}, coded(note)))));
   }
   return lines;
 }

@@ -98,7 +98,7 @@ export function lane(service, incidents, { from, now, width }) {
     .filter((incident) => incident.at_seconds * 1000 > from && incident.reason !== "startup")
     .map((incident) => {
       const at = x(incident.at_seconds * 1000).toFixed(1);
-      const words = `${clock(incident.at_seconds * 1000)}: ${incident.from ?? "nobody"} to ${incident.to ?? "nobody"}, ${reason(incident.reason)}`;
+      const words = `${clock(incident.at_seconds * 1000)}: ${incident.from ?? "nobody"} to ${incident.to ?? "nobody"}, ${reason(incident)}`;
       return svg("a", { href: `#/incident/${incident.id}`, "aria-label": words, class: "mark" },
         svg("title", {}, words),
         svg("circle", { class: "reach", cx: at, cy: LANE / 2, r: 12 }),

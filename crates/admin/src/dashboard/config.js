@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { glyph } from "./charts.js";
-import { el, memo, setText } from "./dom.js";
+import { coded, el, memo, setText } from "./dom.js";
 
 export class Config {
   constructor(app) {
@@ -58,7 +58,7 @@ function yaml(line, wanted) {
 function drifted(process, changed, config) {
   const file = config ? (config.file ? [el("code", {}, config.file), ", with every default filled in. "] : "From the command line, with every default filled in. ") : "";
   const lines = [el("p", { class: "hint" }, file, "What is or may be secret is not shown.")];
-  for (const text of process) lines.push(el("p", { class: "notice warn" }, glyph("warn", 14), text));
+  for (const text of process) lines.push(el("p", { class: "notice warn" }, glyph("warn", 14), el("span", {}, coded(text))));
   if (changed.length) {
     const row = (drift) => el("tr", {}, el("td", {}, drift.service), el("td", {}, drift.what), el("td", {}, drift.file), el("td", {}, el("strong", {}, drift.now)),
       el("td", {}, `${drift.by.who}, ${new Date(drift.since).toLocaleString("en-GB")}${drift.by.why ? `: ${drift.by.why}` : ""}`));

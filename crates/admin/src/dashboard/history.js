@@ -108,7 +108,7 @@ export class History {
     return el("li", {}, el("a", { href: `#/incident/${incident.id}`, class: "incident-item", "data-incident": incident.id },
       el("time", { class: "num", datetime: new Date(at).toISOString() }, clock(at)),
       el("span", { class: "move" }, el("strong", {}, incident.service), ` ${incident.from ?? "nobody"} → ${incident.to ?? "nobody"}`),
-      el("span", { class: "because" }, reason(incident.reason)),
+      el("span", { class: "because" }, reason(incident)),
       el("span", { class: "num took" }, took === null ? outcome(incident.outcome) : `${outcome(incident.outcome)}, ${millis(took)}`)));
   }
 }

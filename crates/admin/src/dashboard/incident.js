@@ -53,7 +53,8 @@ function story(incident) {
 
 function lead(incident) {
   const { took, counts } = incident;
-  const words = [`${reason(incident.reason)[0].toUpperCase()}${reason(incident.reason).slice(1)}.`];
+  const why = reason({ reason: incident.reason });
+  const words = [`${why[0].toUpperCase()}${why.slice(1)}.`];
   if (took.detect_ms !== null && took.switch_ms !== null) {
     words.push(`It was noticed in ${millis(took.detect_ms)} and switched in ${millis(took.switch_ms)}`
       + (took.first_answer_ms === null ? "." : `; clients had good answers again ${millis(took.first_answer_ms)} after the first sign.`));

@@ -16,13 +16,14 @@ export const SHAPES = {
   unknown: "M8 1.5 14.5 8 8 14.5 1.5 8Z",
 };
 
-// Everything that is to be said of a service, worst first.
+// Everything that is to be said of a service, worst first. No text begins with the name of a backend:
+// the first becomes a sentence with a capital, and names stay as they are.
 export function judge(service) {
   const found = [];
   const say = (level, text) => found.push({ level, text });
   const unchecked = service.backends.filter((backend) => backend.health === "unknown");
   if (service.dual_active && !service.dual_active.accepted) {
-    say("bad", `${list(service.dual_active.backends)} claim the active role: no automatic move until that is over, or unlocked`);
+    say("bad", `two or more claim the active role (${list(service.dual_active.backends)}): no automatic move until that is over, or unlocked`);
   }
   if (service.gate?.in_doubt) {
     say("bad", `nobody knows how gate ${service.gate.gate} of ${service.gate.backend} ended: say so with “understudy gate”`);
@@ -42,8 +43,8 @@ export function judge(service) {
   const chance = failover(service);
   if (chance.possible === false && service.active) say("warn", "a failover would not work now");
   for (const backend of service.backends) {
-    if (backend.health === "down") say("warn", `${backend.name} is down`);
-    if (backend.barred) say("warn", `${backend.name} may not become active: a gate failed`);
+    if (backend.health === "down") say("warn", `backend ${backend.name} is down`);
+    if (backend.barred) say("warn", `backend ${backend.name} may not become active: a gate failed`);
     if (backend.undecided) say("warn", `no verdict on ${backend.name}: ${backend.undecided}`);
   }
   for (const job of service.jobs ?? []) {

@@ -1,7 +1,7 @@
 // The list of services: one row each, those that need attention first; a row opens to everything there
 // is to know of it.
 
-import { actionsOf, backendActionsOf } from "./actions.js";
+import { actionsOf, backendActionsOf, showActions } from "./actions.js";
 import { makeBackend, updateBackend } from "./backends.js";
 import { glyph } from "./charts.js";
 import { coded, el, keyed, memo, setAttr, setSince, setText, since } from "./dom.js";
@@ -114,9 +114,10 @@ export class Services {
         backends: el("ul", { class: "backends", "aria-label": `Backends of ${service.name}` }),
         more: el("div", { class: "more-of-service" }),
         actions: el("div", { class: "actions of-service", role: "group", "aria-label": `Orders to ${service.name}` }),
+        how: el("p", { class: "how" }),
       };
-      const { says, facts, backends, more, actions } = parts.inside;
-      parts.panel.append(says, facts, backends, more, actions);
+      const { says, facts, backends, more, actions, how } = parts.inside;
+      parts.panel.append(says, facts, backends, more, actions, how);
     }
     const inside = parts.inside;
     const due = service.failback?.due_in_seconds;
@@ -132,12 +133,13 @@ export class Services {
     const items = service.backends.map((backend, index) => ({
       backend, index, rounds: rounds?.get(backend.name), actions: backendActionsOf(this.app, service, backend),
     }));
-    keyed(inside.backends, items, ({ backend }) => backend.name, ({ backend }) => makeBackend(backend), updateBackend);
+    keyed(inside.backends, items, ({ backend }) => backend.name, ({ backend }) => makeBackend(backend), (parts, item) => updateBackend(this.app, parts, item));
     memo(inside.more, [service.gate, service.jobs?.map((job) => [job.name, job.outcome, job.failures, job.running_to, job.began, job.due]), service.drift.map((drift) => [drift.what, drift.now])], () => more(service));
     const actions = actionsOf(this.app, service);
-    memo(inside.actions, [actions.map((action) => action.name), this.app.may.key], () => (actions.length
-      ? actions.map((action) => action.button())
-      : this.app.may.how ? el("p", { class: "how" }, "Orders are for those who may write. ", coded(this.app.may.how)) : null));
+    showActions(this.app, inside.actions, actions);
+    const { how } = this.app.may;
+    setAttr(inside.how, "hidden", !how);
+    memo(inside.how, how ?? "", () => (how ? ["Orders are for those who may write. ", coded(how)] : null));
   }
 }
 
@@ -181,7 +183,7 @@ function notices(process) {
   if (process.state_problem) lines.push(["bad", `Decisions are not kept: ${process.state_problem}`]);
   for (const drift of process.drift) lines.push(["warn", drift]);
   if (process.predecessor) lines.push(["ok", "The process that ran before still finishes its requests."]);
-  return lines.map(([level, text]) => el("p", { class: `notice ${level}` }, glyph(level, 14), text));
+  return lines.map(([level, text]) => el("p", { class: `notice ${level}` }, glyph(level, 14), el("span", {}, coded(text))));
 }
 
 function says(judgement) {

@@ -55,15 +55,16 @@ const REASONS = {
   failover: "the active failed",
   failback: "back to a backend of higher priority",
   recovery: "a backend came up while nobody was active",
-  switchover: "an operator moved the traffic",
+  switchover: "moved by hand",
   reload: "a new config",
   return: "an ordered move was taken back",
   drill: "a drill",
 };
 
-// Why the traffic moved.
-export function reason(word) {
-  return REASONS[word] ?? word;
+// Why the traffic moved, and by whom where somebody ordered it.
+export function reason({ reason: word, by }) {
+  const why = REASONS[word] ?? word;
+  return by ? `${why}, ordered by ${by.who}` : why;
 }
 
 const OUTCOMES = {

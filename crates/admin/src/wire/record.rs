@@ -45,7 +45,7 @@ pub struct Incidents {
 /// A move of the traffic, in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentSummary {
-    /// Its number; also the epoch of the move.
+    /// Its number.
     pub id: u64,
     /// Which service.
     pub service: String,
@@ -64,6 +64,8 @@ pub struct IncidentSummary {
     /// From the first sign, or without one from the decision, to the first good answer.
     #[serde(default)]
     pub first_answer_ms: Option<f64>,
+    /// Who ordered it; `null`: nobody, the rules did.
+    pub by: Option<Operator>,
     /// What came of it: `moved`, `verified`, `returned`, `called_off`.
     pub outcome: String,
     /// In one line for people.
@@ -190,6 +192,7 @@ impl From<Incident> for IncidentSummary {
             at: incident.at,
             total_ms: incident.took.total_ms,
             first_answer_ms: incident.took.first_answer_ms,
+            by: incident.by,
             outcome: incident.outcome,
             text: incident.text,
         }

@@ -142,6 +142,7 @@ async fn a_move_becomes_an_incident() {
     let newest: &IncidentSummary = list.incidents.first().expect("one");
     assert_eq!((newest.from.as_deref(), newest.to.as_deref()), (Some("a"), Some("b")));
     assert_eq!(newest.reason, "switchover");
+    assert_eq!(newest.by.as_ref().expect("somebody").why, "patch night");
     let whole = lab.get(&format!("/api/v1/incidents/{}", newest.id)).await;
     let whole: Incident = serde_json::from_str(&whole.text).expect("an incident");
     assert_eq!(whole.by.expect("somebody").why, "patch night");

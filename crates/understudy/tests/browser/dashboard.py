@@ -183,13 +183,19 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
     view = stage.view(balancer, forgive=REFUSED).open()
     page = view.page
     page.wait_for_selector("dialog[open] #token")
+    view.says(page.locator(".instead"), "Sign in with a token")
     view.shots("sign-in", whole=False)
     page.fill("#token", "nonsense")
     page.keyboard.press("Enter")
     view.says(page.locator("dialog[open]"), "not one of those in the config")
     page.keyboard.press("Escape")
     view.says(page.locator(".instead"), "A token is needed")
+    view.says(page.locator(".instead"), "not one of those in the config")
     view.audit("unauthorised")
+    # What a link leads to would be refused, too.
+    page.locator("footer").get_by_role("button", name="/status").click()
+    page.wait_for_selector("dialog[open] #token")
+    page.keyboard.press("Escape")
 
     def sign_in(secret):
         page.locator("#who, .instead .confirm").last.click()
@@ -215,6 +221,14 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
     web = view.service("web")
     page.wait_for_selector("button.order")
     view.shots("writer")
+
+    # A link sends no token: the page fetches what is there.
+    for name, text in (("/metrics", "understudy_"), ("/status", '"services"'), ("API", '"openapi"')):
+        page.locator("footer").get_by_role("button", name=name).click()
+        view.says(page.locator("dialog[open] pre"), text)
+        view.audit(f"{name} in the page")
+        page.keyboard.press("Escape")
+    expect(page.locator("footer a").count(), 0, "links that would be refused")
 
     # Nothing is done before it is confirmed, and not without a reason.
     web.get_by_role("button", name="Switch over: web").click()
@@ -294,11 +308,90 @@ def who_may_write_orders_after_a_dry_run_with_a_reason_and_nobody_else(stage):
     expect(dialog.locator("button[type=submit]").is_enabled(), True, "trying again")
     page.keyboard.press("Escape")
     confirm("Fail back: web")
+    view.says(page.locator(".incident-item .because"), "back to a backend of higher priority, ordered by ops")
     wait_until("nobody watches the move any more", lambda: now()["on_primary"] and now()["verifying_for_seconds"] is None)
     confirm("Drill: web")
     wait_until("a drill", lambda: now()["drill"])
     confirm("End the drill: web")
     wait_until("no drill", lambda: not now()["drill"])
+
+
+@case
+def orders_say_how_it_stands_now_and_not_how_it_stood_when_the_page_was_opened(stage):
+    writer, writes = token(stage.lab.binary, "ops", "write")
+    lm1, lm2 = stage.pair()
+    balancer = Understudy(stage.lab.binary, stage.lab.folder,
+                          config({"web": service(lm1, lm2, failback="manual")}, [writes]))
+    stage.lab.processes.append(balancer)
+    wait_active(balancer, "web", "lm1", writer)
+    view = stage.view(balancer, forgive=REFUSED).open()
+    page = view.page
+    page.fill("#token", writer)
+    page.keyboard.press("Enter")
+    view.live()
+    dialog = page.locator("dialog[open]")
+    would = dialog.locator(".would")
+    confirm = dialog.locator("button[type=submit]")
+    order = lambda name: page.locator("button.order").and_(page.get_by_role("button", name=name, exact=True))
+    is_risky = lambda locator: "risky" in locator.get_attribute("class").split()
+
+    def look(active, other):
+        """What the dialogs say, whom they offer, what they mark as risky, with this active."""
+        view.says(view.backend("web", other).locator(".why"), "a failover to it would work now")
+        for verb in ("Drain", "Maintenance"):
+            for name, words, risky in ((active, f"It has the traffic: that fails over to {other}.", True),
+                                       (other, "It has no traffic now, so nothing moves.", False)):
+                what = f"{verb}: {name} of web"
+                expect(is_risky(order(what)), risky, f"{what} is marked as risky, with {active} active")
+                order(what).click()
+                view.says(would, words)
+                expect(is_risky(confirm), risky, f"confirming {what} is marked as risky, with {active} active")
+                page.keyboard.press("Escape")
+        order("Switch over: web").click()
+        view.says(would, f"{active} → {other}: this would be done.")
+        expect(dialog.locator("#order-to option").all_inner_texts(), [other], f"choices with {active} active")
+        page.keyboard.press("Escape")
+
+    def fail_over(origin, other):
+        origin.kill()
+        wait_active(balancer, "web", other, writer)
+        origin.revive()
+
+    look("lm1", "lm2")
+    order("Lock: web").focus()
+    fail_over(lm1, "lm2")
+    look_at = "document.activeElement.getAttribute('aria-label')"
+    view.says(view.service("web").locator(".active-name"), "lm2")
+    expect(page.evaluate(look_at), "Lock: web", "the focus after a switch")
+    look("lm2", "lm1")
+
+    # A dialog that is open follows. What was written stays, and nobody takes the place of who was chosen.
+    order("Switch over: web").click()
+    view.says(would, "lm2 → lm1: this would be done.")
+    page.fill("#order-reason", "disk swap")
+    fail_over(lm2, "lm1")
+    view.says(would, "Choose again.")
+    expect(confirm.is_disabled(), True, "confirming when nobody is chosen")
+    expect(page.evaluate("document.activeElement.id"), "order-reason", "the focus in the dialog")
+    view.audit("choosing again")
+    page.locator("#order-to").select_option("lm2")
+    view.says(would, "lm1 → lm2: this would be done.")
+    expect(page.input_value("#order-reason"), "disk swap", "the reason")
+    page.keyboard.press("Escape")
+    order("Drain: lm2 of web").click()
+    view.says(would, "It has no traffic now")
+    fail_over(lm1, "lm2")
+    view.says(would, "It has the traffic")
+    expect(is_risky(confirm), True, "confirming the drain of the active is marked as risky")
+    page.keyboard.press("Escape")
+
+    # What can be ordered no more cannot be confirmed.
+    view.says(view.backend("web", "lm1").locator(".why"), "a failover to it would work now")
+    order("Fail back: web").click()
+    view.says(would, "lm2 → lm1: this would be done.")
+    fail_over(lm2, "lm1")
+    view.says(would, "This order cannot be given any more")
+    expect(confirm.is_disabled(), True, "confirming what cannot be ordered any more")
 
 
 @case
@@ -311,7 +404,28 @@ def without_tokens_the_page_is_for_reading_and_says_how_to_get_more(stage):
     view.says(view.service("web").locator(".how"), "understudy token")
     expect(view.page.locator("button.order").count(), 0, "orders without a token")
     view.page.wait_for_selector(".incidents .notice")
+    expect(view.page.locator("footer a").all_inner_texts(), ["/metrics", "/status", "API"], "links without tokens")
     view.shots("one-service")
+
+
+@case
+def names_stay_as_they_are_and_code_is_set_as_code(stage):
+    lm1, lm2 = stage.pair()
+    gamma = stage.lab.origin("gamma")
+    whole = config({"web": service(lm1, lm2, gamma)})
+    balancer = Understudy(stage.lab.binary, stage.lab.folder, whole)
+    stage.lab.processes.append(balancer)
+    wait_active(balancer, "web", "lm1")
+    view = stage.view(balancer).open().live()
+    page = view.page
+    gamma.kill()
+    view.says(page.locator(".big"), "Backend gamma is down.")
+    balancer.reload({**whole, "workers": 2})
+    view.says(page.locator(".process .notice"), "workers has changed")
+    expect(page.locator(".process code").all_inner_texts(), ["workers"], "what is code")
+    page.goto(view.base + "/#/config")
+    view.says(page.locator(".drift .notice"), "workers has changed")
+    expect(page.locator(".drift .notice code").all_inner_texts(), ["workers"], "what is code")
 
 
 @case
