@@ -125,6 +125,9 @@ fn admin() {
     assert_eq!(config("admin: off").admin, nothing);
     assert_eq!(config("admin: { address: off, socket: off }").admin, nothing);
     assert_eq!(config("admin: { address: off }").admin, Admin { address: None, ..plain });
+    let socket = |text: &str| config(&format!("admin: {{ socket: {text} }}")).admin.socket;
+    assert_eq!(socket("admin.sock"), AdminSocket::Path("/etc/admin.sock".into()));
+    assert_eq!(socket("../run/a"), AdminSocket::Path("/etc/../run/a".into()));
     let given = config(&format!(
         "admin:
   address: '0.0.0.0:2'
