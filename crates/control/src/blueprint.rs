@@ -39,7 +39,7 @@ pub enum BuildError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Tls(Vec<TlsProblem>),
     /// A log cannot be opened.
-    #[error("{0}. Its folder must exist, and be ours to write to")]
+    #[error("{}", unwritable(.0))]
     Log(access::OpenError),
     /// A listener cannot be bound.
     #[error("cannot listen on {address}: {why}{}", advice(.why, .address))]
@@ -49,6 +49,18 @@ pub enum BuildError {
         /// Why.
         why: io::Error,
     },
+}
+
+/// A log that cannot be opened, and what an operator can do about it.
+fn unwritable(error: &access::OpenError) -> String {
+    let advice = match error.why.kind() {
+        io::ErrorKind::IsADirectory => ". That is a folder: name a file in it",
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            ". Its folder must exist, and be ours to write to"
+        }
+        _ => "",
+    };
+    format!("{error}{advice}")
 }
 
 /// What an operator can do about a listener that cannot be bound.

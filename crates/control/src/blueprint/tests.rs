@@ -216,3 +216,17 @@ fn what_hooks_will_lack_is_said_before_they_run() {
         assert_eq!(said.count(), 1, "{expected}: {warnings:?}");
     }
 }
+
+#[test]
+fn the_advice_about_a_log_fits_what_went_wrong() {
+    let said = |kind: io::ErrorKind| {
+        let error = access::OpenError { to: "/var/log".to_owned(), why: kind.into() };
+        BuildError::Log(error).to_string()
+    };
+    let folder = said(io::ErrorKind::IsADirectory);
+    assert!(folder.ends_with(". That is a folder: name a file in it"), "{folder}");
+    for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied] {
+        assert!(said(kind).ends_with(". Its folder must exist, and be ours to write to"), "{kind}");
+    }
+    assert!(said(io::ErrorKind::TimedOut).ends_with("timed out"));
+}
