@@ -53,7 +53,7 @@ fn each_order_is_one_request_and_one_line() {
         let said = fake.run(&args);
         // What the order led to is looked up after it.
         let (more, looks) = match args[0] {
-            "drain" | "maintenance" | "lock" => ("web: traffic goes to a now\n", 1),
+            "drain" | "maintenance" | "lock" => ("web: traffic stays at a\n", 1),
             "switchover" if args[2] == "--to" => {
                 ("web: it stays there until `unpin` or `failback`\n", 0)
             }
