@@ -8,6 +8,7 @@
 mod action;
 mod address;
 mod admin;
+mod changes;
 mod check;
 mod choice;
 mod cron;
@@ -51,6 +52,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+pub use crate::changes::changed_keys;
 pub use crate::explain::explain;
 pub use crate::logs::show_to as show_log_to;
 use crate::model::{AdminSocket, Config, Route};

@@ -403,11 +403,26 @@ impl Blueprint {
         let files = self.tls.changed_from(&running.tls);
         words.extend(files.iter().map(|file| format!("{} loaded again", file.display())));
         if words.is_empty() {
-            words.push("settings".to_owned());
+            words.push(settings(&config::changed_keys(&running.config, &self.config)));
         }
         words.join(", ")
     }
 }
+
+/// Which settings have changed; of many the first.
+fn settings(keys: &[String]) -> String {
+    match keys {
+        [] => "settings".to_owned(),
+        [..] if keys.len() <= MOST_KEYS => format!("settings ({})", keys.join(", ")),
+        [..] => {
+            let (said, more) = keys.split_at(MOST_KEYS);
+            format!("settings ({} and {} more)", said.join(", "), more.len())
+        }
+    }
+}
+
+/// How many keys a line of the log names.
+const MOST_KEYS: usize = 6;
 
 #[cfg(test)]
 mod tests;

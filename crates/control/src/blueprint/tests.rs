@@ -153,7 +153,8 @@ fn changes_are_said_in_words() {
         assert!(!same, "{text}");
         words
     };
-    assert_eq!(said(&TWO.replace("1s", "2s")), "settings");
+    let interval = "settings (services.web.health.interval)";
+    assert_eq!(said(&TWO.replace("1s", "2s")), interval);
     assert_eq!(said(&TWO.replace("9001", "9003")), "backend web/a replaced");
     assert_eq!(
         said(&TWO.replace("name: a", "name: c")),
@@ -229,4 +230,12 @@ fn the_advice_about_a_log_fits_what_went_wrong() {
         assert!(said(kind).ends_with(". Its folder must exist, and be ours to write to"), "{kind}");
     }
     assert!(said(io::ErrorKind::TimedOut).ends_with("timed out"));
+}
+
+#[test]
+fn of_many_changed_keys_the_first_are_named() {
+    let keys: Vec<String> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(str::to_owned).into();
+    assert_eq!(settings(&keys), "settings (a, b, c, d, e, f and 2 more)");
+    assert_eq!(settings(&keys[..6]), "settings (a, b, c, d, e, f)");
+    assert_eq!(settings(&[]), "settings");
 }
