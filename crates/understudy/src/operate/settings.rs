@@ -29,7 +29,7 @@ pub(super) async fn change(
     let answer: Done = known(client, &service, None, answer).await?;
     done(&service, &answer)?;
     match what {
-        "lock" => led_to(client, &service, "unlock", asked).await,
+        "lock" => led_to(client, &service, &format!("understudy unlock {service}"), asked).await,
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -49,7 +49,10 @@ pub(super) async fn set_admin(
     done(&service, &answer)?;
     match to {
         "ready" => Ok(ExitCode::SUCCESS),
-        _ => led_to(client, &service, &format!("ready {}", args.backend.backend), asked).await,
+        _ => {
+            let undo = format!("understudy ready {service}/{}", args.backend.backend);
+            led_to(client, &service, &undo, asked).await
+        }
     }
 }
 
@@ -74,6 +77,10 @@ async fn led_to(
             Some(now) if now.switching.is_some() && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            Some(now) if is_without_active(now) => {
+                eprintln!("warning: {service}: {}", stands(now, undo, asked.elapsed()));
+                return Ok(ExitCode::SUCCESS);
+            }
             Some(now) => {
                 return print(&format!("{service}: {}", stands(now, undo, asked.elapsed())));
             }
@@ -94,9 +101,13 @@ fn stands(service: &Service, undo: &str, ago: Duration) -> String {
         (None, Some(active)) if has_moved => format!("traffic goes to {active} now"),
         (None, Some(active)) => format!("traffic stays at {active}"),
         (None, None) => {
-            format!("NOBODY IS ACTIVE NOW: requests wait, then get 503; `{undo}` undoes it")
+            format!("NOBODY IS ACTIVE NOW: requests wait, then get 503; take it back: `{undo}`")
         }
     }
+}
+
+fn is_without_active(service: &Service) -> bool {
+    service.active.is_none() && service.switching.is_none()
 }
 
 fn is_eligible(service: &Service, name: &str) -> bool {

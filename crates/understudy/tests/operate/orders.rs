@@ -72,6 +72,24 @@ fn each_order_is_one_request_and_one_line() {
 }
 
 #[test]
+fn an_order_that_leaves_nobody_is_answered_with_a_warning() {
+    for (args, undo) in [
+        (&["drain", "web/a"][..], "understudy ready web/a"),
+        (&["maintenance", "a"], "understudy ready web/a"),
+        (&["lock", "web"], "understudy unlock web"),
+    ] {
+        let fake = Fake::new(|asked, _| match asked.line().as_str() {
+            "GET /api/v1/status" => json(&status(None)),
+            _ => json(&done("it is done")),
+        });
+        let (code, stdout, stderr) = fake.run(args);
+        assert_eq!((code, stdout.as_str()), (0, "web: it is done\n"), "{args:?}");
+        let warning = "warning: web: NOBODY IS ACTIVE NOW: requests wait, then get 503";
+        assert_eq!(stderr, format!("{warning}; take it back: `{undo}`\n"));
+    }
+}
+
+#[test]
 fn a_service_may_be_left_out_while_there_is_one() {
     let fake = obliging();
     assert_eq!(fake.run(&["pin"]).0, 0);
