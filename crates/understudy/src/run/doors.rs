@@ -137,7 +137,7 @@ fn with_advice(error: &SocketError) -> String {
         SocketError::Taken { .. } => why,
         SocketError::NotASocket { .. }
         | SocketError::OpenFolder { .. }
-        | SocketError::Io { .. } => format!("{why}; choose a path with `admin.socket`"),
+        | SocketError::Io { .. } => format!("{why}; `admin.socket` names another path"),
     }
 }
 
