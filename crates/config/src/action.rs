@@ -221,7 +221,7 @@ fn parse_request(text: &str, purpose: Purpose) -> Result<(At, Arc<str>), Complai
     } else if text.starts_with('/') {
         (At::Backend, text.to_owned())
     } else {
-        let (url, path) = parse_elsewhere(text)?;
+        let (url, path) = parse_elsewhere(text, HOOK)?;
         (At::Elsewhere { url, tls: UpstreamTls::default() }, path)
     };
     purpose.judge(&path)?;
@@ -229,18 +229,25 @@ fn parse_request(text: &str, purpose: Purpose) -> Result<(At, Arc<str>), Complai
     Ok((at, path.into()))
 }
 
+/// How the URL of a hook may look.
+pub(crate) const HOOK: &str = "https://hooks.example.com/path";
+
 /// A server and a path; `/` when none is given. Does not repeat the text: it may be a secret.
-pub(crate) fn parse_elsewhere(text: &str) -> Result<(BackendUrl, String), Complaint> {
-    let bad = || Complaint::new("this is not a URL");
-    let shape = "write for example `https://hooks.example.com/path`";
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| bad().advice(shape))?;
+/// `example` shows how it may look.
+pub(crate) fn parse_elsewhere(
+    text: &str,
+    example: &str,
+) -> Result<(BackendUrl, String), Complaint> {
+    let bad =
+        || Complaint::new("this is not a URL").advice(format!("write for example `{example}`"));
+    let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
     let length = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(length);
     if authority.contains('@') {
         let complaint = Complaint::new("this URL has a user or password in it");
         return Err(complaint.advice("give an `Authorization` field among the `headers`"));
     }
-    let url = parse_url(&format!("{scheme}://{authority}")).map_err(|_| bad().advice(shape))?;
+    let url = parse_url(&format!("{scheme}://{authority}")).map_err(|_| bad())?;
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok((url, path))
 }

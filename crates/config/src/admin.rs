@@ -1,6 +1,6 @@
 //! Where operators and Prometheus ask, and who may: the section `admin`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Params};
@@ -9,9 +9,11 @@ use crate::address::parse_listen;
 use crate::choice::{means_off, say_off, word};
 use crate::kinds::{parse_name, text};
 use crate::model::{Access, Admin, AdminSocket, Token};
+use crate::problem::quoted;
 use crate::reader::{Section, Value};
 use crate::report::{At, Complaint, Report};
-use crate::unix::parse_path;
+use crate::suggest::closest;
+use crate::unix::parse_path_from;
 use crate::{check, defaults, lint, tls};
 
 /// A token and where its name stands.
@@ -52,9 +54,9 @@ fn keys(section: &mut Section<'_>, base: &Path) -> At<Admin> {
     );
     let socket = section.or(
         "socket",
-        "The Unix socket of the command line tool: `auto` (root: `/run/understudy/admin.sock`), `off`, or an absolute path",
+        "The Unix socket of the command line tool: `auto` (root: `/run/understudy/admin.sock`), `off`, or a path, relative to the folder of the config",
         defaults::ADMIN_SOCKET,
-        text("`auto`, `off` or a path", parse_socket),
+        text("`auto`, `off` or a path", |text| parse_socket(text, base)),
     );
     let tls = section.optional("tls", "TLS at `address`; in the clear without it", |value| {
         value.keys(|section| tls::certificate(section, base))?
@@ -81,13 +83,21 @@ fn keys(section: &mut Section<'_>, base: &Path) -> At<Admin> {
     At { value: admin, place }
 }
 
-fn parse_socket(text: &str) -> Result<AdminSocket, Complaint> {
+fn parse_socket(text: &str, base: &Path) -> Result<AdminSocket, Complaint> {
     match text {
-        "auto" => Ok(AdminSocket::Auto),
-        "off" => Ok(AdminSocket::Off),
-        text if means_off(text) => Err(say_off("`auto`, `off` or a path", text)),
-        path => parse_path(path).map(|path| AdminSocket::Path(PathBuf::from(&*path))),
+        "auto" => return Ok(AdminSocket::Auto),
+        "off" => return Ok(AdminSocket::Off),
+        text if means_off(text) => return Err(say_off("`auto`, `off` or a path", text)),
+        _ => {}
     }
+    // A file of that name is nobody's wish.
+    if !text.contains(['/', '.'])
+        && let Some(word) = closest(text, ["auto", "off"])
+    {
+        let message = format!("expected `auto`, `off` or a path, found {}", quoted(text));
+        return Err(Complaint::new(message).advice(format!("did you mean {}?", quoted(word))));
+    }
+    parse_path_from(text, base).map(AdminSocket::Path)
 }
 
 const ACCESS: &[(&str, Access)] = &[("read", Access::Read), ("write", Access::Write)];

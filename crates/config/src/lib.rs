@@ -8,6 +8,7 @@
 mod action;
 mod address;
 mod admin;
+mod changes;
 mod check;
 mod choice;
 mod cron;
@@ -51,13 +52,14 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+pub use crate::changes::changed_keys;
 pub use crate::explain::explain;
 pub use crate::logs::show_to as show_log_to;
 use crate::model::{AdminSocket, Config, Route};
 pub use crate::notify::EVENT_KINDS;
 pub use crate::problem::{Problem, Problems, Severity, Snippet};
 use crate::reader::Value;
-use crate::report::Report;
+use crate::report::{Complaint, Report};
 use crate::sections::{Draft, DraftRoute, document};
 pub use crate::write::{Flags, to_shown_yaml, to_yaml};
 
@@ -103,6 +105,35 @@ pub fn admin_socket(text: &str, base: &Path) -> AdminSocket {
     let draft = node
         .map(|node| Value::root(&report, Some(&node)).section(|section| document(section, base)));
     draft.map_or(AdminSocket::Auto, |draft| draft.admin.value.socket)
+}
+
+/// What is wrong outside of the text, for example a file that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The key that asks for it, for example `listeners[0].tls.ca`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+/// Shows `findings` about a config that [`load`] takes, each where its key stands, or as far as that
+/// is given.
+#[must_use]
+pub fn locate(file: &str, text: &str, base: &Path, findings: Vec<Finding>) -> Problems {
+    let report = Report::new(file, text);
+    let (node, _) = yaml::parse(text);
+    Value::root(&report, node.as_ref()).section(|section| {
+        // Reads it for what is secret and must not be shown.
+        document(section, base);
+        for Finding { path, message, advice } in findings {
+            report.error(&section.place_of(&[path]), Complaint { message, advice });
+        }
+    });
+    let mut problems = report.finish();
+    problems.retain(|problem| problem.severity == Severity::Error);
+    Problems { problems }
 }
 
 /// The JSON Schema (draft 2020-12) of a config, for editors.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, Method};
 
 use crate::action::{
-    MOST_OUTPUT, Purpose, exec, headers, own_tls, parse_elsewhere, parse_path, unused_tls,
+    HOOK, MOST_OUTPUT, Purpose, exec, headers, own_tls, parse_elsewhere, parse_path, unused_tls,
 };
 use crate::address::parse_host;
 use crate::choice::word;
@@ -222,7 +222,7 @@ const KEPT: usize = 4 << 10;
 const _: () = assert!(KEPT <= MOST_OUTPUT, "what a config may say");
 
 fn parse_hook(text: &str) -> Result<(BackendUrl, String), Complaint> {
-    let (url, path) = parse_elsewhere(text)?;
+    let (url, path) = parse_elsewhere(text, HOOK)?;
     Purpose::Event.judge(&path)?;
     parse_path(&path)?;
     Ok((url, path))

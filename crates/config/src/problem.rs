@@ -59,6 +59,14 @@ pub struct Snippet {
     pub width: usize,
 }
 
+impl Problem {
+    /// Place and message without snippet and advice, on one line: `u.yaml:25:9: unknown key`.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        format!("{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
 impl fmt::Display for Problem {
     /// Several lines, without a line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -63,7 +63,7 @@ pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
             workers,
         ),
         listeners: section
-            .required("listeners", "Where clients connect, at least one", |value| {
+            .required("listeners", "Where clients connect, at least one, for example `listeners: [ 0.0.0.0:8080 ]`", |value| {
                 value.list("a list of listeners", 1, |value| listener(value, base))
             })
             .unwrap_or_default(),
@@ -73,7 +73,7 @@ pub(crate) fn document(section: &mut Section<'_>, base: &Path) -> Draft {
             })
             .unwrap_or_default(),
         services: section
-            .required("services", "Services by name, at least one: ordered backends with one policy", |value| {
+            .required("services", "Services by name, at least one: ordered backends with one policy, for example `services: { web: { backends: [ http://10.0.0.1:8080, http://10.0.0.2:8080 ] } }`", |value| {
                 value.named("services by name", 1, |name, value| service(name, value, base))
             })
             .unwrap_or_default(),

@@ -213,7 +213,7 @@ fn policy(
         ),
         startup_grace: section.or(
             "startup_grace",
-            "How long, from the start, a standby waits for the first verdict on the primary",
+            "How long, from the start, a standby waits for the first verdict on the primary; a primary that fails its first probe, for example by refusing the connection, ends the wait, and a standby that is up serves. So where this program may start before its backends a standby may win by milliseconds: start the backends first, or let `failback` bring the primary back",
             defaults::STARTUP_GRACE,
             duration(Duration::ZERO..=secs(3600)),
         ),

@@ -72,6 +72,9 @@ fn keys(section: &mut Section<'_>, base: &Path) -> Option<Traces> {
     Some(traces)
 }
 
+/// How the URL of a collector may look.
+const COLLECTOR: &str = "http://127.0.0.1:4318";
+
 fn otlp(section: &mut Section<'_>, base: &Path) -> Option<Otlp> {
     let endpoint = section.required(
         "endpoint",
@@ -81,7 +84,7 @@ fn otlp(section: &mut Section<'_>, base: &Path) -> Option<Otlp> {
                 // Whoever writes `user:password@` should not find it in a log.
                 value.report().conceal(value.place());
             }
-            text("a URL", parse_elsewhere)(value)
+            text("a URL", |text| parse_elsewhere(text, COLLECTOR))(value)
         },
     );
     let protocol = section.or(

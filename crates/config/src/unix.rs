@@ -1,6 +1,6 @@
 //! Paths of Unix sockets, as listeners and backends have them: `unix:/run/app.sock`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::problem::quoted;
@@ -23,6 +23,24 @@ pub(crate) fn parse_path(path: &str) -> Result<Arc<Path>, Complaint> {
     parse(path.strip_prefix(PREFIX).unwrap_or(path), "")
 }
 
+/// The same, where a relative path starts at `base`. It may have `.` and `..` in it, as `base` may.
+pub(crate) fn parse_path_from(path: &str, base: &Path) -> Result<PathBuf, Complaint> {
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    if path.is_empty() || path.starts_with('@') || path.starts_with("//") {
+        return parse(path, "").map(|path| path.to_path_buf());
+    }
+    let bad = || Complaint::new(format!("{} is not a Unix socket", quoted(path)));
+    if matches!(path.rsplit('/').next(), Some("" | "." | "..")) {
+        return Err(bad().advice("that is a folder: name a file in it"));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(bad().advice("remove the control characters"));
+    }
+    let whole = base.join(path);
+    fits(whole.as_os_str().len())?;
+    Ok(whole)
+}
+
 fn parse(path: &str, prefix: &str) -> Result<Arc<Path>, Complaint> {
     let whole = format!("{prefix}{path}");
     let bad = || Complaint::new(format!("{} is not a Unix socket", quoted(&whole)));
@@ -41,14 +59,18 @@ fn parse(path: &str, prefix: &str) -> Result<Arc<Path>, Complaint> {
     if path.chars().any(char::is_control) {
         return Err(bad().advice("remove the control characters"));
     }
-    if path.len() > PATH_BYTES {
-        let bytes = path.len();
-        let message = format!(
-            "the path of a Unix socket has at most {PATH_BYTES} bytes, this one has {bytes}"
-        );
-        return Err(Complaint::new(message).advice("choose a shorter one, for example in `/run`"));
-    }
+    fits(path.len())?;
     Ok(Arc::from(Path::new(path)))
+}
+
+/// Whether the system takes a path of so many bytes.
+fn fits(bytes: usize) -> Result<(), Complaint> {
+    if bytes <= PATH_BYTES {
+        return Ok(());
+    }
+    let message =
+        format!("the path of a Unix socket has at most {PATH_BYTES} bytes, this one has {bytes}");
+    Err(Complaint::new(message).advice("choose a shorter one, for example in `/run`"))
 }
 
 #[cfg(test)]
@@ -67,6 +89,27 @@ mod tests {
             "/../a", "/a/..", "/a\0", "/a\n", &long,
         ] {
             assert!(parse_socket_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_starts_at_the_folder_of_the_config() {
+        let parsed = |path: &str| parse_path_from(path, Path::new("/etc/../srv"));
+        for (path, expected) in [
+            ("admin.sock", "/etc/../srv/admin.sock"),
+            ("run/a.sock", "/etc/../srv/run/a.sock"),
+            ("../a", "/etc/../srv/../a"),
+            ("/run/a", "/run/a"),
+            // As the one above is written back.
+            ("/etc/../srv/admin.sock", "/etc/../srv/admin.sock"),
+            ("unix:/run/a", "/run/a"),
+        ] {
+            assert_eq!(parsed(path).as_deref(), Ok(Path::new(expected)), "{path}");
+        }
+        // With the folder before it this one is too long.
+        let long = "x".repeat(100);
+        for bad in ["", "@a", "//run/a", "run/", "/", ".", "..", "run/..", "a\n", &long] {
+            assert!(parsed(bad).is_err(), "{bad}");
         }
     }
 

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::load;
 use config::model::{Access, Admin, AdminSocket, CertificateFiles, Config, Service, Token};
+use config::{Finding, load, locate};
 use routing::failover::{Conditions, Damping, Exclusive, Failback, LockRule};
 
 /// Of nothing that anybody knows.
@@ -125,6 +125,9 @@ fn admin() {
     assert_eq!(config("admin: off").admin, nothing);
     assert_eq!(config("admin: { address: off, socket: off }").admin, nothing);
     assert_eq!(config("admin: { address: off }").admin, Admin { address: None, ..plain });
+    let socket = |text: &str| config(&format!("admin: {{ socket: {text} }}")).admin.socket;
+    assert_eq!(socket("admin.sock"), AdminSocket::Path("/etc/admin.sock".into()));
+    assert_eq!(socket("../run/a"), AdminSocket::Path("/etc/../run/a".into()));
     let given = config(&format!(
         "admin:
   address: '0.0.0.0:2'
@@ -215,4 +218,37 @@ fn what_is_sound_gets_no_warning() {
     check("failback: { auto: { window: { cron: '*/5 0-16 * * *', length: 5m } } }", "");
     check("failback: { auto: { in_flight_below: 1 } }", "");
     check("epoch_header: off, verify: 0s", "admin: { address: off }");
+}
+
+#[test]
+fn what_is_wrong_outside_of_the_text_is_shown_in_it() {
+    let text = format!(
+        "listeners:
+  - address: ':1'
+    tls:
+      certificates:
+        - cert: a.pem
+          key: a.key
+services: {{ web: {{ backends: [ http://a ] }} }}
+admin: {{ tls: {{ cert: b.pem, key: b.key }}, tokens: [ {{ name: a, access: read, hash: '{HASH}' }} ] }}
+"
+    );
+    let shown = |path: &str| {
+        let (path, advice) = (path.to_owned(), Some("make it".to_owned()));
+        let finding = Finding { path, message: "it is not there".to_owned(), advice };
+        locate("u.yaml", &text, Path::new("/etc"), vec![finding]).to_string()
+    };
+    let expected = "\
+error: it is not there
+  --> u.yaml:6:16 (listeners[0].tls.certificates[0].key)
+  |
+6 |           key: a.key
+  |                ^^^^^
+  = help: make it";
+    assert_eq!(shown("listeners[0].tls.certificates[0].key"), expected);
+    // As far as it is given, and without the line when there is a secret in it.
+    let key = shown("listeners[0].tls.client_auth.ca");
+    assert!(key.contains("u.yaml:3:5 (listeners[0].tls.client_auth.ca)"), "{key}");
+    let key = shown("admin.tls.key");
+    assert!(key.contains("u.yaml:8:") && !key.contains("argon2"), "{key}");
 }

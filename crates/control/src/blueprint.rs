@@ -39,7 +39,7 @@ pub enum BuildError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Tls(Vec<TlsProblem>),
     /// A log cannot be opened.
-    #[error("{0}. Its folder must exist, and be ours to write to")]
+    #[error("{}", unwritable(.0))]
     Log(access::OpenError),
     /// A listener cannot be bound.
     #[error("cannot listen on {address}: {why}{}", advice(.why, .address))]
@@ -49,6 +49,18 @@ pub enum BuildError {
         /// Why.
         why: io::Error,
     },
+}
+
+/// A log that cannot be opened, and what an operator can do about it.
+fn unwritable(error: &access::OpenError) -> String {
+    let advice = match error.why.kind() {
+        io::ErrorKind::IsADirectory => ". That is a folder: name a file in it",
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            ". Its folder must exist, and be ours to write to"
+        }
+        _ => "",
+    };
+    format!("{error}{advice}")
 }
 
 /// What an operator can do about a listener that cannot be bound.
@@ -391,11 +403,26 @@ impl Blueprint {
         let files = self.tls.changed_from(&running.tls);
         words.extend(files.iter().map(|file| format!("{} loaded again", file.display())));
         if words.is_empty() {
-            words.push("settings".to_owned());
+            words.push(settings(&config::changed_keys(&running.config, &self.config)));
         }
         words.join(", ")
     }
 }
+
+/// Which settings have changed; of many the first.
+fn settings(keys: &[String]) -> String {
+    match keys {
+        [] => "settings".to_owned(),
+        [..] if keys.len() <= MOST_KEYS => format!("settings ({})", keys.join(", ")),
+        [..] => {
+            let (said, more) = keys.split_at(MOST_KEYS);
+            format!("settings ({} and {} more)", said.join(", "), more.len())
+        }
+    }
+}
+
+/// How many keys a line of the log names.
+const MOST_KEYS: usize = 6;
 
 #[cfg(test)]
 mod tests;

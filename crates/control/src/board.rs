@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use config::Severity;
 use config::model::Config;
 use metrics::{
     ActiveView, BackendView, CertificateView, FileView, GatesView, JobBackendView, JobView,
@@ -305,8 +306,7 @@ impl Board {
         if error.is_refusal() {
             tracing::error!("reload refused, the running config stays:\n{problems}");
             // Until a later one is taken. What waits for a restart waits on.
-            let first = problems.lines().next().unwrap_or_default();
-            let refused = format!("{REFUSED}{first}");
+            let refused = format!("{REFUSED}{}", first_problem(error, &problems));
             self.change_process(|process| {
                 process.drift.retain(|drift| !drift.starts_with(REFUSED));
                 process.drift.push(refused);
@@ -358,6 +358,23 @@ fn with_sources(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The first of the `problems` of `error` on one line, with its place in the file if it has one.
+fn first_problem(error: &ReloadError, problems: &str) -> String {
+    let first_line = || problems.lines().next().unwrap_or_default().to_owned();
+    match error {
+        ReloadError::Config(config::Problems { problems }) => {
+            let first = problems.iter().find(|problem| problem.severity == Severity::Error);
+            first.map_or_else(first_line, config::Problem::in_one_line)
+        }
+        ReloadError::Build(_)
+        | ReloadError::Read { .. }
+        | ReloadError::Lost(_)
+        | ReloadError::Unfinished { .. }
+        | ReloadError::NoFile
+        | ReloadError::Stopping => first_line(),
+    }
 }
 
 fn view(service: &ServiceStatus) -> ServiceView {

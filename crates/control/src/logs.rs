@@ -121,6 +121,9 @@ pub(crate) fn lacking(config: &Config) -> Vec<String> {
     let access = config.access_log.as_ref().map(|log| ("access_log", &log.to));
     let events = config.event_log.as_ref().map(|log| ("event_log", &log.to));
     let lacks = |(key, to): (&str, &LogTo)| match to {
+        LogTo::File { path, .. } if path.is_dir() => {
+            Some(format!("{key}: {} is a folder. Name a file in it", path.display()))
+        }
         LogTo::File { path, .. } => {
             let folder = path.parent().filter(|folder| *folder != Path::new(""))?;
             let why =
@@ -130,4 +133,32 @@ pub(crate) fn lacking(config: &Config) -> Vec<String> {
         LogTo::Stdout | LogTo::SyslogUnix(_) | LogTo::SyslogUdp(_) => None,
     };
     access.into_iter().chain(events).filter_map(lacks).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_no_file_to_write_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let said = |access: &str, events: &str| {
+            let text = format!(
+                "listeners: [\"127.0.0.1:0\"]\nservices: {{ web: {{ backends: [\"http://127.0.0.1:1\"] }} }}\n\
+                 access_log: {{ to: {access} }}\nevent_log: {{ to: {events} }}\n"
+            );
+            lacking(&config::load("u.yaml", &text, Path::new("/")).unwrap().config)
+        };
+        assert_eq!(said(&at("a.log"), &at("b.log")), Vec::<String>::new());
+        let (here, gone) = (at(""), at("gone"));
+        let here = here.trim_end_matches('/');
+        assert_eq!(
+            said(here, &format!("{gone}/b.log")),
+            [
+                format!("access_log: {here} is a folder. Name a file in it"),
+                format!("event_log: there is no folder {gone}. Make it before the start"),
+            ]
+        );
+    }
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use config::model::{AdminSocket, Config};
-use config::{Loaded, Problems};
-use control::{BuildError, Certificate, TlsProblem};
+use config::{Finding, Loaded, Problems};
+use control::{BuildError, Certificate, TlsError, TlsProblem};
 
 use crate::cli::ConfigFile;
 use crate::run::traces::{MISSING, is_missing};
@@ -132,7 +132,7 @@ pub(crate) fn admin_socket(file: &Path) -> Result<PathBuf, Failure> {
 pub(crate) fn check(file: &ConfigFile) -> Result<ExitCode, Failure> {
     let text = Text::read(file.path())?;
     let config = text.load()?;
-    let checked = control::check(&config).map_err(|error| unbuildable(&text.name, &error))?;
+    let checked = control::check(&config).map_err(|error| unbuildable(&text, &error))?;
     for warning in &checked.warnings {
         eprintln!("warning: {warning}\n");
     }
@@ -172,16 +172,41 @@ pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
 }
 
 /// What a config asks for and cannot have, everything with its place.
-fn unbuildable(file: &str, error: &BuildError) -> Failure {
-    Failure::Config(match error {
+fn unbuildable(text: &Text, error: &BuildError) -> Failure {
+    match error {
         BuildError::Tls(problems) => {
-            let problems = problems
-                .iter()
-                .map(|TlsProblem { place, why }| format!("error: {why}\n --> {file} ({place})"));
-            problems.collect::<Vec<_>>().join("\n\n")
+            let findings = problems.iter().map(|TlsProblem { place, why }| Finding {
+                path: place.clone(),
+                message: why.to_string(),
+                advice: advice(why).map(str::to_owned),
+            });
+            config::locate(&text.name, &text.text, &text.base, findings.collect()).into()
         }
-        BuildError::Bind { .. } | BuildError::Log(_) => format!("{file}: {error}"),
-    })
+        BuildError::Bind { .. } | BuildError::Log(_) => {
+            Failure::Config(format!("{}: {error}", text.name))
+        }
+    }
+}
+
+/// What to do about TLS settings that cannot be built, where the words do not say it.
+fn advice(error: &TlsError) -> Option<&'static str> {
+    match error {
+        TlsError::Read { why, .. } => match why.kind() {
+            io::ErrorKind::NotFound => {
+                Some("a path that does not begin with `/` starts at the folder of the config")
+            }
+            io::ErrorKind::PermissionDenied => {
+                Some("whoever runs understudy must be allowed to read it")
+            }
+            _ => None,
+        },
+        TlsError::Mismatch(_) => Some("name the key that this certificate was made with"),
+        TlsError::Wrong { .. }
+        | TlsError::NoSystemRoots { .. }
+        | TlsError::Name(_)
+        | TlsError::Rustls(_)
+        | TlsError::Verifier(_) => None,
+    }
 }
 
 /// Certificates, one a line, with the time they have left as of `now`.

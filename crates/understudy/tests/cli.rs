@@ -204,14 +204,16 @@ fn check_says_everything_that_is_wrong_with_files_at_once() {
     write_pair(folder.path(), "b", &["b.test"], 2999);
     let (code, stdout, stderr) = run(&["check", &path]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    for (place, what) in [
-        ("listeners[0].tls.certificates[0].key", "b.key is not the private key of "),
-        ("listeners[0].tls.certificates[1].cert", "c.pem: No such file"),
-        ("services.web.tls.ca", "company.pem: No such file"),
+    for (line, place, what) in [
+        (5, "listeners[0].tls.certificates[0].key", "b.key is not the private key of "),
+        (5, "listeners[0].tls.certificates[1].cert", "c.pem: No such file"),
+        (8, "services.web.tls.ca", "company.pem: No such file"),
     ] {
-        let place = format!("tls.yaml ({place})");
-        assert!(stderr.contains(&place) && stderr.contains(what), "{stderr}");
+        let (line, place) = (format!("tls.yaml:{line}:"), format!("({place})"));
+        let is_place = |said: &str| said.contains(&line) && said.ends_with(&place);
+        assert!(stderr.lines().any(is_place) && stderr.contains(what), "{stderr}");
     }
+    assert!(stderr.contains("= help: a path that does not begin with `/` starts at"), "{stderr}");
     assert_eq!(stderr.matches("error: ").count(), 3, "{stderr}");
     let (code, _, stderr) = run(&["run", "-c", &path]);
     assert_eq!(code, Some(2));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Value;
 use crate::problem::quoted;
 use crate::report::{Complaint, Place, Report};
-use crate::suggest::closest;
+use crate::suggest::{belongs, closest};
 use crate::yaml::{Entry, Mark, Node, Scalar, ScalarKind, Shape, join, parse};
 
 /// Keys with values, read one after the other.
@@ -296,7 +296,10 @@ impl<'a> Section<'a> {
                     self.report.retract(&self.place, &missing(key));
                     format!("did you mean {}?", quoted(key))
                 }
-                None => self.list_keys(),
+                None => match belongs(key) {
+                    Some(place) => format!("{} belongs {place}", quoted(key)),
+                    None => self.list_keys(),
+                },
             };
             let place = Place { path: join(&self.place.path, &entry.key), mark: entry.mark };
             let complaint = Complaint::new(format!("unknown key {}", quoted(&entry.key)));

@@ -153,7 +153,8 @@ fn changes_are_said_in_words() {
         assert!(!same, "{text}");
         words
     };
-    assert_eq!(said(&TWO.replace("1s", "2s")), "settings");
+    let interval = "settings (services.web.health.interval)";
+    assert_eq!(said(&TWO.replace("1s", "2s")), interval);
     assert_eq!(said(&TWO.replace("9001", "9003")), "backend web/a replaced");
     assert_eq!(
         said(&TWO.replace("name: a", "name: c")),
@@ -215,4 +216,26 @@ fn what_hooks_will_lack_is_said_before_they_run() {
         let said = warnings.iter().filter(|said| said.starts_with(expected));
         assert_eq!(said.count(), 1, "{expected}: {warnings:?}");
     }
+}
+
+#[test]
+fn the_advice_about_a_log_fits_what_went_wrong() {
+    let said = |kind: io::ErrorKind| {
+        let error = access::OpenError { to: "/var/log".to_owned(), why: kind.into() };
+        BuildError::Log(error).to_string()
+    };
+    let folder = said(io::ErrorKind::IsADirectory);
+    assert!(folder.ends_with(". That is a folder: name a file in it"), "{folder}");
+    for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied] {
+        assert!(said(kind).ends_with(". Its folder must exist, and be ours to write to"), "{kind}");
+    }
+    assert!(said(io::ErrorKind::TimedOut).ends_with("timed out"));
+}
+
+#[test]
+fn of_many_changed_keys_the_first_are_named() {
+    let keys: Vec<String> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(str::to_owned).into();
+    assert_eq!(settings(&keys), "settings (a, b, c, d, e, f and 2 more)");
+    assert_eq!(settings(&keys[..6]), "settings (a, b, c, d, e, f)");
+    assert_eq!(settings(&[]), "settings");
 }

@@ -127,6 +127,20 @@ fn a_failed_reload_says_whether_anything_has_changed() {
 }
 
 #[test]
+fn a_refused_file_is_shown_with_the_place_of_its_first_error() {
+    let board = Board::new(Metrics::new(), Store::in_memory());
+    let text =
+        "listeners: [\"127.0.0.1:0\"]\nservices:\n  web:\n    backends: [\"a:80\"]\nbroken: [\n";
+    let problems = config::load("u.yaml", text, Path::new("/etc")).unwrap_err();
+    let first = problems.problems[0].message.clone();
+    let (line, column) = (problems.problems[0].line, problems.problems[0].column);
+    board.reload_failed(&ReloadError::Config(problems));
+    let expected = format!("{REFUSED}u.yaml:{line}:{column}: {first}");
+    assert_eq!(board.status().process.drift, [expected]);
+    assert!(first.contains("unclosed bracket"), "{first}");
+}
+
+#[test]
 fn who_waits_as_trouble_is_noticed_is_not_counted_as_before_it() {
     let metrics = Metrics::new();
     let board = Board::new(Arc::clone(&metrics), Store::in_memory());

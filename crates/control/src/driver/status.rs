@@ -109,17 +109,16 @@ impl Driver {
                 .blockers
                 .iter()
                 .filter(|blocker| blocks(blocker))
-                .map(|blocker| self.blocker_words(blocker))
+                .map(|blocker| self.blocker_words(blocker, failback.due))
                 .collect(),
         }
     }
 
-    fn blocker_words(&self, blocker: &Blocker) -> String {
-        let seconds = |until: Instant| {
-            let left = until.saturating_duration_since(Instant::now());
-            // Rounded up: a countdown that says 0 s is over.
-            format!("{} s", left.as_millis().div_ceil(1_000))
-        };
+    /// `due` is said beside it.
+    fn blocker_words(&self, blocker: &Blocker, due: Option<Instant>) -> String {
+        let now = Instant::now();
+        let seconds = |until| seconds_until(until, now);
+        let how_long = |until| how_long(until, due, now);
         match *blocker {
             Blocker::DualActive => {
                 format!("{} claim the active role: `unlock`", self.dual_active().join(" and "))
@@ -128,7 +127,7 @@ impl Driver {
                 not_eligible(health, admin, claim, self.failover.policy().required_role)
             }
             Blocker::HoldDown { until } => {
-                format!("it must stay eligible for another {}", seconds(until))
+                format!("it must stay eligible {}", how_long(until))
             }
             Blocker::Passes { have, need } => {
                 format!("{have} of {need} probes in a row have passed")
@@ -143,10 +142,10 @@ impl Driver {
             Blocker::Never => "this service never fails back: `switchover`".to_owned(),
             Blocker::Switching => "a move is under way".to_owned(),
             Blocker::Verifying { until } => {
-                format!("an ordered move is being watched for another {}", seconds(until))
+                format!("an ordered move is being watched {}", how_long(until))
             }
             Blocker::Drill { until } => {
-                format!("its failure is being drilled for another {}", seconds(until))
+                format!("its failure is being drilled {}", how_long(until))
             }
             Blocker::CalledOff { until } => format!(
                 "not every worker acknowledged the last try; the next is in {}",
@@ -198,6 +197,20 @@ impl Driver {
         }
         drift
     }
+}
+
+fn seconds_until(until: Instant, now: Instant) -> String {
+    let left = until.saturating_duration_since(now);
+    // Rounded up: a countdown that says 0 s is over.
+    format!("{} s", left.as_millis().div_ceil(1_000))
+}
+
+/// One time is said once: this text gets older than the countdown to `due` beside it.
+fn how_long(until: Instant, due: Option<Instant>, now: Instant) -> String {
+    if due == Some(until) {
+        return "until then".to_owned();
+    }
+    format!("for another {}", seconds_until(until, now))
 }
 
 /// Which gates there are, in the order in which they run; `None`: none.
@@ -252,6 +265,15 @@ pub(super) fn operator(mark: &SavedMark) -> Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_time_is_not_said_with_two_numbers() {
+        let now = Instant::now();
+        let later = |ms| now + std::time::Duration::from_millis(ms);
+        assert_eq!(how_long(later(10_400), Some(later(10_400)), now), "until then");
+        assert_eq!(how_long(later(10_400), Some(later(60_000)), now), "for another 11 s");
+        assert_eq!(how_long(later(10_400), None, now), "for another 11 s");
+    }
 
     #[test]
     fn the_words_say_what_a_claim_stands_in_the_way_of() {

@@ -79,7 +79,7 @@ async fn another_order_moves_the_traffic_and_keeps_all_health() {
         }
     });
     let reloaded = control.reload(config(&[&b, &a], failback)).await.unwrap();
-    assert_eq!(reloaded.changes.as_deref(), Some("settings"));
+    assert_eq!(reloaded.changes.as_deref(), Some("settings (services.web.backends)"));
     wait_for_active(&control, "b").await;
     assert_eq!(get(&control).await, (200, "b".to_owned()));
     let thresholds =

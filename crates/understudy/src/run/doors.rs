@@ -122,13 +122,22 @@ fn open_socket(socket: &AdminSocket, inherited: &Inherited) -> Result<Option<Soc
     match open(&path) {
         Ok(socket) => Ok(Some(socket)),
         Err(error) if *socket == AdminSocket::Auto => {
-            tracing::warn!(
-                "no Unix socket for commands: {}; choose a path with `admin.socket`",
-                with_source(&error)
-            );
+            tracing::warn!("no Unix socket for commands: {}", with_advice(&error));
             Ok(None)
         }
         Err(error) => Err(Failure::Other(anyhow::Error::from(error).context("`admin.socket`"))),
+    }
+}
+
+/// Why there is no socket at the usual path, and what to do about it.
+fn with_advice(error: &SocketError) -> String {
+    let why = with_source(error);
+    match error {
+        // It says so itself.
+        SocketError::Taken { .. } => why,
+        SocketError::NotASocket { .. }
+        | SocketError::OpenFolder { .. }
+        | SocketError::Io { .. } => format!("{why}; `admin.socket` names another path"),
     }
 }
 
@@ -136,5 +145,24 @@ fn with_source(error: &SocketError) -> String {
     match std::error::Error::source(error) {
         Some(why) => format!("{error}: {why}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_socket_is_said_once() {
+        let path = PathBuf::from("/run/understudy/admin.sock");
+        for error in [
+            SocketError::Taken { path: path.clone() },
+            SocketError::NotASocket { path: path.clone() },
+            SocketError::OpenFolder { folder: "/run/understudy".into() },
+            SocketError::Io { path, why: io::ErrorKind::PermissionDenied.into() },
+        ] {
+            let said = with_advice(&error);
+            assert_eq!(said.matches("`admin.socket`").count(), 1, "{said}");
+        }
     }
 }

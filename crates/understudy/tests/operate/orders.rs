@@ -53,7 +53,7 @@ fn each_order_is_one_request_and_one_line() {
         let said = fake.run(&args);
         // What the order led to is looked up after it.
         let (more, looks) = match args[0] {
-            "drain" | "maintenance" | "lock" => ("web: traffic goes to a now\n", 1),
+            "drain" | "maintenance" | "lock" => ("web: traffic stays at a\n", 1),
             "switchover" if args[2] == "--to" => {
                 ("web: it stays there until `unpin` or `failback`\n", 0)
             }
@@ -68,6 +68,24 @@ fn each_order_is_one_request_and_one_line() {
         assert_eq!(kind, (method == "POST").then_some("application/json"));
         assert_eq!(asked.fields["host"], "localhost");
         assert!(!asked.fields.contains_key("authorization"));
+    }
+}
+
+#[test]
+fn an_order_that_leaves_nobody_is_answered_with_a_warning() {
+    for (args, undo) in [
+        (&["drain", "web/a"][..], "understudy ready web/a"),
+        (&["maintenance", "a"], "understudy ready web/a"),
+        (&["lock", "web"], "understudy unlock web"),
+    ] {
+        let fake = Fake::new(|asked, _| match asked.line().as_str() {
+            "GET /api/v1/status" => json(&status(None)),
+            _ => json(&done("it is done")),
+        });
+        let (code, stdout, stderr) = fake.run(args);
+        assert_eq!((code, stdout.as_str()), (0, "web: it is done\n"), "{args:?}");
+        let warning = "warning: web: NOBODY IS ACTIVE NOW: requests wait, then get 503";
+        assert_eq!(stderr, format!("{warning}; take it back: `{undo}`\n"));
     }
 }
 
