@@ -52,7 +52,7 @@ export function list(names) {
 
 const REASONS = {
   startup: "first active after the start",
-  failover: "the active failed",
+  failover: "the active was no longer eligible",
   failback: "back to a backend of higher priority",
   recovery: "a backend came up while nobody was active",
   switchover: "moved by hand",

@@ -62,7 +62,7 @@ fn in_short(incident: &Value) -> Value {
     for key in ["total_ms", "first_answer_ms"] {
         short[key] = short["took"][key].clone();
     }
-    for key in ["epoch", "evidence", "timeline", "took", "counts", "by"] {
+    for key in ["epoch", "evidence", "timeline", "took", "counts"] {
         short.as_object_mut().expect("an object").remove(key);
     }
     short
