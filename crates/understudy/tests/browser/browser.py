@@ -52,7 +52,7 @@ class View:
             self.errors.append(f"{message.type}: {message.text}")
 
     def _request(self, request):
-        if not request.url.startswith((self.base, "data:")):
+        if not request.url.startswith((self.base + "/", "data:")):
             self.abroad.append(request.url)
 
     def open(self, where=""):
