@@ -164,7 +164,7 @@ impl Export {
         }
         self.take(&mut taken);
         self.watch.look();
-        let spans = self.watch.take(true).await;
+        let spans = timeout_at(deadline, self.watch.take(true)).await.unwrap_or_default();
         self.put(spans);
         let _ = timeout_at(deadline, self.flush()).await;
         // A message that is given up counts its own.

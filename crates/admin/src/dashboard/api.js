@@ -17,10 +17,25 @@ export class Problem extends Error {
   }
 }
 
-// In this tab only, until it is closed.
+// In this tab only, until it is closed; where a browser keeps nothing, until the page is.
+let own = null;
 export const token = {
-  get: () => sessionStorage.getItem("token"),
-  set: (value) => (value ? sessionStorage.setItem("token", value) : sessionStorage.removeItem("token")),
+  get() {
+    try {
+      return sessionStorage.getItem("token");
+    } catch {
+      return own;
+    }
+  },
+  set(value) {
+    own = value;
+    try {
+      if (value) sessionStorage.setItem("token", value);
+      else sessionStorage.removeItem("token");
+    } catch {
+      // It is kept above.
+    }
+  },
 };
 
 function headers(more = {}) {

@@ -279,10 +279,8 @@ class App {
 
   signOut() {
     token.set(null);
-    this.who = null;
-    this.status = null;
-    this.may = { write: false, how: null };
-    this.stream.restart();
+    // Nothing of what one person saw is left for the next, nor is any answer under way.
+    location.reload();
   }
 
   isDark() {
@@ -293,7 +291,11 @@ class App {
   turn() {
     const next = this.isDark() ? "light" : "dark";
     document.documentElement.dataset.theme = next;
-    localStorage.setItem("theme", next);
+    try {
+      localStorage.setItem("theme", next);
+    } catch {
+      // Until the page is closed.
+    }
     this.nameTheme();
   }
 

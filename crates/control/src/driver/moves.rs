@@ -67,10 +67,10 @@ impl Driver {
         }
         self.close_record();
         // Nobody to anybody at the start is no incident, but it is a move.
-        let is_failover = reason == Reason::Failover;
-        let why_not = from.and_then(|from| self.taken_out(from)).filter(|_| is_failover);
+        let is_left = matches!(reason, Reason::Failover | Reason::Return);
+        let why_not = from.and_then(|from| self.taken_out(from)).filter(|_| is_left);
         let left = from.and_then(|from| self.backends.get(&from));
-        let has_failed = is_failover && why_not.is_none();
+        let has_failed = reason == Reason::Failover && why_not.is_none();
         let evidence = left.map(|left| &left.evidence).filter(|_| has_failed);
         let sign = evidence.and_then(|evidence| evidence.first_sign);
         let before = evidence.and_then(|evidence| evidence.before);
@@ -95,13 +95,14 @@ impl Driver {
         self.latest = Some(Move { incident, look_at, heard });
     }
 
-    /// Why a backend that works may not be active, in words; `None`: it does not work.
+    /// Why a backend that works may not be active, in words; `None`: it does not work, or may.
     fn taken_out(&self, backend: BackendId) -> Option<String> {
         let status = self.failover.status();
         let backend = status.backends.iter().find(|known| known.id == backend)?;
-        let BackendStatus { health, admin, claim, .. } = *backend;
+        let BackendStatus { health, admin, claim, eligible_since, .. } = *backend;
         let required = self.failover.policy().required_role;
-        (health == Health::Up).then(|| not_eligible(health, admin, claim, required))
+        let works = health == Health::Up && eligible_since.is_none();
+        works.then(|| not_eligible(health, admin, claim, required))
     }
 
     /// Who has drained a backend, or has it in maintenance.
@@ -312,7 +313,7 @@ impl Driver {
         let left = from.and_then(|from| self.backends.get(&from));
         let evidence = left.map_or_else(String::new, |left| left.evidence.words());
         let why_not = from.and_then(|from| self.taken_out(from));
-        let why_not = why_not.filter(|_| reason == Reason::Failover);
+        let why_not = why_not.filter(|_| matches!(reason, Reason::Failover | Reason::Return));
         let kind = Kind::ActiveChanged {
             from: from.map(|from| self.name(from)),
             to: to.map(|to| self.name(to)),

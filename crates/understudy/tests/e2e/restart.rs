@@ -300,10 +300,10 @@ fn assert_begun_anew(memory: &Memory, new: &Understudy, before: u64, said: &[&st
     assert_eq!(service["pinned"], false);
     let answer = get(memory.listen, "/").expect("an answer");
     assert_eq!((answer.status, answer.header("x-origin")), (200, Some("a")));
-    let log = new.process.stderr();
-    for words in said {
-        assert!(log.contains(words), "{words:?} is not in the log:\n{log}");
-    }
+    wait_for(PATIENCE, &format!("the log says {said:?}"), || {
+        let log = new.process.stderr();
+        if said.iter().all(|words| log.contains(words)) { Ok(()) } else { Err(log) }
+    });
     // And it goes on being the one in charge.
     memory.operator.wait_health("b", "up");
     memory.operator.switchover("b");
@@ -493,8 +493,10 @@ fn without_a_state_dir_it_says_that_decisions_are_in_memory() {
     let mut command = Command::new(binary());
     command.args(["run", "-c"]).arg(&config);
     let understudy = Understudy::start(command);
-    let log = understudy.process.stderr();
-    assert!(log.contains("decisions live in memory"), "{log}");
+    wait_for(PATIENCE, "the log says so", || {
+        let log = understudy.process.stderr();
+        if log.contains("decisions are in memory") { Ok(()) } else { Err(log) }
+    });
     let explain = Command::new(binary()).args(["explain"]).arg(&config).output().expect("it runs");
     let explained = String::from_utf8_lossy(&explain.stdout).into_owned();
     assert!(explained.contains("Decisions live in memory"), "{explained}");

@@ -150,8 +150,10 @@ fn a_watchdog_hears_nothing_while_a_worker_hangs() {
     let answer = get(admin, "/livez").expect("an answer");
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.text().contains("worker 0 does not answer"), "{}", answer.text());
-    let log = manager.understudy.process.stderr();
-    assert!(log.contains("worker 0 does not answer"), "{log}");
+    wait_for(PATIENCE, "the log says so, too", || {
+        let log = manager.understudy.process.stderr();
+        if log.contains("worker 0 does not answer") { Ok(()) } else { Err(log) }
+    });
 
     drop(stopped);
     manager.wait("WATCHDOG=1");

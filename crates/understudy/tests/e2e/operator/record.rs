@@ -118,7 +118,7 @@ fn taking_a_backend_out_is_told_as_that_whatever_was_before() {
     bridge.understudy.wait_active("b");
     bridge.a.revive();
     bridge.done("wait --healthy a --timeout 20s");
-    bridge.done("failback");
+    bridge.done("failback --verify 0s");
     bridge.understudy.wait_active("a");
     bridge.done("drain a --reason planned");
     bridge.understudy.wait_active("b");
@@ -129,6 +129,16 @@ fn taking_a_backend_out_is_told_as_that_whatever_was_before() {
     let counts = &incident["counts"];
     assert_eq!((&counts["replayed"], &counts["failed"]), (&0.into(), &0.into()), "{incident:#}");
     assert!(incident["took"]["detect_ms"].is_null(), "{incident:#}");
+    // While an ordered move is watched, it goes back.
+    bridge.done("ready a");
+    bridge.done("failback --verify 60s");
+    bridge.understudy.wait_active("a");
+    bridge.done("drain a --reason again");
+    bridge.understudy.wait_active("b");
+    let incident = bridge.incidents().remove(0);
+    assert_eq!(incident["reason"], "return");
+    assert_eq!(incident["evidence"], serde_json::json!(["its admin state is drain"]));
+    assert_eq!(incident["by"]["why"], "again", "{incident:#}");
 }
 
 #[test]
